@@ -1,0 +1,84 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "schedctl/base/result.hpp"
+#include "schedctl/base/time.hpp"
+#include "schedctl/job/policy.hpp"
+
+namespace schedctl::config {
+
+enum class OnSigterm { drain, leave };
+
+/// Every setting, decided. Paths are absolute.
+struct Config {
+  std::string store;        ///< "sqlite:/var/lib/schedctl/schedctl.db"
+  std::string state_dir;    ///< database, output/, keeper/, node-id
+  std::string runtime_dir;  ///< pidfile, lock, control socket
+  std::string log_file;
+  std::string log_level = "info";
+  std::vector<std::string> jobs_dirs;
+  std::string environment;  ///< "production": a label
+  std::string timezone;     ///< of jobs that name none; never empty after load()
+  int max_running = 100;    ///< commands at once on this node
+  Duration stop_timeout = std::chrono::seconds(30);
+  OnSigterm on_sigterm = OnSigterm::drain;
+  job::PolicyDraft defaults;  ///< [defaults]
+
+  bool own = false;         ///< a user's own daemon, not the machine's
+  std::string config_file;  ///< the file that was read; empty: none
+
+  std::string sqlite_path() const;  ///< the path inside `store`
+  std::string output_dir() const { return state_dir + "/output"; }
+  std::string keeper_dir() const { return state_dir + "/keeper"; }
+  std::string lock_file() const { return runtime_dir + "/schedctl.lock"; }
+  std::string pid_file() const { return runtime_dir + "/schedctl.pid"; }
+  std::string control_socket() const { return runtime_dir + "/schedctl.sock"; }
+};
+
+/// One line of `schedctl config`.
+struct Setting {
+  std::string key;       ///< "stop_timeout", "defaults.misfire_grace"
+  std::string value;     ///< as text; lists joined by ", "
+  std::string origin;    ///< "default", "/etc/schedctl/schedctl.toml:3:1", "SCHEDCTL_X", "--set"
+  std::string variable;  ///< "SCHEDCTL_STOP_TIMEOUT"
+};
+
+struct Loaded {
+  Config config;
+  std::vector<Setting> settings;      ///< in a fixed, sensible order
+  std::vector<std::string> warnings;  ///< unknown SCHEDCTL_ variables and the like
+};
+
+/// Where settings come from, first wins: --set and --store, environment, file, built-in. Plain data
+/// so that tests need no real environment.
+struct Sources {
+  std::optional<std::string> config_file;  ///< --config; it must then exist
+  std::optional<std::string> store;        ///< --store
+  bool own = false;                        ///< --own (or SCHEDCTL_OWN=1)
+  std::vector<std::pair<std::string, std::string>> set;  ///< --set KEY=VALUE
+  std::map<std::string, std::string> environment;        ///< the whole environment
+  uid_t uid = 0;
+  std::string home;  ///< the user's home directory
+  std::string system_config_file = "/etc/schedctl/schedctl.toml";
+  bool system_daemon = false;   ///< the machine's daemon runs (then it is everybody's default)
+  std::string host_timezone;    ///< default of `timezone`
+};
+
+/// The process's real sources, without flags.
+Sources process_sources();
+
+/// Reads and checks everything. Without --own, the machine's paths apply for root, and for others
+/// if the system's config file exists or its daemon runs; else the user's own (XDG). Kind config: syntax
+/// with file:line:column, unknown keys with the nearest name, values that cannot be, a file that is
+/// group- or world-writable or belongs to somebody else than root or the caller; not_allowed: not
+/// readable.
+Result<Loaded> load(const Sources& sources);
+
+}  // namespace schedctl::config

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "schedctl/base/time.hpp"
+#include "schedctl/job/policy.hpp"
+#include "schedctl/job/run.hpp"
+#include "schedctl/job/schedule.hpp"
+
+namespace schedctl::job {
+
+/// One row that planning wants written: a single occurrence, or a stretch of `count` that did not
+/// run, from fire_time to last_fire_time.
+struct Planned {
+  Time fire_time{};
+  Time due_at{};  ///< fire_time + jitter; equal to fire_time for rows that will not run
+  RunState state = RunState::pending;  ///< pending, missed or skipped
+  Reason reason = Reason::none;        ///< misfire, coalesced or paused where not pending
+  std::int64_t count = 1;
+  std::optional<Time> last_fire_time;  ///< set if count > 1
+  bool waits = false;                  ///< coalesce = all and more than one due: they queue up
+};
+
+struct Plan {
+  std::vector<Planned> rows;       ///< in order of fire time, without overlap
+  Time planned_through{};          ///< never before the old one
+  std::optional<Time> next_fire;   ///< the first fire after planned_through; may be in the past if
+                                   ///< the backlog was longer than one call may walk
+};
+
+/// Turns the fires in (planned_through, now] into rows. Judges the misfire grace: a fire more than
+/// `misfire_grace` before `now` is missed (one stretch row for consecutive ones). Of the others,
+/// coalesce says which run: the rest are skipped, reason coalesced (stretch rows likewise); a
+/// single one simply is pending. Never looks past `now`. Walks over at most limits::kFiresPerPlan fires; of
+/// a longer backlog only the part that is surely missed is taken, or, if more than that many lie
+/// within the grace, the oldest of them as coalesced (latest) so that a later call goes on; nothing
+/// is dropped. Pure.
+Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Time planned_through,
+          Time now);
+
+/// The same for a job that was paused: everything in (planned_through, now] is one stretch of
+/// skipped, reason paused.
+Plan plan_paused(const FireSeries& fires, Time planned_through, Time now);
+
+/// Stable delay in [0, jitter) of one fire; 0 for no jitter.
+Duration jitter_of(Duration jitter, std::uint64_t seed, Time fire_time);
+
+}  // namespace schedctl::job

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "schedctl/base/time.hpp"
+#include "schedctl/job/zone.hpp"
+
+namespace schedctl::job {
+
+enum class ScheduleKind { every, cron, at, manual };
+/// What a fire inside a gap does: runs once at the first instant after it, or not at all.
+enum class DstGap { shift, skip };
+/// What a fixed fire inside a fold does: runs the first time, the second, or both.
+enum class DstFold { first, second, both };
+
+/// When a job fires: plain data, as stored. Which members mean something depends on `kind`.
+struct Schedule {
+  ScheduleKind kind = ScheduleKind::manual;
+  Duration every{};        ///< every: the period, at least limits::kShortestEvery
+  Time anchor{};           ///< every: a point of the grid
+  std::string cron;        ///< cron: the expression as the user wrote it
+  std::string timezone;    ///< cron, at: IANA name; never empty in a stored job
+  Time at{};               ///< at: the instant
+  DstGap dst_gap = DstGap::shift;
+  DstFold dst_fold = DstFold::first;
+  bool operator==(const Schedule&) const = default;
+};
+
+std::string_view to_string(ScheduleKind kind);
+std::string_view to_string(DstGap gap);
+std::string_view to_string(DstFold fold);
+std::optional<ScheduleKind> parse_schedule_kind(std::string_view text);
+std::optional<DstGap> parse_dst_gap(std::string_view text);
+std::optional<DstFold> parse_dst_fold(std::string_view text);
+
+/// The schedule in words: "every 5 minutes", "at 02:30 every day, Europe/Berlin time". For cron
+/// expressions that have no plain words, the fields one by one. `zone` is the schedule's.
+std::string describe(const Schedule& schedule, const Zone& zone);
+
+/// The instants a schedule yields, ready to be asked: expression parsed, zone bound. Immutable;
+/// thread safe. Rules: DESIGN section 4.6 (elapsed time for wildcard schedules, the first instant
+/// after a gap for fixed ones, classic cron's star rule for the two day fields).
+class FireSeries {
+ public:
+  /// `seed` is the job's stable hash, for `H` and `~` fields. Errors are of kind usage; those of a
+  /// cron expression show the expression with a caret under the first wrong character and say what
+  /// was expected there. An expression that can never fire (30 February) is an error too.
+  static Result<FireSeries> make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed);
+
+  /// The first fire strictly after `t`. Nothing: no more, or none within limits::kSearchHorizon.
+  /// Bounded: never walks minute by minute over days without a match.
+  std::optional<Time> next_after(Time t) const;
+
+  struct Stretch {
+    std::int64_t count = 0;
+    Time first{};
+    Time last{};
+    bool complete = true;  ///< false: `limit` was reached and there may be more after `last`
+  };
+  /// The fires in (after, through], at most `limit` of them; `every` is counted without walking and
+  /// ignores the limit.
+  Stretch count(Time after, Time through, std::int64_t limit) const;
+
+  FireSeries(FireSeries&&) noexcept;
+  FireSeries& operator=(FireSeries&&) noexcept;
+  FireSeries(const FireSeries&) = delete;
+  FireSeries& operator=(const FireSeries&) = delete;
+  ~FireSeries();
+
+ private:
+  struct Impl;
+  explicit FireSeries(std::unique_ptr<const Impl> impl);
+  std::unique_ptr<const Impl> impl_;
+};
+
+/// Reads a moment as people write it, in `zone` unless it carries an offset:
+/// "2026-03-29 02:30[:00]", "2026-03-29T02:30:00Z", "...+02:00", "2026-03-29" (midnight), "02:30"
+/// (the next one after `now`), "tomorrow 03:00", "now+5m". A reading that a gap removes or a fold
+/// repeats is resolved as gap and fold say (skip: an error of kind usage).
+Result<Time> parse_time(std::string_view text, const Zone& zone, Time now,
+                        DstGap gap = DstGap::shift, DstFold fold = DstFold::first);
+
+}  // namespace schedctl::job

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "schedctl/base/result.hpp"
+#include "schedctl/keeper/messages.hpp"
+
+namespace schedctl::keeper {
+
+/// How a keeper is started; also what `schedctl keeper` gets on its command line.
+struct KeeperPaths {
+  std::string keeper_dir;  ///< lock, socket, journal; made 0700
+  std::string output_dir;  ///< output files of runs; made 0700
+};
+
+/// Starts `program keeper --keeper-dir D --output-dir D` in a session of its own and waits until it
+/// holds its lock and listens. A keeper that lives already is an error of kind conflict.
+/// `program` is an absolute path. Errors carry what the new process said.
+Result<void> spawn_keeper(const std::string& program, const KeeperPaths& paths);
+
+/// The daemon's end of the connection. Used by one thread (the io thread), except where noted.
+/// Writes never block: what the socket does not take is queued here and sent when it is writable.
+class Client {
+ public:
+  struct Handlers {
+    std::function<void(Started)> started;
+    std::function<void(StartFailed)> start_failed;
+    std::function<void(Ended)> ended;
+    /// The connection broke: the keeper is gone (or gone mad). Called once, from on_ready.
+    std::function<void(Error)> closed;
+  };
+
+  /// Connects, says hello and reads the inventory; blocks for at most `timeout`. Kind unavailable:
+  /// no keeper lives there, or it does not answer (the message says which: see `alive`).
+  static Result<std::unique_ptr<Client>> connect(const KeeperPaths& paths, Duration timeout);
+  virtual ~Client() = default;
+
+  virtual const Inventory& inventory() const = 0;
+  virtual std::int64_t pid() const = 0;
+
+  /// For the event loop: watch fd() for wanted_events() (they change after each call below) and
+  /// call on_ready.
+  virtual int fd() const = 0;
+  virtual std::uint32_t wanted_events() const = 0;
+  virtual void on_ready(std::uint32_t events) = 0;
+  virtual void set_handlers(Handlers handlers) = 0;
+
+  virtual void start(const StartOrder& order) = 0;
+  /// TERM to the run's group now, KILL `kill_grace` later. Unknown runs are ignored.
+  virtual void end(const RunKey& key, Duration kill_grace) = 0;
+  /// The daemon has committed what became of these: the keeper may forget them.
+  virtual void acknowledge(const std::vector<RunKey>& keys) = 0;
+  /// Ask an idle keeper to end; one with children stays.
+  virtual void quit_if_idle() = 0;
+};
+
+/// Whether a keeper holds the lock of this directory (a look at /proc/locks; takes no lock), and
+/// its pid; 0 if none.
+std::int64_t living_keeper(const std::string& keeper_dir);
+
+}  // namespace schedctl::keeper

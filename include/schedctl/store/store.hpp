@@ -1,0 +1,190 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "schedctl/base/result.hpp"
+#include "schedctl/job/job.hpp"
+#include "schedctl/job/run.hpp"
+
+namespace schedctl::store {
+
+/// A job with what the run table says of it now.
+struct JobListing {
+  job::Job job;
+  int running = 0;  ///< live runs (state running)
+};
+
+/// A pending run that is due, and whether another run occupies its job's slot (job::Run::occupies_slot).
+struct DueRun {
+  job::Run run;
+  bool job_busy = false;
+};
+
+/// Newest first, by id. Unset members do not filter.
+struct RunFilter {
+  std::optional<std::string> job_name;
+  std::optional<JobId> job_id;
+  std::vector<job::RunState> states;   ///< empty: all
+  std::optional<Time> since;           ///< fire time (or a stretch's last) at or after
+  std::optional<Time> until;           ///< fire time before
+  std::size_t limit = 1000;
+};
+
+/// One daemon on this store.
+struct Node {
+  std::string id;        ///< UUID
+  std::string hostname;
+  std::int64_t pid = 0;  ///< 0: not running (it stopped properly)
+  std::string boot_id;
+  std::string version;
+  std::string control_path;  ///< its control socket: what a CLI pokes
+  std::string keeper;        ///< instance id of its keeper
+  Time started_at{};
+  std::optional<Time> stopped_at;
+  std::optional<Time> last_beat;
+};
+
+/// What happened to the scheduler itself.
+struct Event {
+  Time at{};
+  std::string node;
+  std::string kind;  ///< daemon-up, daemon-down, clock-jump, reload, keeper-lost, job-error, ...
+  std::string detail;
+};
+
+/// Who changed what.
+struct Audit {
+  Time at{};
+  std::string who;     ///< user name, and the real user behind sudo
+  std::string action;  ///< add, set, remove, pause, resume, trigger, cancel, load, ...
+  std::string job;     ///< name as of then; empty: none
+  std::string detail;
+};
+
+struct Counts {
+  std::int64_t jobs = 0;
+  std::int64_t runs_running = 0;
+  std::int64_t runs_pending = 0;
+};
+
+/// Where jobs and runs are kept. One thread uses one Store. Verbs are single steps: without begin()
+/// each is a transaction of its own; after begin() they belong to it until commit() or rollback().
+/// A Store decides nothing: it refuses only what would break the data (a second job of a name, a
+/// second row for an occurrence, a write with an old fence).
+///
+/// Failures: kind unavailable where trying again may help (locked by somebody else for longer than
+/// the busy timeout of about 1 s, disk full, I/O error), config where it will not (corrupt, newer
+/// schema), conflict and not_found as said at the verbs. After a failure inside a transaction the
+/// caller must rollback() (Transaction does).
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// UUID given to the store when it was made.
+  virtual const std::string& id() const = 0;
+
+  virtual Result<void> begin() = 0;  ///< takes the write lock at once (BEGIN IMMEDIATE)
+  virtual Result<void> commit() = 0; ///< durable (fsynced) when it returns
+  virtual void rollback() = 0;       ///< of nothing is no error
+
+  // Jobs.
+  /// Sets job.id. Kind conflict if the name is taken. Also records the definition as a version.
+  virtual Result<void> insert_job(job::Job& job) = 0;
+  /// Writes the whole row, found by id; records a version if `version` has changed. Kind not_found;
+  /// conflict if it is renamed to a taken name.
+  virtual Result<void> update_job(const job::Job& job) = 0;
+  virtual Result<void> delete_job(JobId id) = 0;  ///< its runs and versions stay
+  virtual Result<std::optional<job::Job>> find_job(const std::string& name) = 0;
+  virtual Result<std::optional<job::Job>> get_job(JobId id) = 0;
+  /// By name, in byte order. `pattern` is a shell glob; empty: all.
+  virtual Result<std::vector<JobListing>> list_jobs(const std::string& pattern) = 0;
+  /// Jobs with next_fire <= now, earliest first.
+  virtual Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) = 0;
+  /// Narrow writes of a beat; nothing else of the row is touched; a job that is gone is no error.
+  virtual Result<void> set_planned(JobId id, Time planned_through,
+                                   std::optional<Time> next_fire) = 0;
+  /// Copies fire time, started, ended and state of `run` into the job's last_* members.
+  virtual Result<void> set_last_run(const job::Run& run) = 0;
+
+  // Runs.
+  /// Sets run.id and returns true; false (and nothing written) if cause is schedule and a row of
+  /// this job has that fire time already, or has it inside its stretch.
+  virtual Result<bool> insert_run(job::Run& run) = 0;
+  /// Writes everything that can change, `WHERE id AND fence = expected_fence`; false if no row
+  /// matched (somebody else has claimed it since).
+  virtual Result<bool> update_run(const job::Run& run, std::int64_t expected_fence) = 0;
+  virtual Result<std::optional<job::Run>> get_run(RunId id) = 0;
+  virtual Result<std::vector<job::Run>> list_runs(const RunFilter& filter) = 0;
+  /// Pending runs with due_at <= now, earliest due first, then by id.
+  virtual Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) = 0;
+  /// Runs of this state, oldest first, without their output tails.
+  virtual Result<std::vector<job::Run>> runs_in_state(job::RunState state) = 0;
+  /// Runs of state running whose cancel was asked for.
+  virtual Result<std::vector<job::Run>> cancel_requests() = 0;
+  virtual Result<void> insert_attempt(RunId id, const job::AttemptResult& attempt,
+                                      job::Reason reason) = 0;
+  /// Earlier attempts of a retried run, oldest first.
+  virtual Result<std::vector<job::AttemptResult>> list_attempts(RunId id) = 0;
+
+  /// The earlier of the first next_fire of a job and the first due_at of a pending run after
+  /// `due_after` (runs due before that wait for capacity, not for time).
+  virtual Result<std::optional<Time>> next_wake(Time due_after) = 0;
+  virtual Result<Counts> counts() = 0;
+
+  // The scheduler itself.
+  virtual Result<void> put_node(const Node& node) = 0;  ///< inserts or replaces by id
+  virtual Result<std::vector<Node>> list_nodes() = 0;
+  virtual Result<void> add_event(const Event& event) = 0;
+  virtual Result<std::vector<Event>> list_events(std::size_t limit) = 0;  ///< newest first
+  virtual Result<void> add_audit(const Audit& audit) = 0;
+  /// Newest first; of one job, or of all if `job` is empty.
+  virtual Result<std::vector<Audit>> list_audit(const std::string& job, std::size_t limit) = 0;
+};
+
+/// begin() now, rollback() when it goes out of scope without commit().
+class Transaction {
+ public:
+  static Result<Transaction> begin(Store& store) {
+    TRY_VOID(store.begin());
+    return Transaction(store);
+  }
+  Transaction(Transaction&& other) noexcept : store_(other.store_) { other.store_ = nullptr; }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  Transaction& operator=(Transaction&&) = delete;
+  ~Transaction() {
+    if (store_ != nullptr) store_->rollback();
+  }
+  Result<void> commit() {
+    TRY_VOID(store_->commit());
+    store_ = nullptr;
+    return {};
+  }
+
+ private:
+  explicit Transaction(Store& store) : store_(&store) {}
+  Store* store_;
+};
+
+/// A store in this process's memory; gone with it. A real one, for tests, and for reading commands
+/// where no database exists yet.
+std::unique_ptr<Store> open_memory();
+
+struct SqliteOptions {
+  std::string path;
+  bool create = true;              ///< make it (0600) and its schema if it does not exist
+  Duration busy_timeout = std::chrono::seconds(1);
+};
+/// Opens an SQLite file; WAL, synchronous=FULL. Migrates an older schema in one transaction. Kind
+/// not_found if it does not exist and `create` is false; config for a corrupt file, a foreign one or
+/// a newer schema (the message names both versions); not_allowed; unavailable.
+Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options);
+
+/// The schema version this program writes.
+int schema_version();
+
+}  // namespace schedctl::store
