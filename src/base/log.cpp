@@ -1,0 +1,225 @@
+// A line is put together here and handed to one spdlog logger whose pattern is the bare message: the
+// time stamp is the local one with its offset, which spdlog's own pattern flags cannot write with
+// milliseconds and a colon in one go.
+
+#include "schedctl/base/log.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <mutex>
+
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
+
+#include "schedctl/base/text.hpp"
+#include "schedctl/base/unique_fd.hpp"
+
+namespace schedctl::log {
+namespace {
+
+// More than this in one beat is written out early, so that a storm does not grow the process.
+constexpr std::size_t kBufferBytes = 64 * 1024;
+
+void write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    // A log that cannot be written (disk full) must not stop a scheduler: the lines are lost.
+    if (n <= 0) {
+      if (n < 0 && errno == EINTR) continue;
+      return;
+    }
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+// Buffers whole lines and writes them in one go; the descriptor is O_APPEND, so that a line is
+// never torn by another writer of the same file.
+class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  FileSink(UniqueFd file, bool also_stderr) : file_(std::move(file)), also_stderr_(also_stderr) {}
+
+  void replace(UniqueFd file) {
+    std::lock_guard lock(mutex_);
+    write_out();
+    file_ = std::move(file);
+  }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    buffer_.append(message.payload.data(), message.payload.size());
+    buffer_ += '\n';
+    if (buffer_.size() >= kBufferBytes || !file_) write_out();
+  }
+  void flush_() override { write_out(); }
+
+ private:
+  void write_out() {
+    if (buffer_.empty()) return;
+    if (file_) write_all(file_.get(), buffer_);
+    if (!file_ || also_stderr_) write_all(STDERR_FILENO, buffer_);
+    buffer_.clear();
+  }
+
+  UniqueFd file_;
+  bool also_stderr_;
+  std::string buffer_;
+};
+
+struct State {
+  std::mutex mutex;
+  std::shared_ptr<FileSink> sink;
+  std::shared_ptr<spdlog::logger> logger;
+  std::string path;
+};
+
+State& state() {
+  static State instance;
+  return instance;
+}
+
+spdlog::level::level_enum spdlog_level(Level level) {
+  switch (level) {
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warning:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+std::string_view word(Level level) {
+  switch (level) {
+    case Level::debug:
+      return "debug";
+    case Level::info:
+      return "info ";
+    case Level::warning:
+      return "warn ";
+    case Level::error:
+      return "error";
+  }
+  return "info ";
+}
+
+void install(UniqueFd file, Level level, bool also_stderr) {
+  State& s = state();
+  s.sink = std::make_shared<FileSink>(std::move(file), also_stderr);
+  s.logger = std::make_shared<spdlog::logger>("schedctl", s.sink);
+  s.logger->set_level(spdlog_level(level));
+}
+
+std::shared_ptr<spdlog::logger> logger() {
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  if (!s.logger) install(UniqueFd(), Level::info, false);
+  return s.logger;
+}
+
+Result<UniqueFd> open_file(const std::string& path) {
+  const int fd = ::open(path.c_str(),
+                        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+  if (fd < 0) {
+    return fail(error_from_errno("cannot open the log file " + path, errno));
+  }
+  return UniqueFd(fd);
+}
+
+void append_time(std::string& line) {
+  const auto now = std::chrono::system_clock::now();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  const auto seconds = static_cast<time_t>(ms / 1000);
+  tm local{};
+  ::localtime_r(&seconds, &local);
+  const long offset = local.tm_gmtoff / 60;
+  std::array<char, 96> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03d%c%02ld:%02ld",
+                local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min,
+                local.tm_sec, static_cast<int>(ms % 1000), offset < 0 ? '-' : '+',
+                std::labs(offset) / 60, std::labs(offset) % 60);
+  line += text.data();
+}
+
+void append_value(std::string& line, std::string_view value) {
+  const std::string escaped = escape_control(value);
+  const bool plain = !escaped.empty() && escaped.find_first_of(" \"=\\") == std::string::npos;
+  if (plain) {
+    line += escaped;
+    return;
+  }
+  line += '"';
+  for (const char c : escaped) {
+    if (c == '"') line += '\\';
+    line += c;
+  }
+  line += '"';
+}
+
+}  // namespace
+
+Result<void> open(const std::string& path, Level level, bool also_stderr) {
+  UniqueFd file;
+  if (!path.empty()) {
+    TRY(file, open_file(path));
+  }
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  if (s.sink) s.sink->flush();
+  s.path = path;
+  install(std::move(file), level, also_stderr);
+  return {};
+}
+
+Result<void> reopen() {
+  State& s = state();
+  std::lock_guard lock(s.mutex);
+  if (s.path.empty() || !s.sink) return {};
+  TRY(UniqueFd file, open_file(s.path));
+  s.sink->replace(std::move(file));
+  return {};
+}
+
+void set_level(Level level) { logger()->set_level(spdlog_level(level)); }
+
+Result<Level> parse_level(std::string_view text) {
+  if (text == "debug") return Level::debug;
+  if (text == "info") return Level::info;
+  if (text == "warning" || text == "warn") return Level::warning;
+  if (text == "error") return Level::error;
+  return fail(ErrorKind::config, "\"" + std::string(text) +
+                                     "\" is not a log level: use debug, info, warning or error",
+              "log_level");
+}
+
+void write(Level level, std::string_view event, Fields fields) {
+  const std::shared_ptr<spdlog::logger> log = logger();
+  if (!log->should_log(spdlog_level(level))) return;
+  std::string line;
+  line.reserve(160);
+  append_time(line);
+  line += ' ';
+  line += word(level);
+  line += ' ';
+  line += event;
+  for (const Field& field : fields) {
+    line += ' ';
+    line += field.key;
+    line += '=';
+    append_value(line, field.value);
+  }
+  log->log(spdlog_level(level), spdlog::string_view_t(line));
+}
+
+void flush() { logger()->flush(); }
+
+}  // namespace schedctl::log
