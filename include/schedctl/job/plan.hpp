@@ -24,19 +24,20 @@ struct Planned {
 };
 
 struct Plan {
-  std::vector<Planned> rows;       ///< in order of fire time, without overlap
-  Time planned_through{};          ///< never before the old one
-  std::optional<Time> next_fire;   ///< the first fire after planned_through; may be in the past if
-                                   ///< the backlog was longer than one call may walk
+  std::vector<Planned> rows;      ///< in order of fire time, without overlap
+  Time planned_through{};         ///< never before the old one
+  std::optional<Time> next_fire;  ///< the first fire after planned_through; not after `now` only if
+                                  ///< one call could not make all the rows
 };
 
-/// Turns the fires in (planned_through, now] into rows. Judges the misfire grace: a fire more than
-/// `misfire_grace` before `now` is missed (one stretch row for consecutive ones). Of the others,
-/// coalesce says which run: the rest are skipped, reason coalesced (stretch rows likewise); a
-/// single one simply is pending. Never looks past `now`. Walks over at most limits::kFiresPerPlan fires; of
-/// a longer backlog only the part that is surely missed is taken, or, if more than that many lie
-/// within the grace, the oldest of them as coalesced (latest) so that a later call goes on; nothing
-/// is dropped. Pure.
+/// Turns the fires in (planned_through, now] into rows, each fire into exactly one. Judges the
+/// misfire grace: a fire more than `misfire_grace` before `now` is missed (one stretch row for all
+/// of them); one exactly that late is still planned. Of the others coalesce says which run; the
+/// rest are one stretch row, skipped, reason coalesced. A single one simply is pending. Never plans
+/// past `now`. Stretches are counted, not walked, so they may be of any length; only coalesce = all
+/// makes a row a fire, and then one call makes at most limits::kFiresPerPlan of them, the oldest,
+/// and `next_fire` lies in the past: call again until it lies after `now`. If the wall clock was
+/// set back (now < planned_through), there are no rows. Pure.
 Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Time planned_through,
           Time now);
 

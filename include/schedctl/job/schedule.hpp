@@ -21,11 +21,11 @@ enum class DstFold { first, second, both };
 /// When a job fires: plain data, as stored. Which members mean something depends on `kind`.
 struct Schedule {
   ScheduleKind kind = ScheduleKind::manual;
-  Duration every{};        ///< every: the period, at least limits::kShortestEvery
-  Time anchor{};           ///< every: a point of the grid
-  std::string cron;        ///< cron: the expression as the user wrote it
-  std::string timezone;    ///< cron, at: IANA name; never empty in a stored job
-  Time at{};               ///< at: the instant
+  Duration every{};      ///< every: the period, at least limits::kShortestEvery
+  Time anchor{};         ///< every: the first point of the grid; nothing fires before it
+  std::string cron;      ///< cron: the expression as the user wrote it
+  std::string timezone;  ///< cron, at: IANA name; never empty in a stored job
+  Time at{};             ///< at: the instant
   DstGap dst_gap = DstGap::shift;
   DstFold dst_fold = DstFold::first;
   bool operator==(const Schedule&) const = default;
@@ -53,18 +53,18 @@ class FireSeries {
   static Result<FireSeries> make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed);
 
   /// The first fire strictly after `t`. Nothing: no more, or none within limits::kSearchHorizon.
-  /// Bounded: never walks minute by minute over days without a match.
+  /// Bounded: never walks minute by minute over days without a match. Cron fires lie in the years 1
+  /// to 9999; `every` ends where Time does.
   std::optional<Time> next_after(Time t) const;
 
   struct Stretch {
     std::int64_t count = 0;
     Time first{};
     Time last{};
-    bool complete = true;  ///< false: `limit` was reached and there may be more after `last`
   };
-  /// The fires in (after, through], at most `limit` of them; `every` is counted without walking and
-  /// ignores the limit.
-  Stretch count(Time after, Time through, std::int64_t limit) const;
+  /// All fires in (after, through], exactly. They are counted by day and by change of offset, never
+  /// walked: a second-by-second schedule over a year takes microseconds.
+  Stretch count(Time after, Time through) const;
 
   FireSeries(FireSeries&&) noexcept;
   FireSeries& operator=(FireSeries&&) noexcept;

@@ -10,23 +10,23 @@ namespace schedctl::job {
 
 /// Everything that can happen to a run.
 enum class Happening {
-  claimed,             ///< a slot was free: it is about to be started
-  overlapped,          ///< due while its job still ran
-  expired,             ///< asked for by hand and nobody came in time
-  withdrawn_changed,   ///< the schedule was changed while it was pending
-  withdrawn_removed,   ///< the job was removed while it was pending
-  cancelled_pending,   ///< `cancel` of a run that does not run
-  never_started,       ///< the keeper never got the order: back to pending, same attempt
-  start_refused,       ///< the machine could not fork: pending again later, same attempt
-  exec_failed,         ///< the command cannot be executed
+  claimed,            ///< a slot was free: it is about to be started
+  overlapped,         ///< due while its job still ran
+  expired,            ///< asked for by hand and nobody came in time
+  withdrawn_changed,  ///< the schedule was changed while it was pending
+  withdrawn_removed,  ///< the job was removed while it was pending
+  cancelled_pending,  ///< `cancel` of a run that does not run
+  never_started,      ///< the keeper never got the order: back to pending, same attempt
+  start_refused,      ///< the machine could not fork: pending again later, same attempt
+  exec_failed,        ///< the command cannot be executed
   exited_zero,
   exited_nonzero,
-  killed_by_signal,    ///< by somebody else
-  timed_out,           ///< ended by us, for its timeout
-  stopped_by_operator, ///< ended by us, for `cancel`
-  stopped_by_shutdown, ///< ended by us, for `stop`
-  lost_keeper,         ///< nobody knows how it ended: the keeper died
-  lost_reboot,         ///< likewise: the machine went down
+  killed_by_signal,     ///< by somebody else
+  timed_out,            ///< ended by us, for its timeout
+  stopped_by_operator,  ///< ended by us, for `cancel`
+  stopped_by_shutdown,  ///< ended by us, for `stop`
+  lost_keeper,          ///< nobody knows how it ended: the keeper died
+  lost_reboot,          ///< likewise: the machine went down
 };
 inline constexpr int kHappenings = 17;
 
@@ -46,7 +46,9 @@ struct Step {
 /// backoff of 1 s doubling to 1 min; a lost run likewise only if on_lost is retry, at most
 /// limits::kMaxLost times. Nothing: this cannot happen to a run in this state (a late or doubled
 /// report), and the caller leaves it alone. An operator's cancel that reaches a run which ended by
-/// itself with exit 0 is still success: pass what happened, not what was asked for. Pure.
+/// itself with exit 0 is still success: pass what happened, not what was asked for. But a run with
+/// cancel_requested is never pending again: a failure is final, and one that was not started is
+/// cancelled. Pure.
 std::optional<Step> transition(const Run& run, Happening happening, const Policy& policy, Time now);
 
 }  // namespace schedctl::job

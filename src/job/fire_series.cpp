@@ -1,0 +1,102 @@
+#include <variant>
+
+#include "schedctl/base/limits.hpp"
+#include "schedctl/job/schedule.hpp"
+#include "src/job/cron_fires.hpp"
+
+namespace schedctl::job {
+namespace {
+
+using Stretch = FireSeries::Stretch;
+
+/// anchor, anchor + period, anchor + 2 periods ...
+struct Grid {
+  Time anchor;
+  Duration period;
+
+  /// Differences are taken unsigned: two ends of Time are further apart than a Duration reaches.
+  std::optional<Time> next_after(Time t) const {
+    if (t < anchor) return anchor;
+    const auto start = static_cast<std::uint64_t>(to_us(anchor));
+    const auto step = static_cast<std::uint64_t>(to_us(period));
+    const std::uint64_t index = (static_cast<std::uint64_t>(to_us(t)) - start) / step + 1;
+    const std::uint64_t room = static_cast<std::uint64_t>(to_us(Time::max())) - start;
+    if (index > room / step) return std::nullopt;
+    return time_from_us(static_cast<std::int64_t>(start + index * step));
+  }
+
+  Stretch count(Time after, Time through) const {
+    const std::optional<Time> first = next_after(after);
+    if (!first || *first > through) return {};
+    const auto begin = static_cast<std::uint64_t>(to_us(*first));
+    const auto step = static_cast<std::uint64_t>(to_us(period));
+    const std::uint64_t steps = (static_cast<std::uint64_t>(to_us(through)) - begin) / step;
+    return {.count = static_cast<std::int64_t>(steps + 1),
+            .first = *first,
+            .last = time_from_us(static_cast<std::int64_t>(begin + steps * step))};
+  }
+};
+
+struct Once {
+  Time at;
+
+  std::optional<Time> next_after(Time t) const { return t < at ? std::optional(at) : std::nullopt; }
+  Stretch count(Time after, Time through) const {
+    if (at <= after || at > through) return {};
+    return {.count = 1, .first = at, .last = at};
+  }
+};
+
+struct Never {
+  std::optional<Time> next_after(Time) const { return std::nullopt; }
+  Stretch count(Time, Time) const { return {}; }
+};
+
+}  // namespace
+
+struct FireSeries::Impl {
+  std::variant<Never, Grid, Once, CronFires> series;
+};
+
+Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed) {
+  const auto of = [](auto series) {
+    return FireSeries(std::make_unique<const Impl>(Impl{std::move(series)}));
+  };
+  switch (schedule.kind) {
+    case ScheduleKind::manual:
+      return of(Never{});
+    case ScheduleKind::at:
+      return of(Once{schedule.at});
+    case ScheduleKind::every:
+      if (schedule.every < limits::kShortestEvery || schedule.every > limits::kLongestDuration) {
+        return fail(ErrorKind::usage,
+                    "every " + format_duration(schedule.every) + " is out of range; from " +
+                        format_duration(limits::kShortestEvery) + " to " +
+                        format_duration(limits::kLongestDuration),
+                    "every");
+      }
+      return of(Grid{schedule.anchor, schedule.every});
+    case ScheduleKind::cron: {
+      if (!zone) return fail(ErrorKind::usage, "a cron schedule needs a time zone", "timezone");
+      TRY(CronExpr expr, parse_cron(schedule.cron, seed));
+      return of(CronFires{expr, std::move(zone), schedule.dst_gap, schedule.dst_fold});
+    }
+  }
+  return fail(ErrorKind::usage, "the schedule is of no known kind");
+}
+
+std::optional<Time> FireSeries::next_after(Time t) const {
+  return std::visit([t](const auto& series) { return series.next_after(t); }, impl_->series);
+}
+
+FireSeries::Stretch FireSeries::count(Time after, Time through) const {
+  return std::visit([&](const auto& series) { return series.count(after, through); },
+                    impl_->series);
+}
+
+FireSeries::FireSeries(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+FireSeries::FireSeries(FireSeries&&) noexcept = default;
+FireSeries& FireSeries::operator=(FireSeries&&) noexcept = default;
+FireSeries::~FireSeries() = default;
+
+}  // namespace schedctl::job

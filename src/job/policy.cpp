@@ -1,0 +1,230 @@
+#include "schedctl/job/policy.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "schedctl/base/limits.hpp"
+#include "schedctl/base/text.hpp"
+#include "src/job/names.hpp"
+
+namespace schedctl::job {
+namespace {
+
+std::string quoted(std::string_view text) {
+  return "'" + escape_control(text) + "'";
+}
+
+using Setter = Result<void> (*)(PolicyDraft& draft, std::string_view key, std::string_view value);
+using Getter = std::optional<std::string> (*)(const PolicyDraft& draft);
+using Unsetter = void (*)(PolicyDraft& draft);
+
+/// One policy setting under its TOML name.
+struct Setting {
+  std::string_view key;
+  Setter set;
+  Getter get;
+  Unsetter unset;
+};
+
+template <std::optional<Duration> PolicyDraft::*member>
+constexpr Setting duration_setting(std::string_view key) {
+  return Setting{
+      key,
+      [](PolicyDraft& draft, std::string_view name, std::string_view value) {
+        const Result<Duration> parsed = parse_duration(value);
+        if (!parsed) {
+          return Result<void>(fail(ErrorKind::usage, parsed.error().message, std::string(name)));
+        }
+        draft.*member = *parsed;
+        return Result<void>();
+      },
+      [](const PolicyDraft& draft) -> std::optional<std::string> {
+        if (!(draft.*member)) return std::nullopt;
+        return format_duration(*(draft.*member));
+      },
+      [](PolicyDraft& draft) { (draft.*member).reset(); }};
+}
+
+Result<void> read_overlap(PolicyDraft& draft, std::string_view key, std::string_view value) {
+  if (const std::optional<Overlap> parsed = parse_overlap(value)) {
+    draft.overlap = parsed;
+    return {};
+  }
+  if (value == "queue" || value == "replace" || value == "allow") {
+    return fail(ErrorKind::usage, quoted(value) + " is not available in this version; only skip is",
+                std::string(key));
+  }
+  return fail(ErrorKind::usage, quoted(value) + " is not an overlap policy; write skip",
+              std::string(key));
+}
+
+Result<void> read_coalesce(PolicyDraft& draft, std::string_view key, std::string_view value) {
+  const std::optional<Coalesce> parsed = parse_coalesce(value);
+  if (!parsed) {
+    return fail(ErrorKind::usage, quoted(value) + " is not one of latest, earliest, all",
+                std::string(key));
+  }
+  draft.coalesce = parsed;
+  return {};
+}
+
+Result<void> read_on_lost(PolicyDraft& draft, std::string_view key, std::string_view value) {
+  const std::optional<OnLost> parsed = parse_on_lost(value);
+  if (!parsed) {
+    return fail(ErrorKind::usage, quoted(value) + " is not one of fail, retry", std::string(key));
+  }
+  draft.on_lost = parsed;
+  return {};
+}
+
+Result<void> read_max_attempts(PolicyDraft& draft, std::string_view key, std::string_view value) {
+  const std::optional<std::int64_t> parsed = parse_int(value);
+  if (!parsed || *parsed < 1 || *parsed > limits::kMaxAttempts) {
+    return fail(ErrorKind::usage,
+                quoted(value) + " is not a number from 1 to " +
+                    std::to_string(limits::kMaxAttempts) + " (1: no retry)",
+                std::string(key));
+  }
+  draft.max_attempts = static_cast<int>(*parsed);
+  return {};
+}
+
+template <auto member>
+std::optional<std::string> named_value(const PolicyDraft& draft) {
+  if (!(draft.*member)) return std::nullopt;
+  return std::string(to_string(*(draft.*member)));
+}
+
+template <auto member>
+void forget(PolicyDraft& draft) {
+  (draft.*member).reset();
+}
+
+const std::array<Setting, 10>& settings() {
+  static const std::array<Setting, 10> kSettings{{
+      {"overlap", read_overlap, named_value<&PolicyDraft::overlap>, forget<&PolicyDraft::overlap>},
+      duration_setting<&PolicyDraft::misfire_grace>("misfire_grace"),
+      {"coalesce", read_coalesce, named_value<&PolicyDraft::coalesce>,
+       forget<&PolicyDraft::coalesce>},
+      duration_setting<&PolicyDraft::jitter>("jitter"),
+      duration_setting<&PolicyDraft::timeout>("timeout"),
+      duration_setting<&PolicyDraft::kill_grace>("kill_grace"),
+      {"max_attempts", read_max_attempts,
+       [](const PolicyDraft& draft) -> std::optional<std::string> {
+         if (!draft.max_attempts) return std::nullopt;
+         return std::to_string(*draft.max_attempts);
+       },
+       forget<&PolicyDraft::max_attempts>},
+      duration_setting<&PolicyDraft::backoff>("backoff"),
+      duration_setting<&PolicyDraft::max_delay>("max_delay"),
+      {"on_lost", read_on_lost, named_value<&PolicyDraft::on_lost>, forget<&PolicyDraft::on_lost>},
+  }};
+  return kSettings;
+}
+
+const Setting* find_setting(std::string_view key) {
+  for (const Setting& setting : settings()) {
+    if (setting.key == key) return &setting;
+  }
+  return nullptr;
+}
+
+template <class T>
+T first_of(const std::optional<T>& own, const std::optional<T>& defaults, const T& builtin) {
+  if (own) return *own;
+  return defaults.value_or(builtin);
+}
+
+}  // namespace
+
+std::string_view to_string(Overlap v) {
+  switch (v) {
+    case Overlap::skip:
+      return "skip";
+  }
+  return "";
+}
+
+std::string_view to_string(Coalesce v) {
+  switch (v) {
+    case Coalesce::latest:
+      return "latest";
+    case Coalesce::earliest:
+      return "earliest";
+    case Coalesce::all:
+      return "all";
+  }
+  return "";
+}
+
+std::string_view to_string(OnLost v) {
+  switch (v) {
+    case OnLost::fail:
+      return "fail";
+    case OnLost::retry:
+      return "retry";
+  }
+  return "";
+}
+
+std::optional<Overlap> parse_overlap(std::string_view text) {
+  static constexpr Overlap kAll[] = {Overlap::skip};
+  return find_by_name(text, kAll);
+}
+
+std::optional<Coalesce> parse_coalesce(std::string_view text) {
+  static constexpr Coalesce kAll[] = {Coalesce::latest, Coalesce::earliest, Coalesce::all};
+  return find_by_name(text, kAll);
+}
+
+std::optional<OnLost> parse_on_lost(std::string_view text) {
+  static constexpr OnLost kAll[] = {OnLost::fail, OnLost::retry};
+  return find_by_name(text, kAll);
+}
+
+Policy resolve(const PolicyDraft& own, const PolicyDraft& defaults) {
+  const Policy builtin;
+  return Policy{
+      .overlap = first_of(own.overlap, defaults.overlap, builtin.overlap),
+      .misfire_grace = first_of(own.misfire_grace, defaults.misfire_grace, builtin.misfire_grace),
+      .coalesce = first_of(own.coalesce, defaults.coalesce, builtin.coalesce),
+      .jitter = first_of(own.jitter, defaults.jitter, builtin.jitter),
+      .timeout = first_of(own.timeout, defaults.timeout, builtin.timeout),
+      .kill_grace = first_of(own.kill_grace, defaults.kill_grace, builtin.kill_grace),
+      .max_attempts = first_of(own.max_attempts, defaults.max_attempts, builtin.max_attempts),
+      .backoff = first_of(own.backoff, defaults.backoff, builtin.backoff),
+      .max_delay = first_of(own.max_delay, defaults.max_delay, builtin.max_delay),
+      .on_lost = first_of(own.on_lost, defaults.on_lost, builtin.on_lost),
+  };
+}
+
+Result<void> set_policy(PolicyDraft& draft, std::string_view key, std::string_view value) {
+  const Setting* setting = find_setting(key);
+  if (setting != nullptr) return setting->set(draft, key, value);
+  std::string message = quoted(key) + " is not a policy";
+  if (const auto near = nearest(key, policy_keys())) message += "; did you mean " + *near + "?";
+  return fail(ErrorKind::usage, std::move(message), std::string(key));
+}
+
+bool unset_policy(PolicyDraft& draft, std::string_view key) {
+  const Setting* setting = find_setting(key);
+  if (setting == nullptr) return false;
+  setting->unset(draft);
+  return true;
+}
+
+const std::vector<std::string>& policy_keys() {
+  static const std::vector<std::string> kKeys = [] {
+    std::vector<std::string> keys;
+    for (const Setting& setting : settings()) keys.emplace_back(setting.key);
+    return keys;
+  }();
+  return kKeys;
+}
+
+std::optional<std::string> policy_value(const PolicyDraft& draft, std::string_view key) {
+  const Setting* setting = find_setting(key);
+  return setting == nullptr ? std::nullopt : setting->get(draft);
+}
+
+}  // namespace schedctl::job

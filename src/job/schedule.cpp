@@ -1,0 +1,59 @@
+#include "schedctl/job/schedule.hpp"
+
+#include "src/job/names.hpp"
+
+namespace schedctl::job {
+
+std::string_view to_string(ScheduleKind kind) {
+  switch (kind) {
+    case ScheduleKind::every:
+      return "every";
+    case ScheduleKind::cron:
+      return "cron";
+    case ScheduleKind::at:
+      return "at";
+    case ScheduleKind::manual:
+      return "manual";
+  }
+  return "";
+}
+
+std::string_view to_string(DstGap gap) {
+  switch (gap) {
+    case DstGap::shift:
+      return "shift";
+    case DstGap::skip:
+      return "skip";
+  }
+  return "";
+}
+
+std::string_view to_string(DstFold fold) {
+  switch (fold) {
+    case DstFold::first:
+      return "first";
+    case DstFold::second:
+      return "second";
+    case DstFold::both:
+      return "both";
+  }
+  return "";
+}
+
+std::optional<ScheduleKind> parse_schedule_kind(std::string_view text) {
+  static constexpr ScheduleKind kAll[] = {ScheduleKind::every, ScheduleKind::cron, ScheduleKind::at,
+                                          ScheduleKind::manual};
+  return find_by_name(text, kAll);
+}
+
+std::optional<DstGap> parse_dst_gap(std::string_view text) {
+  static constexpr DstGap kAll[] = {DstGap::shift, DstGap::skip};
+  return find_by_name(text, kAll);
+}
+
+std::optional<DstFold> parse_dst_fold(std::string_view text) {
+  static constexpr DstFold kAll[] = {DstFold::first, DstFold::second, DstFold::both};
+  return find_by_name(text, kAll);
+}
+
+}  // namespace schedctl::job
