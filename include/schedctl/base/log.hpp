@@ -1,6 +1,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,13 +38,19 @@ Result<void> reopen();
 void set_level(Level level);
 Result<Level> parse_level(std::string_view text);
 
-void write(Level level, std::string_view event, Fields fields);
-inline void debug(std::string_view event, Fields fields = {}) { write(Level::debug, event, fields); }
-inline void info(std::string_view event, Fields fields = {}) { write(Level::info, event, fields); }
-inline void warning(std::string_view event, Fields fields = {}) {
-  write(Level::warning, event, fields);
+void write(Level level, std::string_view event, std::span<const Field> fields);
+inline void debug(std::string_view event, Fields fields = {}) {
+  write(Level::debug, event, {fields.begin(), fields.size()});
 }
-inline void error(std::string_view event, Fields fields = {}) { write(Level::error, event, fields); }
+inline void info(std::string_view event, Fields fields = {}) {
+  write(Level::info, event, {fields.begin(), fields.size()});
+}
+inline void warning(std::string_view event, Fields fields = {}) {
+  write(Level::warning, event, {fields.begin(), fields.size()});
+}
+inline void error(std::string_view event, Fields fields = {}) {
+  write(Level::error, event, {fields.begin(), fields.size()});
+}
 /// Writes what is buffered to the file. Cheap when there is nothing.
 void flush();
 

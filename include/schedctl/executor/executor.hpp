@@ -16,6 +16,7 @@ namespace schedctl::executor {
 struct StartRequest {
   RunId run;
   std::int64_t fence = 0;
+  std::int64_t generation = 0;  ///< of the Adoption the claim was made under
   int attempt = 1;
   std::string job;
   std::string key;       ///< SCHEDCTL_KEY
@@ -38,7 +39,17 @@ struct Report {
   RunId run;
   std::int64_t fence = 0;
   job::Happening happening = job::Happening::exited_zero;
+  bool ended_on_order = false;  ///< end() had reached it before it ended
   job::AttemptResult result;  ///< `attempt` is not set
+};
+
+/// A keeper answers: everything it (or the journals of its predecessors) knows of this store's
+/// runs. Sent before the first start and whenever the connection was made anew.
+struct Adoption {
+  std::string keeper;          ///< instance that takes orders from now on
+  std::int64_t keeper_pid = 0;
+  std::int64_t generation = 0; ///< starts claimed under an earlier one are refused: never_started
+  std::vector<Report> reports; ///< `started`: it runs; `finished`: it ended and was not acknowledged
 };
 
 /// Takes reports; called on the executor's thread, must not block.
@@ -46,13 +57,13 @@ class ReportSink {
  public:
   virtual ~ReportSink() = default;
   virtual void report(Report report) = 0;
-  /// The keeper behind this executor died; every run that was handed to `instance` and is not
-  /// finished is lost. `next` is the instance that takes orders from now on; empty: none.
-  virtual void keeper_changed(std::string instance, std::string next) = 0;
+  virtual void adopt(Adoption adoption) = 0;
+  /// No keeper can be reached: claim nothing, mark nothing, until the next adopt().
+  virtual void keeper_lost(std::string why) = 0;
 };
 
 /// Something that can do a job's action. Called on the runner's thread; never blocks: the outcome
-/// comes to the ReportSink, exactly once for each request unless the keeper dies.
+/// comes to the ReportSink, exactly once for each request while the keeper lives.
 class Executor {
  public:
   virtual ~Executor() = default;

@@ -53,6 +53,7 @@ struct Ended {
   Time ended_at{};
   int wait_status = 0;     ///< as waitpid gives it
   bool timed_out = false;  ///< the keeper began to end it for its timeout
+  bool ended_on_order = false;  ///< Client::end had reached it before it ended
   Duration cpu{};
   std::optional<std::int64_t> max_rss_kb;
   std::string output_path;  ///< empty: it wrote nothing

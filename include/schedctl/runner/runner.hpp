@@ -1,0 +1,108 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "schedctl/base/clock.hpp"
+#include "schedctl/executor/executor.hpp"
+#include "schedctl/job/job.hpp"
+#include "schedctl/store/store.hpp"
+
+namespace schedctl::runner {
+
+/// Decides and records: the only one that talks to its store. One page, one transaction a beat:
+/// record what ended, plan what is due, claim what may run; commit; only then start. It has no
+/// thread and no clock of its own: RunnerThread drives it, tests do so by hand. All members are
+/// called on one thread.
+class Runner {
+ public:
+  struct Settings {
+    store::Node node;      ///< this daemon; `last_beat` is kept by the runner
+    int max_running = 100;
+    job::PolicyDraft defaults;
+  };
+
+  /// What a beat leaves to do.
+  struct Beat {
+    std::optional<Time> wake;  ///< nothing falls due before this instant
+    bool again = false;        ///< the bound on one beat was reached: there is more to do at once
+  };
+
+  Runner(store::Store& store, executor::Executor& executor, const job::ZoneSource& zones,
+         const Clock& clock, Settings settings);
+
+  /// New limits and defaults, from the next beat on.
+  void configure(int max_running, const job::PolicyDraft& defaults);
+
+  // What happened since the last beat; kept until a beat has committed it.
+  void take(executor::Report report);
+  void take(executor::Adoption adoption);
+  void keeper_lost(const std::string& why);
+
+  /// No claims and no planning from now on: the daemon is about to end.
+  void drain() { draining_ = true; }
+  /// Ends every live run; they become cancelled, reason shutdown.
+  void end_all();
+
+  /// Kind unavailable or config: nothing was written or started, everything taken is kept for the
+  /// next try.
+  Result<Beat> beat();
+
+  /// Runs that were handed to the keeper and have not been recorded as ended.
+  std::size_t live() const { return live_.size(); }
+  /// "backup #42, report #43": for people who wait.
+  std::string live_words() const;
+  const store::Node& node() const { return settings_.node; }
+
+ private:
+  struct Live {
+    std::int64_t fence = 0;
+    Duration kill_grace{};
+    std::string job;
+    bool end_sent = false;
+  };
+  struct Work;
+
+  Result<Beat> do_beat(Work& work);
+  void finish(Work& work);
+
+  // Steps of a beat, in their order.
+  Result<void> note_clock(Work& work);
+  Result<void> replan_after_step_back(Work& work);
+  Result<void> record(Work& work);
+  Result<void> adopt(Work& work, const executor::Adoption& adoption);
+  Result<void> expire_old_triggers(Work& work);
+  Result<void> record_report(Work& work, const executor::Report& report);
+  Result<void> record_end(Work& work, job::Run run, job::Happening happening,
+                          const job::AttemptResult& result);
+  Result<void> forward_cancels(Work& work);
+  Result<void> plan(Work& work);
+  Result<void> plan_job(Work& work, const job::Job& job);
+  Result<void> set_aside(Work& work, const job::Job& job, const Error& error);
+  Result<void> claim(Work& work);
+  Result<void> claim_run(Work& work, job::Run run, const job::Job& job);
+  Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
+  job::Policy policy_of(const std::optional<job::Job>& job) const;
+
+  store::Store& store_;
+  executor::Executor& executor_;
+  const job::ZoneSource& zones_;
+  const Clock& clock_;
+  Settings settings_;
+
+  bool draining_ = false;
+  bool connected_ = false;  ///< a keeper answers; nothing is claimed without
+  std::int64_t generation_ = 0;
+  std::vector<executor::Adoption> adoptions_;
+  std::vector<executor::Report> reports_;
+  std::map<RunId, Live> live_;
+  std::set<RunId> shutdown_;  ///< runs that end_all() has ended
+  std::optional<std::string> keeper_loss_;  ///< to be written as an event
+  std::optional<Duration> clock_offset_;    ///< wall minus elapsed, as of the last beat
+};
+
+}  // namespace schedctl::runner

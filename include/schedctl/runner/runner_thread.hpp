@@ -1,0 +1,88 @@
+#pragma once
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <variant>
+
+#include "schedctl/loop/loop.hpp"
+#include "schedctl/loop/mailbox.hpp"
+#include "schedctl/loop/timer.hpp"
+#include "schedctl/runner/runner.hpp"
+
+namespace schedctl::runner {
+
+/// The runner's thread: sleeps until the next fire, retry, poke or finished run, and beats. It is
+/// the ReportSink of the executors. Public members may be called from any thread.
+class RunnerThread final : public executor::ReportSink {
+ public:
+  /// How a daemon ends.
+  enum class Stop {
+    drain,  ///< claim nothing, wait for the live runs, then end them
+    now,    ///< end the live runs at once
+    leave,  ///< leave them to a successor
+  };
+  /// Runs on the runner's thread, between two beats.
+  using Task = std::function<void(Runner&, store::Store&)>;
+
+  static Result<std::unique_ptr<RunnerThread>> create(const Clock& clock);
+  ~RunnerThread() override;
+
+  /// Starts the thread. `first_beat` is set when the first beat has committed or failed; `ended` is
+  /// called on the thread when it is about to end.
+  void run(std::unique_ptr<Runner> runner, store::Store& store,
+           std::promise<Result<void>> first_beat, std::function<void()> ended);
+  void join();
+
+  void report(executor::Report report) override;
+  void adopt(executor::Adoption adoption) override;
+  void keeper_lost(std::string why) override;
+  void poke();
+  void post(Task task);
+  /// May be called again to hurry: drain, then now. `patience` is how long drain waits.
+  void stop(Stop how, Duration patience);
+
+ private:
+  struct Poke {};
+  struct KeeperLost {
+    std::string why;
+  };
+  struct StopOrder {
+    Stop how = Stop::drain;
+    Duration patience{};
+  };
+  using Message =
+      std::variant<executor::Report, executor::Adoption, KeeperLost, Poke, Task, StopOrder>;
+
+  RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop,
+               loop::Mailbox<Message> inbox, loop::WallTimer wall, loop::MonotonicTimer delay);
+  void main_loop(std::promise<Result<void>> first_beat);
+  void read_inbox();
+  void obey(const StopOrder& order);
+  void beat();
+  bool stop_is_complete();
+  void on_beat_failed(const Error& error);
+
+  const Clock& clock_;
+  std::unique_ptr<loop::Loop> loop_;
+  loop::Mailbox<Message> inbox_;
+  loop::WallTimer wall_;         ///< the next fire, retry or deadline in rows
+  loop::MonotonicTimer delay_;   ///< a delayed beat, a retry after a failure, the end of patience
+  std::thread thread_;
+  std::unique_ptr<Runner> runner_;
+  store::Store* store_ = nullptr;
+  std::function<void()> ended_;
+
+  bool due_ = true;              ///< a beat is wanted now
+  bool lazy_ = false;            ///< a beat is wanted, but can wait a moment for company
+  bool failing_ = false;         ///< the last beat failed: wait before the next
+  Duration failing_since_{};
+  std::optional<StopOrder> stop_;
+  std::optional<Duration> stop_deadline_;  ///< on Clock::elapsed
+  bool ending_ = false;          ///< end_all was called
+  std::optional<Error> last_failure_;
+};
+
+}  // namespace schedctl::runner

@@ -1,0 +1,414 @@
+#include "instance.hpp"
+
+#include <fcntl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <future>
+
+#include "schedctl/base/log.hpp"
+#include "schedctl/ops/ops.hpp"
+
+namespace schedctl::daemon {
+namespace {
+
+constexpr int kLockPatienceMs = 200;
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : ", ") + word;
+  return all;
+}
+
+// What a reload cannot change: these are held open, locked, or known to the keeper.
+std::string fixed_changes(const config::Config& old_config, const config::Config& new_config) {
+  std::vector<std::string> changed;
+  if (old_config.store != new_config.store) changed.emplace_back("store");
+  if (old_config.state_dir != new_config.state_dir) changed.emplace_back("state_dir");
+  if (old_config.runtime_dir != new_config.runtime_dir) changed.emplace_back("runtime_dir");
+  if (old_config.log_file != new_config.log_file) changed.emplace_back("log_file");
+  return joined(changed);
+}
+
+std::string summary(const ops::Synced& synced) {
+  std::string words = std::to_string(synced.added.size()) + " jobs added, " +
+                      std::to_string(synced.changed.size()) + " changed, " +
+                      std::to_string(synced.removed.size()) + " removed";
+  if (!synced.errors.empty()) {
+    words += ", " + std::to_string(synced.errors.size()) + " errors in job files";
+  }
+  return words;
+}
+
+// Makes the stored jobs equal to the job files, and tells about each error. Runs on the thread that
+// uses the store.
+Result<ops::Synced> sync_files(store::Store& store, const Parts& parts,
+                               const config::Config& config) {
+  const config::JobFiles files = config::read_job_files(config.jobs_dirs, false);
+  ops::Ops ops({store, *parts.zones, *parts.clock, config, "daemon", [] {}});
+  TRY(ops::Synced synced, ops.sync_job_files(files, config.jobs_dirs));
+  for (const Error& error : synced.errors) {
+    log::error("job-file-error", {{"at", error.where}, {"error", error.message}});
+  }
+  for (const std::string& name : synced.added) log::info("job-added", {{"job", name}});
+  for (const std::string& name : synced.changed) log::info("job-changed", {{"job", name}});
+  for (const std::string& name : synced.removed) log::info("job-removed", {{"job", name}});
+  log::flush();
+  return synced;
+}
+
+sigset_t handled_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&set, signal);
+  return set;
+}
+
+Error already_running(const std::string& lock) {
+  const pid_t pid = host::lock_holder(lock).value_or(0);
+  return Error{ErrorKind::conflict,
+               "schedctl is already running" +
+                   (pid != 0 ? " (pid " + std::to_string(pid) + ")" : std::string())};
+}
+
+}  // namespace
+
+Instance::Instance(StartOptions options, const Parts& parts)
+    : options_(std::move(options)), parts_(parts), config_(options_.loaded.config) {}
+
+Instance::~Instance() {
+  if (pidfile_written_) host::remove_pidfile(config_.pid_file());
+}
+
+Result<void> Instance::become_ready(std::optional<Locks> inherited) {
+  started_at_ = parts_.clock->wall();
+  TRY(const log::Level level, log::parse_level(config_.log_level));
+  TRY_VOID(make_directories());
+  if (inherited) {
+    locks_ = std::move(inherited);
+  } else {
+    TRY_VOID(take_locks());
+  }
+  TRY_VOID(log::open(config_.log_file, level, options_.foreground));
+  for (const std::string& warning : options_.loaded.warnings) {
+    log::warning("config", {{"warning", warning}});
+  }
+  TRY_VOID(host::write_pidfile(config_.pid_file()));
+  pidfile_written_ = true;
+  TRY(loop_, loop::Loop::create());
+  TRY(ended_, loop::Bell::create());
+  TRY_VOID(watch_signals());
+  TRY(store_, parts_.open_store(config_));
+  TRY(control_, host::ControlServer::listen(config_.control_socket()));
+  control_->set_handler([this](const std::string& request, const host::ControlServer::Reply& reply) {
+    on_request(request, reply);
+  });
+  TRY_VOID(loop_->watch(control_->fd(), EPOLLIN, [this](auto) { control_->on_ready(); }));
+  TRY_VOID(announce());
+  TRY_VOID(load_jobs_at_start());
+  return start_runner();
+}
+
+Result<void> Instance::make_directories() {
+  TRY_VOID(host::make_directory(config_.state_dir, 0700));
+  TRY_VOID(host::make_directory(config_.output_dir(), 0700));
+  TRY_VOID(host::make_directory(config_.runtime_dir, 0755));
+  const std::size_t slash = config_.log_file.rfind('/');
+  if (slash != std::string::npos && slash > 0) {
+    TRY_VOID(host::make_directory(config_.log_file.substr(0, slash), 0750));
+  }
+  return {};
+}
+
+Result<void> Instance::take_locks() {
+  auto runtime = host::FileLock::take(config_.lock_file(), kLockPatienceMs);
+  if (!runtime && runtime.error().kind == ErrorKind::conflict) {
+    return fail(already_running(config_.lock_file()));
+  }
+  if (!runtime) return fail(runtime.error());
+  const std::string database_lock = config_.sqlite_path() + ".lock";
+  auto database = host::FileLock::take(database_lock, kLockPatienceMs);
+  if (!database && database.error().kind == ErrorKind::conflict) {
+    Error error = already_running(database_lock);
+    error.message += " on the database " + config_.sqlite_path() +
+                     ", with another runtime_dir than " + config_.runtime_dir;
+    return fail(error);
+  }
+  if (!database) return fail(database.error());
+  locks_ = Locks{std::move(*runtime), std::move(*database)};
+  return {};
+}
+
+Result<void> Instance::watch_signals() {
+  const sigset_t set = handled_signals();
+  // Before the first thread, so that every thread leaves them to the signalfd.
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return fail(error_from_errno("signalfd", errno));
+  return loop_->watch(signals_.get(), EPOLLIN, [this](auto) { on_signal(); });
+}
+
+// The node's row and the daemon-up event. What the row said before tells whether the predecessor
+// stopped properly.
+Result<void> Instance::announce() {
+  TRY(node_.id, host::node_id(config_.state_dir));
+  node_.hostname = host::hostname();
+  node_.pid = ::getpid();
+  node_.boot_id = host::boot_id();
+  node_.version = parts_.version;
+  node_.control_path = config_.control_socket();
+  node_.started_at = started_at_;
+  TRY(const std::vector<store::Node> nodes, store_->list_nodes());
+  std::string detail = "first start";
+  for (const store::Node& old : nodes) {
+    if (old.id != node_.id) continue;
+    node_.keeper = old.keeper;
+    const bool proper = old.pid == 0 && old.stopped_at;
+    const std::optional<Time> last = proper ? old.stopped_at : old.last_beat;
+    detail = proper ? "stopped at " : "died after ";
+    detail += last ? format_rfc3339(*last) : "an unknown time";
+    if (old.boot_id != node_.boot_id) detail += ", the machine was restarted since";
+  }
+  TRY_VOID(store_->add_event({started_at_, node_.id, "daemon-up", detail}));
+  log::info("daemon-up", {{"version", parts_.version},
+                          {"pid", ::getpid()},
+                          {"store", config_.store},
+                          {"before", detail}});
+  log::flush();
+  return {};
+}
+
+Result<void> Instance::load_jobs_at_start() {
+  TRY(const ops::Synced synced, sync_files(*store_, parts_, config_));
+  for (const Error& error : synced.errors) {
+    TRY_VOID(store_->add_event(
+        {started_at_, node_.id, "job-file-error", error.where + ": " + error.message}));
+  }
+  return {};
+}
+
+Result<void> Instance::start_runner() {
+  TRY(runner_, runner::RunnerThread::create(*parts_.clock));
+  TRY(executor_, executor::CommandExecutor::create(
+                     *loop_,
+                     {.paths = {config_.keeper_dir(), config_.output_dir()},
+                      .program = host::program_path(),
+                      .store_id = store_->id()},
+                     *runner_));
+  // The adoption compares the node's last boot with this one: the row is written by the first beat,
+  // which comes after it.
+  TRY_VOID(executor_->connect());
+  auto runner = std::make_unique<runner::Runner>(
+      *store_, *executor_, *parts_.zones, *parts_.clock,
+      runner::Runner::Settings{node_, config_.max_running, config_.defaults});
+  std::promise<Result<void>> first_beat;
+  std::future<Result<void>> beaten = first_beat.get_future();
+  TRY_VOID(loop_->watch(ended_->fd(), EPOLLIN, [this](auto) { loop_->stop(); }));
+  runner_->run(std::move(runner), *store_, std::move(first_beat), [this] { ended_->ring(); });
+  const Result<void> done = beaten.get();
+  if (!done) {
+    runner_->join();
+    executor_->dismiss_keeper();
+    return fail(done.error());
+  }
+  return {};
+}
+
+int Instance::serve() {
+  const auto served = loop_->run();
+  if (!served) log::error("loop-failed", {{"error", served.error().message}});
+  runner_->join();
+  if (restarting_) {
+    say_goodbye("daemon-restart", true);
+    exec_successor();
+  }
+  say_goodbye(left_ ? "daemon-left" : "daemon-down", left_);
+  if (!left_) executor_->dismiss_keeper();
+  // The keeper hears of its dismissal through the loop's connection, which closes with us.
+  return left_ ? kExitLeft : 0;
+}
+
+void Instance::say_goodbye(const char* event_kind, bool left) {
+  const Time now = parts_.clock->wall();
+  auto nodes = store_->list_nodes();
+  store::Node node = node_;
+  if (nodes) {
+    for (const store::Node& row : *nodes) {
+      if (row.id == node_.id) node = row;
+    }
+  }
+  node.pid = 0;
+  node.stopped_at = now;
+  const auto written = store_->put_node(node);
+  const auto told =
+      store_->add_event({now, node_.id, event_kind, left ? "jobs left running" : "stopped"});
+  log::info(event_kind, {{"pid", ::getpid()}});
+  if (!written || !told) {
+    log::error("goodbye-not-written", {{"error", (!written ? written : told).error().message}});
+  }
+  log::flush();
+}
+
+// --- signals and requests --------------------------------------------------------------------
+
+void Instance::on_signal() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    switch (info.ssi_signo) {
+      case SIGTERM:
+      case SIGINT:
+        stop(config_.on_sigterm == config::OnSigterm::leave ? runner::RunnerThread::Stop::leave
+                                                            : runner::RunnerThread::Stop::drain);
+        break;
+      case SIGUSR1:
+        stop(runner::RunnerThread::Stop::leave);
+        break;
+      case SIGUSR2:
+        begin_restart();
+        break;
+      case SIGHUP:
+        reload_and_log();
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+void Instance::stop(runner::RunnerThread::Stop how) {
+  left_ = how == runner::RunnerThread::Stop::leave;
+  log::info("stopping", {{"how", left_ ? "leave" : how == runner::RunnerThread::Stop::now ? "now"
+                                                                                        : "drain"}});
+  log::flush();
+  runner_->stop(how, config_.stop_timeout);
+}
+
+void Instance::on_request(const std::string& request, const host::ControlServer::Reply& reply) {
+  if (request == "poke") {
+    runner_->poke();
+    reply("ok");
+  } else if (request == "ping") {
+    reply("ok " + std::to_string(::getpid()) + " " + std::to_string(to_us(started_at_)) + " " +
+          std::to_string(executor_ ? executor_->keeper_pid() : 0));
+  } else if (request == "reload") {
+    const auto begun = reload([reply](const Result<std::string>& done) {
+      reply(done ? "ok " + *done
+                 : "error " + std::to_string(static_cast<int>(done.error().kind)) + " " +
+                       done.error().message);
+    });
+    if (!begun) {
+      log::error("reload-failed", {{"error", begun.error().message}});
+      log::flush();
+      const Error& error = begun.error();
+      reply("error " + std::to_string(static_cast<int>(error.kind)) + " " +
+            (error.where.empty() ? "" : error.where + ": ") + error.message);
+    }
+  } else if (request == "reopen-logs") {
+    const auto reopened = log::reopen();
+    reply(reopened ? "ok" : "error 0 " + reopened.error().message);
+  } else if (request == "stop-now") {
+    stop(runner::RunnerThread::Stop::now);
+    reply("ok");
+  } else {
+    reply("error " + std::to_string(static_cast<int>(ErrorKind::usage)) +
+          " this daemon does not know that request: its version is " + parts_.version);
+  }
+}
+
+// Reads the configuration on this thread and hands it to the runner's, which owns the store. A bad
+// configuration changes nothing.
+Result<void> Instance::reload(std::function<void(const Result<std::string>&)> done) {
+  TRY(config::Loaded loaded, config::load(options_.sources));
+  TRY(const log::Level level, log::parse_level(loaded.config.log_level));
+  if (const auto zone = parts_.zones->find(loaded.config.timezone); !zone) {
+    return fail(ErrorKind::config, zone.error().message, "timezone");
+  }
+  const std::string fixed = fixed_changes(config_, loaded.config);
+  log::set_level(level);
+  // The paths in use stay: the keeper, the locks and the database are where they are.
+  config::Config next = loaded.config;
+  next.store = config_.store;
+  next.state_dir = config_.state_dir;
+  next.runtime_dir = config_.runtime_dir;
+  next.log_file = config_.log_file;
+  config_ = next;
+  runner_->post([this, next, fixed, done = std::move(done)](runner::Runner& runner,
+                                                            store::Store& store) {
+    runner.configure(next.max_running, next.defaults);
+    auto synced = sync_files(store, parts_, next);
+    if (!synced) {
+      log::error("reload-failed", {{"error", synced.error().message}});
+      done(fail(synced.error()));
+      return;
+    }
+    std::string words = summary(*synced);
+    if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
+    const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
+    if (!told) log::error("event-not-written", {{"error", told.error().message}});
+    log::info("reloaded", {{"result", words}});
+    for (const Error& error : synced->errors) words += "\n" + error.where + ": " + error.message;
+    if (synced->errors.empty()) {
+      done(words);
+    } else {
+      done(fail(ErrorKind::config, words));
+    }
+  });
+  return {};
+}
+
+void Instance::reload_and_log() {
+  if (const auto reopened = log::reopen(); !reopened) {
+    log::error("log-not-reopened", {{"error", reopened.error().message}});
+  }
+  if (const auto begun = reload([](const Result<std::string>&) {}); !begun) {
+    log::error("reload-failed", {{"at", begun.error().where}, {"error", begun.error().message}});
+    log::flush();
+  }
+}
+
+// --- restart in place ------------------------------------------------------------------------
+
+void Instance::begin_restart() {
+  const auto loaded = config::load(options_.sources);
+  const std::string program = host::program_path();
+  if (!loaded || ::access(program.c_str(), X_OK) != 0) {
+    log::error("restart-refused",
+               {{"error", loaded ? "cannot execute " + program : loaded.error().message}});
+    log::flush();
+    return;
+  }
+  restarting_ = true;
+  left_ = true;
+  log::info("restarting", {{"program", program}});
+  runner_->stop(runner::RunnerThread::Stop::leave, Duration::zero());
+}
+
+void Instance::exec_successor() {
+  control_.reset();
+  executor_.reset();
+  runner_.reset();
+  store_.reset();
+  const std::string fds =
+      std::to_string(locks_->runtime.fd()) + "," + std::to_string(locks_->database.fd());
+  ::setenv(kInheritVariable, fds.c_str(), 1);
+  for (const int fd : {locks_->runtime.fd(), locks_->database.fd()}) ::fcntl(fd, F_SETFD, 0);
+  std::vector<char*> argv;
+  for (std::string& word : options_.argv) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  sigset_t none;
+  ::sigemptyset(&none);
+  const sigset_t set = handled_signals();
+  // Blocked across the exec: a signal in that moment waits for the successor's signalfd.
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::execv(host::program_path().c_str(), argv.data());
+  log::error("restart-failed", {{"error", errno_text(errno)}, {"exit", kExitLeft}});
+  log::flush();
+  // The jobs go on with the keeper; a service manager starts a new daemon after this code.
+  host::remove_pidfile(config_.pid_file());
+  ::_exit(kExitLeft);
+}
+
+}  // namespace schedctl::daemon

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "schedctl/base/unique_fd.hpp"
+#include "schedctl/daemon/daemon.hpp"
+#include "schedctl/executor/command.hpp"
+#include "schedctl/host/control.hpp"
+#include "schedctl/host/host.hpp"
+#include "schedctl/loop/loop.hpp"
+#include "schedctl/loop/mailbox.hpp"
+#include "schedctl/runner/runner_thread.hpp"
+
+namespace schedctl::daemon {
+
+/// The two locks, in the order in which they are taken.
+struct Locks {
+  host::FileLock runtime;   ///< one daemon a runtime directory
+  host::FileLock database;  ///< one daemon a store
+};
+
+/// The running daemon: holds the locks and the parts, and is the io thread (signals, control socket,
+/// the executor's connection). Used on the main thread.
+class Instance {
+ public:
+  Instance(StartOptions options, const Parts& parts);
+  ~Instance();
+
+  /// Everything up to the first beat. `inherited` are the locks of a predecessor that became this
+  /// process. After an error nothing is left behind but, perhaps, a keeper with children.
+  Result<void> become_ready(std::optional<Locks> inherited);
+  /// Serves until told to end; the exit code. Does not return after `restart`, unless the exec
+  /// fails.
+  int serve();
+
+ private:
+  Result<void> take_locks();
+  Result<void> make_directories();
+  Result<void> watch_signals();
+  Result<void> start_runner();
+  Result<void> announce();
+  Result<void> load_jobs_at_start();
+  void on_signal();
+  void on_request(const std::string& request, const host::ControlServer::Reply& reply);
+  Result<void> reload(std::function<void(const Result<std::string>&)> done);
+  void reload_and_log();
+  void stop(runner::RunnerThread::Stop how);
+  void begin_restart();
+  void say_goodbye(const char* event_kind, bool left);
+  [[noreturn]] void exec_successor();
+
+  StartOptions options_;
+  const Parts& parts_;
+  config::Config config_;
+  Time started_at_{};
+  store::Node node_;
+
+  std::optional<Locks> locks_;
+  bool pidfile_written_ = false;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<loop::Loop> loop_;
+  UniqueFd signals_;
+  std::optional<loop::Bell> ended_;
+  std::unique_ptr<host::ControlServer> control_;
+  std::unique_ptr<runner::RunnerThread> runner_;
+  std::unique_ptr<executor::CommandExecutor> executor_;
+  bool left_ = false;        ///< jobs were left to a successor
+  bool restarting_ = false;
+};
+
+/// Environment variable that hands the locks' descriptors to the successor: "FD,FD".
+inline constexpr const char* kInheritVariable = "SCHEDCTL_INHERIT";
+
+}  // namespace schedctl::daemon

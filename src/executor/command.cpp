@@ -1,0 +1,317 @@
+#include "schedctl/executor/command.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include "schedctl/base/limits.hpp"
+#include "schedctl/base/log.hpp"
+
+namespace schedctl::executor {
+namespace {
+
+// A keeper answers in microseconds; ten seconds of silence mean that it is stopped or stuck.
+constexpr Duration kAnswerTimeout = std::chrono::seconds(10);
+constexpr Duration kRetryDelay = std::chrono::seconds(1);
+constexpr int kDismissalPollMs = 100;
+constexpr int kDismissalPolls = 10;
+
+std::string read_tail(const std::string& path, std::int64_t size) {
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (!file) return {};
+  const std::int64_t wanted = std::min<std::int64_t>(size, limits::kOutputTail);
+  std::string tail(static_cast<std::size_t>(wanted), '\0');
+  const ssize_t n = ::pread(file.get(), tail.data(), tail.size(), size - wanted);
+  tail.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return tail;
+}
+
+std::string_view stage_words(keeper::Stage stage) {
+  switch (stage) {
+    case keeper::Stage::output:
+      return "cannot make its output file";
+    case keeper::Stage::fork:
+      return "cannot start a process";
+    case keeper::Stage::setup:
+      return "cannot set up its process";
+    case keeper::Stage::cwd:
+      return "cannot enter its working directory";
+    case keeper::Stage::exec:
+      return "cannot execute the command";
+  }
+  return "cannot start";
+}
+
+Report report_of(const keeper::Started& started) {
+  Report report;
+  report.kind = Report::Kind::started;
+  report.run = started.key.run;
+  report.fence = started.key.fence;
+  report.result.pid = started.pid;
+  report.result.started_at = started.at;
+  report.result.output_path = started.output_path;
+  return report;
+}
+
+Report report_of(const keeper::StartFailed& failed) {
+  Report report;
+  report.run = failed.key.run;
+  report.fence = failed.key.fence;
+  // What the machine lacks for the moment is tried again; what the command lacks is the job's fault.
+  const bool machine = failed.stage == keeper::Stage::fork ||
+                       failed.stage == keeper::Stage::output ||
+                       failed.stage == keeper::Stage::setup;
+  report.happening = machine ? job::Happening::start_refused : job::Happening::exec_failed;
+  report.result.ended_at = failed.at;
+  report.result.error =
+      std::string(stage_words(failed.stage)) + ": " + errno_text(failed.error_number);
+  return report;
+}
+
+Report report_of(const keeper::Ended& ended) {
+  Report report;
+  report.run = ended.key.run;
+  report.fence = ended.key.fence;
+  job::AttemptResult& result = report.result;
+  result.pid = ended.pid;
+  result.started_at = ended.started_at;
+  result.ended_at = ended.ended_at;
+  result.cpu = ended.cpu;
+  result.max_rss_kb = ended.max_rss_kb;
+  result.output_path = ended.output_path;
+  result.output_bytes = ended.output_bytes;
+  if (!ended.output_path.empty() && ended.output_bytes > 0) {
+    result.output_tail = read_tail(ended.output_path, ended.output_bytes);
+  }
+  if (WIFEXITED(ended.wait_status)) {
+    result.exit_code = WEXITSTATUS(ended.wait_status);
+    report.happening = *result.exit_code == 0 ? job::Happening::exited_zero
+                                              : job::Happening::exited_nonzero;
+  } else if (WIFSIGNALED(ended.wait_status)) {
+    result.signal = WTERMSIG(ended.wait_status);
+    report.happening = job::Happening::killed_by_signal;
+  }
+  if (ended.timed_out) report.happening = job::Happening::timed_out;
+  report.ended_on_order = ended.ended_on_order;
+  return report;
+}
+
+Report never_started(const StartRequest& request) {
+  Report report;
+  report.run = request.run;
+  report.fence = request.fence;
+  report.happening = job::Happening::never_started;
+  return report;
+}
+
+}  // namespace
+
+std::vector<std::string> build_environment(const StartRequest& request, const host::User& user) {
+  std::map<std::string, std::string> variables{
+      {"PATH", ::geteuid() == 0 ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+                                : "/usr/local/bin:/usr/bin:/bin"},
+      {"HOME", user.home},
+      {"USER", user.name},
+      {"LOGNAME", user.name},
+      {"SHELL", user.shell},
+      {"LANG", "C.UTF-8"},
+      {"TZ", request.timezone}};
+  for (const auto& [name, value] : request.env) variables[name] = value;
+  variables["SCHEDCTL_RUN_ID"] = std::to_string(request.run.value);
+  variables["SCHEDCTL_JOB"] = request.job;
+  variables["SCHEDCTL_FIRE_TIME"] = format_rfc3339(request.fire_time);
+  variables["SCHEDCTL_ATTEMPT"] = std::to_string(request.attempt);
+  variables["SCHEDCTL_KEY"] = request.key;
+  std::vector<std::string> result;
+  result.reserve(variables.size());
+  for (const auto& [name, value] : variables) result.push_back(name + "=" + value);
+  return result;
+}
+
+Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loop, Options options,
+                                                                 ReportSink& sink) {
+  TRY(loop::Mailbox<Order> orders, loop::Mailbox<Order>::create());
+  TRY(loop::MonotonicTimer retry, loop::MonotonicTimer::create());
+  std::unique_ptr<CommandExecutor> executor(new CommandExecutor(
+      loop, std::move(options), sink, std::move(orders), std::move(retry)));
+  CommandExecutor* raw = executor.get();
+  TRY_VOID(loop.watch(raw->orders_.fd(), EPOLLIN, [raw](auto) { raw->carry_out_orders(); }));
+  TRY_VOID(loop.watch(raw->retry_.fd(), EPOLLIN, [raw](auto) {
+    raw->retry_.drain();
+    raw->reconnect();
+  }));
+  return executor;
+}
+
+CommandExecutor::CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink,
+                                 loop::Mailbox<Order> orders, loop::MonotonicTimer retry)
+    : loop_(loop),
+      options_(std::move(options)),
+      user_(host::current_user()),
+      sink_(sink),
+      orders_(std::move(orders)),
+      retry_(std::move(retry)) {}
+
+CommandExecutor::~CommandExecutor() {
+  loop_.unwatch(orders_.fd());
+  loop_.unwatch(retry_.fd());
+  if (client_) loop_.unwatch(client_->fd());
+}
+
+Result<void> CommandExecutor::connect() {
+  if (keeper::living_keeper(options_.paths.keeper_dir) == 0) {
+    auto spawned = keeper::spawn_keeper(options_.program, options_.paths);
+    // Conflict: one came to life in between, which will do as well.
+    if (!spawned && spawned.error().kind != ErrorKind::conflict) return fail(spawned.error());
+  }
+  TRY(std::unique_ptr<keeper::Client> client,
+      keeper::Client::connect(options_.paths, kAnswerTimeout));
+  return attach(std::move(client));
+}
+
+Result<void> CommandExecutor::attach(std::unique_ptr<keeper::Client> client) {
+  client_ = std::move(client);
+  closed_ = false;
+  ++generation_;
+  const keeper::Inventory& known = client_->inventory();
+  Adoption adoption;
+  adoption.keeper = known.instance;
+  adoption.keeper_pid = client_->pid();
+  adoption.generation = generation_;
+  const auto take_over = [&](const auto& entries) {
+    for (const auto& entry : entries) {
+      if (entry.key.store_id == options_.store_id) adoption.reports.push_back(report_of(entry));
+    }
+  };
+  take_over(known.running);
+  take_over(known.failed);
+  take_over(known.ended);
+  sink_.adopt(std::move(adoption));
+  client_->set_handlers({
+      .started = [this](const keeper::Started& m) { sink_.report(report_of(m)); },
+      .start_failed = [this](const keeper::StartFailed& m) { sink_.report(report_of(m)); },
+      .ended = [this](const keeper::Ended& m) { sink_.report(report_of(m)); },
+      .closed = [this](const Error& error) { on_closed(error); },
+  });
+  watch_client();
+  return {};
+}
+
+void CommandExecutor::watch_client() {
+  if (!client_ || closed_) return;
+  const auto watched =
+      loop_.watch(client_->fd(), client_->wanted_events(), [this](std::uint32_t events) {
+        client_->on_ready(events);
+        if (closed_) {
+          reconnect();
+        } else {
+          watch_client();
+        }
+      });
+  if (!watched) log::error("keeper-watch-failed", {{"error", watched.error().message}});
+}
+
+void CommandExecutor::on_closed(const Error& error) {
+  // The client is still running its own handler: it is replaced when that has returned.
+  closed_ = true;
+  log::error("keeper-lost", {{"error", error.message}});
+  sink_.keeper_lost(error.message);
+}
+
+void CommandExecutor::reconnect() {
+  if (client_) {
+    loop_.unwatch(client_->fd());
+    client_.reset();
+  }
+  const auto connected = connect();
+  if (connected) {
+    log::info("keeper-connected", {{"pid", client_->pid()}});
+    return;
+  }
+  log::error("keeper-unreachable",
+             {{"error", connected.error().message}, {"next_try_in", format_duration(kRetryDelay)}});
+  log::flush();
+  retry_.arm(kRetryDelay);
+}
+
+std::int64_t CommandExecutor::keeper_pid() const { return client_ ? client_->pid() : 0; }
+
+void CommandExecutor::dismiss_keeper() {
+  if (!client_ || closed_) return;
+  bool gone = false;
+  client_->set_handlers({.started = [](const auto&) {},
+                         .start_failed = [](const auto&) {},
+                         .ended = [](const auto&) {},
+                         .closed = [&gone](const auto&) { gone = true; }});
+  client_->quit_if_idle();
+  // An idle one is gone in no time; one that has children stays, and is not waited for.
+  for (int i = 0; i < kDismissalPolls && !gone; ++i) {
+    const bool writing = (client_->wanted_events() & EPOLLOUT) != 0;
+    pollfd wait{client_->fd(), static_cast<short>(writing ? POLLIN | POLLOUT : POLLIN), 0};
+    if (::poll(&wait, 1, kDismissalPollMs) <= 0) continue;
+    client_->on_ready(((wait.revents & POLLOUT) != 0 ? EPOLLOUT : 0U) |
+                      ((wait.revents & (POLLIN | POLLHUP | POLLERR)) != 0 ? EPOLLIN : 0U));
+  }
+  closed_ = true;
+}
+
+void CommandExecutor::start(std::vector<StartRequest> requests) {
+  orders_.post(Order(std::move(requests)));
+}
+
+void CommandExecutor::end(RunId run, std::int64_t fence, Duration kill_grace) {
+  orders_.post(Order(EndOrder{run, fence, kill_grace}));
+}
+
+void CommandExecutor::recorded(std::vector<std::pair<RunId, std::int64_t>> runs) {
+  orders_.post(Order(std::move(runs)));
+}
+
+keeper::RunKey CommandExecutor::key_of(RunId run, std::int64_t fence) const {
+  return keeper::RunKey{options_.store_id, run, fence};
+}
+
+void CommandExecutor::carry_out_orders() {
+  for (Order& order : orders_.take()) {
+    if (auto* requests = std::get_if<std::vector<StartRequest>>(&order)) {
+      start_all(std::move(*requests));
+      continue;
+    }
+    // Without a keeper there is nobody to tell: what it knows comes with the next adoption.
+    if (!client_ || closed_) continue;
+    if (const auto* end = std::get_if<EndOrder>(&order)) {
+      client_->end(key_of(end->run, end->fence), end->kill_grace);
+    } else if (const auto* done = std::get_if<Recorded>(&order)) {
+      std::vector<keeper::RunKey> keys;
+      keys.reserve(done->size());
+      for (const auto& [run, fence] : *done) keys.push_back(key_of(run, fence));
+      client_->acknowledge(keys);
+    }
+  }
+  watch_client();
+}
+
+void CommandExecutor::start_all(std::vector<StartRequest> requests) {
+  for (StartRequest& request : requests) {
+    // An order from before the keeper was connected anew: the adoption has told the runner that
+    // this run was never started, so it must not be started now.
+    if (!client_ || closed_ || request.generation != generation_) {
+      sink_.report(never_started(request));
+      continue;
+    }
+    keeper::StartOrder order;
+    order.key = key_of(request.run, request.fence);
+    order.env = build_environment(request, user_);
+    order.argv = std::move(request.argv);
+    order.cwd = request.cwd.empty() ? user_.home : std::move(request.cwd);
+    order.timeout = request.timeout;
+    order.kill_grace = request.kill_grace;
+    client_->start(order);
+  }
+}
+
+}  // namespace schedctl::executor

@@ -1,0 +1,148 @@
+// The second half of a beat: plan what is due, claim what may run.
+
+#include <algorithm>
+#include <csignal>
+
+#include "schedctl/base/limits.hpp"
+#include "schedctl/job/plan.hpp"
+#include "schedctl/job/transition.hpp"
+#include "schedctl/runner/runner.hpp"
+#include "schedctl/store/record_plan.hpp"
+#include "work.hpp"
+
+namespace schedctl::runner {
+namespace {
+
+// While no slot is free, only so many due runs are looked at for an overlap in one beat.
+constexpr std::size_t kLookAhead = 50;
+
+}  // namespace
+
+Result<void> Runner::plan(Work& work) {
+  TRY(const std::vector<job::Job> due, store_.due_jobs(work.now, limits::kJobsPerBeat));
+  for (const job::Job& job : due) TRY_VOID(plan_job(work, job));
+  if (due.size() == limits::kJobsPerBeat) work.again = true;
+  return {};
+}
+
+Result<void> Runner::plan_job(Work& work, const job::Job& job) {
+  auto zone = zones_.find(job.definition.schedule.timezone);
+  if (!zone) return set_aside(work, job, zone.error());
+  auto fires = job::FireSeries::make(job.definition.schedule, *zone, job.seed());
+  if (!fires) return set_aside(work, job, fires.error());
+  const job::Policy policy = policy_of(job);
+  const job::Plan plan = job::plan(*fires, policy, job.seed(), job.planned_through, work.now);
+  work.dirty = true;
+  TRY(const std::vector<job::Run> rows, store::record_plan(store_, job, plan, work.now));
+  for (const job::Run& run : rows) {
+    if (run.state == job::RunState::pending) continue;
+    std::vector<log::Field> fields{{"reason", job::to_string(run.reason)},
+                                   {"fire", format_rfc3339(run.fire_time)}};
+    if (run.last_fire_time) {
+      fields.emplace_back("last", format_rfc3339(*run.last_fire_time));
+      fields.emplace_back("count", run.count);
+    }
+    work.run_line(run.state == job::RunState::missed ? log::Level::warning : log::Level::info,
+                  "run-" + std::string(job::to_string(run.state)), run, std::move(fields));
+  }
+  if (plan.next_fire && *plan.next_fire <= work.now) work.again = true;
+  return {};
+}
+
+// One bad row must not stop the others, nor be tried again for ever: the job is not planned any
+// more, and says why, until somebody changes it.
+Result<void> Runner::set_aside(Work& work, const job::Job& job, const Error& error) {
+  TRY_VOID(store_.set_planned(job.id, job.planned_through, std::nullopt));
+  TRY_VOID(store_.add_event(
+      {work.now, settings_.node.id, "job-error", job.name + ": " + error.message}));
+  work.dirty = true;
+  work.line(log::Level::error, "job-set-aside", {{"job", job.name}, {"error", error.message}});
+  return {};
+}
+
+Result<void> Runner::claim(Work& work) {
+  const std::size_t live = work.count_live(live_);
+  const auto most = static_cast<std::size_t>(std::max(settings_.max_running, 0));
+  std::size_t free = live < most ? most - live : 0;
+  free = std::min(free, limits::kRunsPerBeat);
+  const std::size_t window = free + kLookAhead;
+  TRY(std::vector<store::DueRun> due, store_.due_runs(work.now, window));
+  bool progress = false;
+  for (store::DueRun& candidate : due) {
+    job::Run& run = candidate.run;
+    const bool busy = candidate.job_busy || work.busy_jobs.contains(run.job_id);
+    if (busy && !run.forced && run.waits) continue;
+    if (busy && !run.forced && !run.occupies_slot()) {
+      TRY_VOID(withdraw(work, std::move(run), job::Happening::overlapped));
+      progress = true;
+      continue;
+    }
+    // A waiting retry of a job that runs (by force) beside it waits for its turn.
+    if (busy && !run.forced) continue;
+    if (free == 0) continue;
+    TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
+    if (!job) {
+      TRY_VOID(withdraw(work, std::move(run), job::Happening::withdrawn_removed));
+      progress = true;
+      continue;
+    }
+    work.busy_jobs.insert(run.job_id);
+    TRY_VOID(claim_run(work, std::move(run), *job));
+    --free;
+    progress = true;
+  }
+  if (due.size() == window && progress && free > 0) work.again = true;
+  return {};
+}
+
+Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job) {
+  const job::Policy policy = policy_of(job);
+  const auto step = job::transition(run, job::Happening::claimed, policy, work.now);
+  if (!step) return {};
+  const std::int64_t old_fence = run.fence;
+  run.state = step->state;
+  run.reason = step->reason;
+  run.fence = old_fence + 1;
+  run.node = settings_.node.id;
+  run.keeper = work.adopted ? work.adopted->keeper : settings_.node.keeper;
+  run.key = store::run_key(store_.id(), run);
+  run.result = {};
+  run.result.attempt = run.attempt;
+  TRY(const bool mine, store_.update_run(run, old_fence));
+  if (!mine) return {};
+  work.dirty = true;
+  work.begun[run.id] = Live{run.fence, policy.kill_grace, run.job_name, false};
+
+  executor::StartRequest request;
+  request.run = run.id;
+  request.fence = run.fence;
+  request.generation = work.adopted ? work.adopted->generation : generation_;
+  request.attempt = run.attempt;
+  request.job = run.job_name;
+  request.key = run.key;
+  request.fire_time = run.fire_time;
+  request.argv = job.definition.action.argv();
+  request.env = job.definition.env;
+  request.cwd = job.definition.cwd;
+  request.timezone = job.definition.schedule.timezone;
+  request.timeout = policy.timeout;
+  request.kill_grace = policy.kill_grace;
+  work.starts.push_back(std::move(request));
+  return {};
+}
+
+// Settles a pending run that will not be started.
+Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening) {
+  const auto step = job::transition(run, happening, job::Policy{}, work.now);
+  if (!step) return {};
+  run.state = step->state;
+  run.reason = step->reason;
+  TRY_VOID(store_.update_run(run, run.fence));
+  work.dirty = true;
+  work.run_line(run.state == job::RunState::missed ? log::Level::warning : log::Level::info,
+                "run-" + std::string(job::to_string(run.state)), run,
+                {{"reason", job::to_string(run.reason)}, {"fire", format_rfc3339(run.fire_time)}});
+  return {};
+}
+
+}  // namespace schedctl::runner

@@ -1,0 +1,367 @@
+// The beat. Everything that a beat decides is gathered in a Work and takes effect (starts, kills,
+// acknowledgements, log lines, the runner's own memory) only after the commit; a beat that fails
+// leaves no trace but what it was told, which the next one hears again.
+
+#include "schedctl/runner/runner.hpp"
+
+#include <csignal>
+#include <cstring>
+
+#include "schedctl/base/limits.hpp"
+#include "schedctl/job/transition.hpp"
+#include "work.hpp"
+
+namespace schedctl::runner {
+namespace {
+
+// A step of the wall clock smaller than this is what time daemons do all day.
+constexpr Duration kNotableStep = std::chrono::seconds(1);
+
+job::Happening true_happening(const executor::Report& report, const job::Run& run,
+                              bool shutting_down) {
+  if (!report.ended_on_order) return report.happening;
+  if (run.cancel_requested) return job::Happening::stopped_by_operator;
+  if (shutting_down) return job::Happening::stopped_by_shutdown;
+  return report.happening;
+}
+
+}  // namespace
+
+Runner::Runner(store::Store& store, executor::Executor& executor, const job::ZoneSource& zones,
+               const Clock& clock, Settings settings)
+    : store_(store),
+      executor_(executor),
+      zones_(zones),
+      clock_(clock),
+      settings_(std::move(settings)) {}
+
+void Runner::configure(int max_running, const job::PolicyDraft& defaults) {
+  settings_.max_running = max_running;
+  settings_.defaults = defaults;
+}
+
+void Runner::take(executor::Report report) { reports_.push_back(std::move(report)); }
+
+void Runner::take(executor::Adoption adoption) {
+  adoptions_.clear();
+  adoptions_.push_back(std::move(adoption));
+}
+
+void Runner::keeper_lost(const std::string& why) {
+  connected_ = false;
+  keeper_loss_ = why;
+}
+
+std::string Runner::live_words() const {
+  std::string words;
+  for (const auto& [id, live] : live_) {
+    if (!words.empty()) words += ", ";
+    words += live.job + " #" + std::to_string(id.value);
+  }
+  return words;
+}
+
+void Runner::end_all() {
+  for (auto& [id, live] : live_) {
+    shutdown_.insert(id);
+    executor_.end(id, live.fence, live.kill_grace);
+    live.end_sent = true;
+  }
+}
+
+Result<Runner::Beat> Runner::beat() {
+  Work work;
+  work.now = clock_.wall();
+  auto result = do_beat(work);
+  if (result) finish(work);
+  log::flush();
+  return result;
+}
+
+Result<Runner::Beat> Runner::do_beat(Work& work) {
+  TRY(store::Transaction transaction, store::Transaction::begin(store_));
+  TRY_VOID(note_clock(work));
+  TRY_VOID(record(work));
+  TRY_VOID(forward_cancels(work));
+  if (!draining_) {
+    TRY_VOID(plan(work));
+    if (connected_ || work.adopted) TRY_VOID(claim(work));
+  }
+  if (work.dirty) {
+    store::Node node = settings_.node;
+    node.last_beat = work.now;
+    if (work.adopted) node.keeper = work.adopted->keeper;
+    TRY_VOID(store_.put_node(node));
+    settings_.node = std::move(node);
+  }
+  Beat beat;
+  beat.again = work.again;
+  TRY(beat.wake, store_.next_wake(work.now));
+  TRY_VOID(transaction.commit());
+  return beat;
+}
+
+void Runner::finish(Work& work) {
+  reports_.clear();
+  adoptions_.clear();
+  keeper_loss_.reset();
+  clock_offset_ = clock_.wall().time_since_epoch() - clock_.elapsed();
+  if (work.adopted) {
+    connected_ = true;
+    generation_ = work.adopted->generation;
+  }
+  // In this order: a run that ended and was at once claimed again lives.
+  for (const RunId id : work.over) {
+    live_.erase(id);
+    shutdown_.erase(id);
+  }
+  for (auto& [id, live] : work.begun) live_.insert_or_assign(id, std::move(live));
+  if (!work.starts.empty()) executor_.start(std::move(work.starts));
+  for (const Work::End& end : work.ends) {
+    const auto found = live_.find(end.run);
+    if (found != live_.end()) found->second.end_sent = true;
+    executor_.end(end.run, end.fence, end.kill_grace);
+  }
+  if (!work.recorded.empty()) executor_.recorded(std::move(work.recorded));
+  for (const Work::Line& line : work.lines) log::write(line.level, line.event, line.fields);
+}
+
+// --- clock -----------------------------------------------------------------------------------
+
+Result<void> Runner::note_clock(Work& work) {
+  const Duration offset = work.now.time_since_epoch() - clock_.elapsed();
+  if (!clock_offset_) return {};
+  const Duration step = offset - *clock_offset_;
+  if (std::chrono::abs(step) < kNotableStep) return {};
+  const bool forward = step > Duration::zero();
+  const std::string words = std::string(forward ? "forward" : "back") + " by " +
+                            format_duration(std::chrono::abs(step)) + " to " +
+                            format_rfc3339(work.now);
+  TRY_VOID(store_.add_event({work.now, settings_.node.id, "clock-jump", words}));
+  work.dirty = true;
+  work.line(log::Level::warning, "clock-jump",
+            {{"direction", forward ? "forward" : "back"},
+             {"by", format_duration(std::chrono::abs(step))}});
+  if (!forward) TRY_VOID(replan_after_step_back(work));
+  return {};
+}
+
+// A step back leaves jobs planned through an instant that is now in the future. Up to three hours
+// that is right: the fires in between have happened. Beyond, the old time was wrong, and planning
+// starts again from now; the uniqueness of (job, fire time) keeps anything from running twice.
+Result<void> Runner::replan_after_step_back(Work& work) {
+  constexpr Duration kBelievable = std::chrono::hours(3);
+  TRY(const std::vector<store::JobListing> jobs, store_.list_jobs(""));
+  for (const store::JobListing& listing : jobs) {
+    const job::Job& job = listing.job;
+    const job::ScheduleKind kind = job.definition.schedule.kind;
+    const bool repeats = kind == job::ScheduleKind::every || kind == job::ScheduleKind::cron;
+    if (!repeats || job.paused || job.planned_through <= work.now + kBelievable) continue;
+    auto zone = zones_.find(job.definition.schedule.timezone);
+    if (!zone) continue;
+    const auto fires = job::FireSeries::make(job.definition.schedule, *zone, job.seed());
+    if (!fires) continue;
+    TRY_VOID(store_.set_planned(job.id, work.now, fires->next_after(work.now)));
+  }
+  return {};
+}
+
+// --- record ----------------------------------------------------------------------------------
+
+Result<void> Runner::record(Work& work) {
+  if (keeper_loss_) {
+    TRY_VOID(store_.add_event({work.now, settings_.node.id, "keeper-lost", *keeper_loss_}));
+    work.dirty = true;
+  }
+  // Reports first: what they settle, an adoption that came after them need not guess at.
+  for (const executor::Report& report : reports_) TRY_VOID(record_report(work, report));
+  for (const executor::Adoption& adoption : adoptions_) TRY_VOID(adopt(work, adoption));
+  return {};
+}
+
+// Every run that the table calls running is one of: known to the keeper (it runs, or has ended
+// since), handed to this keeper but unknown to it (never started), or handed to another keeper that
+// is gone and in no journal (lost).
+Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
+  const bool first = generation_ == 0;
+  std::map<std::pair<RunId, std::int64_t>, const executor::Report*> known;
+  for (const executor::Report& report : adoption.reports) {
+    const auto key = std::make_pair(report.run, report.fence);
+    // An end says more than a start.
+    if (report.kind == executor::Report::Kind::finished || !known.contains(key)) {
+      known[key] = &report;
+    }
+  }
+  TRY(const std::vector<store::Node> nodes, store_.list_nodes());
+  std::string last_boot = settings_.node.boot_id;
+  for (const store::Node& node : nodes) {
+    if (node.id == settings_.node.id) last_boot = node.boot_id;
+  }
+  TRY(std::vector<job::Run> running, store_.runs_in_state(job::RunState::running));
+  for (job::Run& run : running) {
+    const auto found = known.find({run.id, run.fence});
+    if (found != known.end() && found->second->kind == executor::Report::Kind::started) {
+      TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
+      work.begun[run.id] = Live{run.fence, policy_of(job).kill_grace, run.job_name, false};
+      if (first) work.run_line(log::Level::info, "run-adopted", run, {{"pid", run.result.pid}});
+    }
+    if (found != known.end()) continue;
+    const bool same_keeper = run.keeper == adoption.keeper;
+    const job::Happening happening = same_keeper ? job::Happening::never_started
+                                     : last_boot != settings_.node.boot_id
+                                         ? job::Happening::lost_reboot
+                                         : job::Happening::lost_keeper;
+    job::AttemptResult result = run.result;
+    result.ended_at = work.now;
+    TRY_VOID(record_end(work, std::move(run), happening, result));
+  }
+  for (const auto& [key, report] : known) TRY_VOID(record_report(work, *report));
+  if (first) TRY_VOID(expire_old_triggers(work));
+  work.adopted = adoption;
+  work.dirty = true;
+  return {};
+}
+
+// A run asked for by hand while no daemon was there is not started hours later.
+Result<void> Runner::expire_old_triggers(Work& work) {
+  TRY(const std::vector<job::Run> pending, store_.runs_in_state(job::RunState::pending));
+  for (const job::Run& run : pending) {
+    if (run.cause != job::Cause::manual || run.fence != 0) continue;
+    TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
+    if (work.now - run.created_at <= policy_of(job).misfire_grace) continue;
+    TRY_VOID(withdraw(work, run, job::Happening::expired));
+  }
+  return {};
+}
+
+Result<void> Runner::record_report(Work& work, const executor::Report& report) {
+  TRY(std::optional<job::Run> run, store_.get_run(report.run));
+  if (!run || run->fence != report.fence || run->state != job::RunState::running) {
+    // Told twice, or of a run that is settled: nobody needs it any more.
+    if (report.kind == executor::Report::Kind::finished) {
+      work.recorded.emplace_back(report.run, report.fence);
+    }
+    return {};
+  }
+  if (report.kind == executor::Report::Kind::finished) {
+    const bool shutting_down = shutdown_.contains(run->id);
+    const job::Happening happening = true_happening(report, *run, shutting_down);
+    return record_end(work, std::move(*run), happening, report.result);
+  }
+  if (run->result.pid == report.result.pid && run->result.started_at) return {};
+  const int attempt = run->attempt;
+  run->result = report.result;
+  run->result.attempt = attempt;
+  TRY_VOID(store_.update_run(*run, run->fence));
+  TRY_VOID(store_.set_last_run(*run));
+  work.dirty = true;
+  work.run_line(log::Level::info, "run-started", *run,
+                {{"attempt", attempt},
+                 {"pid", report.result.pid},
+                 {"late", format_duration(std::max(Duration{}, *report.result.started_at -
+                                                                   run->due_at))}});
+  return {};
+}
+
+namespace {
+
+log::Level level_of(job::RunState state) {
+  switch (state) {
+    case job::RunState::failed:
+    case job::RunState::lost:
+    case job::RunState::missed:
+      return log::Level::warning;
+    case job::RunState::pending:
+    case job::RunState::running:
+    case job::RunState::succeeded:
+    case job::RunState::cancelled:
+    case job::RunState::skipped:
+      return log::Level::info;
+  }
+  return log::Level::info;
+}
+
+std::vector<log::Field> end_fields(const job::Run& run) {
+  std::vector<log::Field> fields;
+  const job::AttemptResult& result = run.result;
+  if (run.reason != job::Reason::none) fields.emplace_back("reason", job::to_string(run.reason));
+  if (result.exit_code) fields.emplace_back("exit", *result.exit_code);
+  if (result.signal != 0) {
+    const char* name = ::sigabbrev_np(result.signal);
+    fields.emplace_back("signal", name != nullptr ? name : std::to_string(result.signal));
+  }
+  if (!result.error.empty()) fields.emplace_back("error", result.error);
+  if (result.started_at && result.ended_at) {
+    fields.emplace_back("took", format_duration(*result.ended_at - *result.started_at));
+  }
+  return fields;
+}
+
+}  // namespace
+
+Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happening,
+                                const job::AttemptResult& result) {
+  TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
+  const std::int64_t fence = run.fence;
+  std::optional<job::Step> step = job::transition(run, happening, policy_of(job), work.now);
+  if (!step) {
+    work.recorded.emplace_back(run.id, fence);
+    work.over.insert(run.id);
+    return {};
+  }
+  // There is no job any more that could be tried again, and no wish to after a cancel.
+  const bool retry = step->state == job::RunState::pending;
+  if (retry && (!job || run.cancel_requested)) {
+    step->state = job::RunState::cancelled;
+    step->reason = job::Reason::operator_;
+  }
+  const std::optional<Time> started_before = run.result.started_at;
+  const int attempt = run.attempt;
+  run.result = result;
+  run.result.attempt = attempt;
+  if (!run.result.started_at) run.result.started_at = started_before;
+  run.state = step->state;
+  run.reason = step->reason;
+  run.attempt = step->attempt;
+  run.lost_count = step->lost_count;
+  run.start_failures = step->start_failures;
+  if (step->due_at) run.due_at = *step->due_at;
+  const bool tried = happening != job::Happening::never_started;
+  if (run.state == job::RunState::pending && tried) {
+    TRY_VOID(store_.insert_attempt(run.id, run.result, run.reason));
+  }
+  TRY(const bool written, store_.update_run(run, fence));
+  if (written && run.state != job::RunState::pending) TRY_VOID(store_.set_last_run(run));
+  work.dirty = true;
+  work.recorded.emplace_back(run.id, fence);
+  work.over.insert(run.id);
+  if (run.state == job::RunState::pending) {
+    std::vector<log::Field> fields = end_fields(run);
+    fields.emplace_back("next_attempt", run.attempt);
+    fields.emplace_back("at", format_rfc3339(run.due_at));
+    work.run_line(log::Level::warning, tried ? "run-retry" : "run-not-started", run,
+                  std::move(fields));
+  } else {
+    work.run_line(level_of(run.state), "run-" + std::string(job::to_string(run.state)), run,
+                  end_fields(run));
+  }
+  return {};
+}
+
+Result<void> Runner::forward_cancels(Work& work) {
+  TRY(const std::vector<job::Run> requests, store_.cancel_requests());
+  for (const job::Run& run : requests) {
+    const auto found = live_.find(run.id);
+    if (found == live_.end() || found->second.end_sent) continue;
+    work.ends.push_back({run.id, run.fence, found->second.kill_grace});
+    work.run_line(log::Level::info, "run-cancelling", run,
+                  {{"kill_grace", format_duration(found->second.kill_grace)}});
+  }
+  return {};
+}
+
+job::Policy Runner::policy_of(const std::optional<job::Job>& job) const {
+  return job::resolve(job ? job->definition.policy : job::PolicyDraft{}, settings_.defaults);
+}
+
+}  // namespace schedctl::runner

@@ -1,0 +1,188 @@
+#include "schedctl/runner/runner_thread.hpp"
+
+#include <pthread.h>
+
+#include "schedctl/base/log.hpp"
+
+namespace schedctl::runner {
+namespace {
+
+// A start alone can wait this long for an end to share its commit with: short programs then cost
+// one commit, and whoever looks at `ps` sees no difference.
+constexpr Duration kCompany = std::chrono::milliseconds(20);
+// After a beat that failed (database locked, disk full) nothing is to be gained by hurrying.
+constexpr Duration kAfterFailure = std::chrono::seconds(1);
+// Ends that a broken store keeps from being recorded are in the keeper's journal; the daemon need
+// not wait for ever to end itself.
+constexpr Duration kLastWords = std::chrono::seconds(10);
+
+}  // namespace
+
+Result<std::unique_ptr<RunnerThread>> RunnerThread::create(const Clock& clock) {
+  TRY(std::unique_ptr<loop::Loop> loop, loop::Loop::create());
+  TRY(loop::Mailbox<Message> inbox, loop::Mailbox<Message>::create());
+  TRY(loop::WallTimer wall, loop::WallTimer::create());
+  TRY(loop::MonotonicTimer delay, loop::MonotonicTimer::create());
+  std::unique_ptr<RunnerThread> self(new RunnerThread(
+      clock, std::move(loop), std::move(inbox), std::move(wall), std::move(delay)));
+  RunnerThread* raw = self.get();
+  TRY_VOID(raw->loop_->watch(raw->inbox_.fd(), EPOLLIN, [raw](auto) { raw->read_inbox(); }));
+  TRY_VOID(raw->loop_->watch(raw->wall_.fd(), EPOLLIN, [raw](auto) {
+    raw->wall_.drain();
+    raw->due_ = true;
+  }));
+  TRY_VOID(raw->loop_->watch(raw->delay_.fd(), EPOLLIN, [raw](auto) {
+    raw->delay_.drain();
+    raw->due_ = true;
+    raw->failing_ = false;
+  }));
+  return self;
+}
+
+RunnerThread::RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop,
+                           loop::Mailbox<Message> inbox, loop::WallTimer wall,
+                           loop::MonotonicTimer delay)
+    : clock_(clock),
+      loop_(std::move(loop)),
+      inbox_(std::move(inbox)),
+      wall_(std::move(wall)),
+      delay_(std::move(delay)) {}
+
+RunnerThread::~RunnerThread() { join(); }
+
+void RunnerThread::run(std::unique_ptr<Runner> runner, store::Store& store,
+                       std::promise<Result<void>> first_beat, std::function<void()> ended) {
+  runner_ = std::move(runner);
+  store_ = &store;
+  ended_ = std::move(ended);
+  thread_ = std::thread([this, promise = std::move(first_beat)]() mutable {
+    ::pthread_setname_np(::pthread_self(), "runner");
+    main_loop(std::move(promise));
+    ended_();
+  });
+}
+
+void RunnerThread::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void RunnerThread::report(executor::Report report) { inbox_.post(Message(std::move(report))); }
+void RunnerThread::adopt(executor::Adoption adoption) { inbox_.post(Message(std::move(adoption))); }
+void RunnerThread::keeper_lost(std::string why) {
+  inbox_.post(Message(KeeperLost{std::move(why)}));
+}
+void RunnerThread::poke() { inbox_.post(Message(Poke{})); }
+void RunnerThread::post(Task task) { inbox_.post(Message(std::move(task))); }
+void RunnerThread::stop(Stop how, Duration patience) {
+  inbox_.post(Message(StopOrder{how, patience}));
+}
+
+void RunnerThread::main_loop(std::promise<Result<void>> first_beat) {
+  read_inbox();
+  beat();
+  const bool good = !last_failure_.has_value();
+  first_beat.set_value(good ? Result<void>{} : Result<void>(tl::unexpected(*last_failure_)));
+  if (!good) return;
+  while (!stop_is_complete()) {
+    if (due_ && !failing_) {
+      beat();
+      // What came in meanwhile is read before the next one, so that it shares its commit.
+      if (due_) read_inbox();
+      continue;
+    }
+    if (lazy_ && !failing_) delay_.arm(kCompany);
+    if (const auto waited = loop_->run_once(); !waited) {
+      log::error("loop-failed", {{"error", waited.error().message}});
+      log::flush();
+      return;
+    }
+  }
+}
+
+void RunnerThread::read_inbox() {
+  for (Message& message : inbox_.take()) {
+    if (auto* report = std::get_if<executor::Report>(&message)) {
+      const bool finished = report->kind == executor::Report::Kind::finished;
+      (finished ? due_ : lazy_) = true;
+      runner_->take(std::move(*report));
+    } else if (auto* adoption = std::get_if<executor::Adoption>(&message)) {
+      runner_->take(std::move(*adoption));
+      due_ = true;
+    } else if (const auto* lost = std::get_if<KeeperLost>(&message)) {
+      runner_->keeper_lost(lost->why);
+      due_ = true;
+    } else if (std::holds_alternative<Poke>(message)) {
+      due_ = true;
+    } else if (const auto* task = std::get_if<Task>(&message)) {
+      (*task)(*runner_, *store_);
+      due_ = true;
+    } else if (const auto* order = std::get_if<StopOrder>(&message)) {
+      obey(*order);
+    }
+  }
+}
+
+void RunnerThread::obey(const StopOrder& order) {
+  // A second, milder wish does not undo a stronger one.
+  if (stop_ && stop_->how != Stop::drain) return;
+  stop_ = order;
+  runner_->drain();
+  due_ = true;
+  if (order.how == Stop::leave) return;
+  const Duration patience = order.how == Stop::now ? Duration::zero() : order.patience;
+  stop_deadline_ = clock_.elapsed() + patience;
+  if (runner_->live() > 0) {
+    log::info("waiting-for-runs", {{"runs", runner_->live_words()},
+                                   {"for_at_most", format_duration(patience)}});
+    log::flush();
+  }
+}
+
+void RunnerThread::beat() {
+  due_ = false;
+  lazy_ = false;
+  delay_.disarm();
+  const auto done = runner_->beat();
+  if (!done) {
+    on_beat_failed(done.error());
+    return;
+  }
+  if (last_failure_) {
+    log::info("store-back", {{"after", format_duration(clock_.elapsed() - failing_since_)}});
+    log::flush();
+    last_failure_.reset();
+  }
+  due_ = due_ || done->again;
+  wall_.arm(done->wake);
+}
+
+void RunnerThread::on_beat_failed(const Error& error) {
+  if (!last_failure_ || last_failure_->message != error.message) {
+    log::error("beat-failed",
+               {{"error", error.message}, {"next_try_in", format_duration(kAfterFailure)}});
+    log::flush();
+  }
+  if (!last_failure_) failing_since_ = clock_.elapsed();
+  last_failure_ = error;
+  failing_ = true;
+  delay_.arm(kAfterFailure);
+}
+
+bool RunnerThread::stop_is_complete() {
+  if (!stop_) return false;
+  if (stop_->how == Stop::leave) return !due_ || failing_;
+  const Duration now = clock_.elapsed();
+  if (runner_->live() == 0) return !due_ || failing_;
+  if (!ending_ && now >= *stop_deadline_) {
+    log::warning("ending-runs", {{"runs", runner_->live_words()}});
+    log::flush();
+    ending_ = true;
+    runner_->end_all();
+  }
+  // The store cannot be written: what ended is safe with the keeper, and the next start records it.
+  if (ending_ && failing_ && now >= *stop_deadline_ + kLastWords) return true;
+  if (!ending_ && !failing_) delay_.arm(*stop_deadline_ - now);
+  return false;
+}
+
+}  // namespace schedctl::runner
