@@ -16,6 +16,7 @@ FLAGS_release := -O2 -g1 -DNDEBUG
 FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
                  -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
 FLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+FLAGS_coverage := -O0 -g --coverage
 
 OUT      := $(BUILD)/$(VARIANT)
 CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror -pthread \
@@ -65,11 +66,103 @@ $(BINARY): $(OUT)/obj/src/main.o $(LIBS)
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -o $@ $(OUT)/obj/src/main.o $(LINKLIBS) $(LDLIBS)
 
+# --- what people type -------------------------------------------------------------------------
+
+PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev libsqlite3-dev \
+            libspdlog-dev libfmt-dev libtomlplusplus-dev doctest-dev libabsl-dev \
+            nlohmann-json3-dev libexpected-dev uuid-dev tzdata procps
+TEST_PACKAGES := python3 mandoc sqlite3 clang-tidy clang-format
+
+.PHONY: help
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: deps
+deps: ## install the Debian packages that building and testing need (as root, or with sudo)
+	@tests/tools/deps $(PACKAGES) $(TEST_PACKAGES)
+
+.PHONY: up
+up: deps ## install, build, start a daemon of your own with example jobs and watch them run
+	@$(MAKE) --no-print-directory all
+	@etc/examples/up $(abspath $(BUILD))/schedctl
+
+.PHONY: down
+down: ## stop the daemon that `make up` started and remove its example jobs
+	@etc/examples/down $(abspath $(BUILD))/schedctl
+
+.PHONY: test
+test: deps ## install, build with ASan and UBSan, run every test; the last line counts them
+	@$(MAKE) --no-print-directory VARIANT=asan _tests
+	@tests/tools/run_tests $(BUILD)/asan
+
+.PHONY: _tests
+_tests: $(BINARY) $(foreach r,$(TESTED),$(OUT)/tests/$(r))
+
 .PHONY: test-room
 test-room: ## build and run one room's unit tests: make test-room ROOM=job [VARIANT=asan]
 	@$(MAKE) --no-print-directory VARIANT=$(or $(filter-out release,$(VARIANT)),asan) _test-room ROOM=$(ROOM)
 .PHONY: _test-room
 _test-room: $(OUT)/tests/$(ROOM)
 	$(OUT)/tests/$(ROOM) $(ARGS)
+
+.PHONY: test-e2e
+test-e2e: ## build with ASan and run only the end-to-end stories [ARGS=name]
+	@$(MAKE) --no-print-directory VARIANT=asan _binary
+	@SCHEDCTL=$(abspath $(BUILD))/asan/schedctl python3 tests/e2e/run.py $(ARGS)
+.PHONY: _binary
+_binary: $(BINARY)
+
+.PHONY: tsan
+tsan: ## build with ThreadSanitizer and run the threads under load
+	@$(MAKE) --no-print-directory VARIANT=tsan _binary $(addprefix $(BUILD)/tsan/tests/,loop runner)
+	@for t in loop runner; do TSAN_OPTIONS=halt_on_error=1 $(BUILD)/tsan/tests/$$t || exit 1; done
+	@SCHEDCTL=$(abspath $(BUILD))/tsan/schedctl TSAN_OPTIONS=halt_on_error=1 python3 tests/e2e/run.py running
+
+.PHONY: layers
+layers: ## check that no room includes a higher one and that public headers name no library
+	@tests/tools/layers
+
+.PHONY: tidy
+tidy: ## run clang-tidy over src/
+	@tests/tools/tidy $(OUT) -- $(filter-out -MMD -MP,$(CPPFLAGS)) -std=c++20
+
+.PHONY: format
+format: ## format the code in place
+	@clang-format -i $$(git ls-files '*.cpp' '*.hpp')
+
+.PHONY: check-format
+check-format: ## fail if `make format` would change something
+	@clang-format --dry-run -Werror $$(git ls-files '*.cpp' '*.hpp')
+
+.PHONY: docs
+docs: all ## check the man pages, and that they name every command and flag
+	@tests/docs/check_docs $(BINARY)
+
+.PHONY: coverage
+coverage: ## line coverage of the tests (needs gcovr)
+	@$(MAKE) --no-print-directory VARIANT=coverage _tests
+	@tests/tools/run_tests $(BUILD)/coverage
+	@gcovr --root . --filter src/ --filter include/ $(BUILD)/coverage
+
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	gcc -O2 -static -Wall -Wextra -o $@ $<
+
+.PHONY: bench
+bench: all $(BENCH_PROGRAMS) ## measure burst, lateness, idle and the command line [ARGS="--quick"]
+	@tests/bench/run --binary $(abspath $(BINARY)) --programs $(abspath $(BUILD))/bench $(ARGS)
+
+.PHONY: install
+install: all ## install under DESTDIR/PREFIX (default /usr/local)
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/schedctl
+	install -D -m 0644 man/schedctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/schedctl.1
+	install -D -m 0644 man/schedctl.7 $(DESTDIR)$(PREFIX)/share/man/man7/schedctl.7
+	install -D -m 0644 etc/schedctl.toml.example \
+	    $(DESTDIR)$(PREFIX)/share/doc/schedctl/schedctl.toml.example
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf $(BUILD)
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
