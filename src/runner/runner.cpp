@@ -153,13 +153,21 @@ Result<void> Runner::replan_after_step_back(Work& work) {
   constexpr Duration kBelievable = std::chrono::hours(3);
   TRY(const std::vector<store::JobListing> jobs, store_.list_jobs(""));
   for (const store::JobListing& listing : jobs) {
-    const job::Job& job = listing.job;
-    const job::ScheduleKind kind = job.definition.schedule.kind;
+    job::Job job = listing.job;
+    job::Schedule& schedule = job.definition.schedule;
+    const job::ScheduleKind kind = schedule.kind;
     const bool repeats = kind == job::ScheduleKind::every || kind == job::ScheduleKind::cron;
     if (!repeats || job.paused || job.planned_through <= work.now + kBelievable) continue;
-    auto zone = zones_.find(job.definition.schedule.timezone);
+    // The grid of an interval begins at its anchor: one that lies ahead only because the clock was
+    // wrong moves back along the grid.
+    if (kind == job::ScheduleKind::every && schedule.anchor > work.now) {
+      const std::int64_t periods = (schedule.anchor - work.now) / schedule.every + 1;
+      schedule.anchor -= periods * schedule.every;
+      TRY_VOID(store_.update_job(job));
+    }
+    auto zone = zones_.find(schedule.timezone);
     if (!zone) continue;
-    const auto fires = job::FireSeries::make(job.definition.schedule, *zone, job.seed());
+    const auto fires = job::FireSeries::make(schedule, *zone, job.seed());
     if (!fires) continue;
     TRY_VOID(store_.set_planned(job.id, work.now, fires->next_after(work.now)));
   }
