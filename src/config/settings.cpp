@@ -1,0 +1,254 @@
+#include "src/config/settings.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+
+#include "schedctl/base/log.hpp"
+#include "schedctl/base/text.hpp"
+
+namespace schedctl::config {
+namespace {
+
+/// Each run that lives holds a descriptor or two in the keeper; beyond this a machine's default
+/// limits on processes and descriptors are the real bound, and failures would look like bugs.
+constexpr std::int64_t kMostRunning = 10'000;
+constexpr std::size_t kLabelBytes = 64;
+
+tl::unexpected<Error> wrong(std::string message) {
+  return fail(ErrorKind::config, std::move(message));
+}
+
+bool has_control(const std::string& text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+Result<std::string> absolute(const std::string& key, const std::string& text,
+                             bool relative_allowed) {
+  if (text.empty()) return wrong(key + " is empty; it must be an absolute path");
+  if (has_control(text)) return wrong(key + " contains control characters");
+  std::filesystem::path path(text);
+  if (!path.is_absolute()) {
+    if (!relative_allowed) {
+      return wrong(key + " must be an absolute path, not '" + escape_control(text) + "'");
+    }
+    std::error_code error;
+    const std::filesystem::path here = std::filesystem::current_path(error);
+    if (error) return wrong(key + " is relative, and the working directory is gone");
+    path = here / path;
+  }
+  std::string normal = path.lexically_normal().string();
+  while (normal.size() > 1 && normal.back() == '/') normal.pop_back();
+  return normal;
+}
+
+template <std::string Config::*member>
+Result<void> read_path(Config& config, const std::string& key, const Given& given) {
+  TRY(config.*member, absolute(key, given.text, given.relative_allowed));
+  return {};
+}
+
+template <std::string Config::*member>
+std::string print_text(const Config& config, const std::string&) {
+  return config.*member;
+}
+
+Result<void> read_store(Config& config, const std::string&, const Given& given) {
+  TRY(config.store, read_store_url(given.text, given.relative_allowed));
+  return {};
+}
+
+Result<void> read_log_file(Config& config, const std::string& key, const Given& given) {
+  if (given.text.empty() || given.text == "-") {
+    config.log_file.clear();
+    return {};
+  }
+  return read_path<&Config::log_file>(config, key, given);
+}
+
+Result<void> read_log_level(Config& config, const std::string&, const Given& given) {
+  if (!log::parse_level(given.text)) {
+    return wrong("log_level must be debug, info, warning or error, not '" +
+                 escape_control(given.text) + "'");
+  }
+  config.log_level = given.text;
+  return {};
+}
+
+Result<void> read_jobs_dirs(Config& config, const std::string& key, const Given& given) {
+  std::vector<std::string> paths;
+  for (const std::string& text : given.list) {
+    TRY(std::string path, absolute(key, text, given.relative_allowed));
+    if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  }
+  config.jobs_dirs = std::move(paths);
+  return {};
+}
+
+std::string print_jobs_dirs(const Config& config, const std::string&) {
+  std::string text;
+  for (const std::string& path : config.jobs_dirs) text += (text.empty() ? "" : ", ") + path;
+  return text;
+}
+
+Result<void> read_environment(Config& config, const std::string&, const Given& given) {
+  if (has_control(given.text)) return wrong("environment contains control characters");
+  if (given.text.size() > kLabelBytes) {
+    return wrong("environment is a label of at most " + std::to_string(kLabelBytes) + " bytes");
+  }
+  config.environment = given.text;
+  return {};
+}
+
+Result<void> read_timezone(Config& config, const std::string&, const Given& given) {
+  if (given.text.empty() || has_control(given.text)) {
+    return wrong("timezone must be the name of a zone, such as Europe/Berlin or UTC");
+  }
+  config.timezone = given.text;
+  return {};
+}
+
+Result<void> read_max_running(Config& config, const std::string&, const Given& given) {
+  const std::optional<std::int64_t> number = parse_int(given.text);
+  if (!number || *number < 1 || *number > kMostRunning) {
+    return wrong("max_running must be a number from 1 to " + std::to_string(kMostRunning) +
+                 ", not '" + escape_control(given.text) + "'");
+  }
+  config.max_running = static_cast<int>(*number);
+  return {};
+}
+
+std::string print_max_running(const Config& config, const std::string&) {
+  return std::to_string(config.max_running);
+}
+
+Result<void> read_stop_timeout(Config& config, const std::string&, const Given& given) {
+  const Result<Duration> parsed = parse_duration(given.text);
+  if (!parsed) return wrong("stop_timeout: " + parsed.error().message);
+  config.stop_timeout = *parsed;
+  return {};
+}
+
+std::string print_stop_timeout(const Config& config, const std::string&) {
+  return format_duration(config.stop_timeout);
+}
+
+Result<void> read_on_sigterm(Config& config, const std::string&, const Given& given) {
+  if (given.text != "drain" && given.text != "leave") {
+    return wrong("on_sigterm must be drain or leave, not '" + escape_control(given.text) + "'");
+  }
+  config.on_sigterm = given.text == "drain" ? OnSigterm::drain : OnSigterm::leave;
+  return {};
+}
+
+std::string print_on_sigterm(const Config& config, const std::string&) {
+  switch (config.on_sigterm) {
+    case OnSigterm::drain:
+      return "drain";
+    case OnSigterm::leave:
+      return "leave";
+  }
+  return "";
+}
+
+constexpr std::string_view kDefaults = "defaults.";
+
+Result<void> read_default(Config& config, const std::string& key, const Given& given) {
+  const Result<void> read =
+      job::set_policy(config.defaults, key.substr(kDefaults.size()), given.text);
+  if (!read) return wrong(key + ": " + read.error().message);
+  return {};
+}
+
+/// What jobs get that say nothing: the file's value, or the built-in one.
+std::string print_default(const Config& config, const std::string& key) {
+  const std::string policy_key = key.substr(kDefaults.size());
+  if (const auto value = job::policy_value(config.defaults, policy_key)) return *value;
+  const job::Policy builtin;
+  const job::PolicyDraft all{.overlap = builtin.overlap,
+                             .misfire_grace = builtin.misfire_grace,
+                             .coalesce = builtin.coalesce,
+                             .jitter = builtin.jitter,
+                             .timeout = builtin.timeout,
+                             .kill_grace = builtin.kill_grace,
+                             .max_attempts = builtin.max_attempts,
+                             .backoff = builtin.backoff,
+                             .max_delay = builtin.max_delay,
+                             .on_lost = builtin.on_lost};
+  return job::policy_value(all, policy_key).value_or("");
+}
+
+std::vector<SettingSpec> make_specs() {
+  using Type = SettingSpec::Type;
+  std::vector<SettingSpec> specs{
+      {"store", Type::string, read_store, print_text<&Config::store>},
+      {"state_dir", Type::string, read_path<&Config::state_dir>, print_text<&Config::state_dir>},
+      {"runtime_dir", Type::string, read_path<&Config::runtime_dir>,
+       print_text<&Config::runtime_dir>},
+      {"log_file", Type::string, read_log_file, print_text<&Config::log_file>},
+      {"log_level", Type::string, read_log_level, print_text<&Config::log_level>},
+      {"jobs_dirs", Type::list, read_jobs_dirs, print_jobs_dirs},
+      {"environment", Type::string, read_environment, print_text<&Config::environment>},
+      {"timezone", Type::string, read_timezone, print_text<&Config::timezone>},
+      {"max_running", Type::text_or_integer, read_max_running, print_max_running},
+      {"stop_timeout", Type::text_or_integer, read_stop_timeout, print_stop_timeout},
+      {"on_sigterm", Type::string, read_on_sigterm, print_on_sigterm},
+  };
+  for (const std::string& key : job::policy_keys()) {
+    specs.push_back(
+        {std::string(kDefaults) + key, Type::text_or_integer, read_default, print_default});
+  }
+  return specs;
+}
+
+}  // namespace
+
+std::string SettingSpec::variable() const {
+  std::string name = "SCHEDCTL_";
+  for (const char c : key) {
+    name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+const std::vector<SettingSpec>& setting_specs() {
+  static const std::vector<SettingSpec> kSpecs = make_specs();
+  return kSpecs;
+}
+
+const SettingSpec* find_setting(std::string_view key) {
+  for (const SettingSpec& spec : setting_specs()) {
+    if (spec.key == key) return &spec;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> setting_keys() {
+  std::vector<std::string> keys;
+  for (const SettingSpec& spec : setting_specs()) keys.push_back(spec.key);
+  return keys;
+}
+
+Result<std::string> read_store_url(const std::string& text, bool relative_allowed) {
+  static const std::string kScheme = "sqlite:";
+  static const std::string kStateDir = "<state_dir>/";
+  if (text.starts_with("postgresql:") || text.starts_with("postgres:")) {
+    return wrong("PostgreSQL stores are not available in this version; use sqlite:PATH");
+  }
+  if (!text.starts_with(kScheme)) {
+    std::string message = "store must be sqlite:PATH, not '" + escape_control(text) + "'";
+    if (text.starts_with("/")) message += "; did you mean sqlite:" + escape_control(text) + "?";
+    return wrong(std::move(message));
+  }
+  const std::string path = text.substr(kScheme.size());
+  if (path.empty() || path.back() == '/' || path == ":memory:") {
+    return wrong("store needs the path of a file: sqlite:PATH");
+  }
+  // The settings file may name the state directory without knowing it; load() fills it in.
+  if (path.starts_with(kStateDir) && path.size() > kStateDir.size()) return text;
+  TRY(const std::string normal, absolute("store", path, relative_allowed));
+  return kScheme + normal;
+}
+
+}  // namespace schedctl::config
