@@ -18,7 +18,8 @@ struct JobListing {
   int running = 0;  ///< live runs (state running)
 };
 
-/// A pending run that is due, and whether another run occupies its job's slot (job::Run::occupies_slot).
+/// A pending run that is due, and whether another run occupies its job's slot
+/// (job::Run::occupies_slot).
 struct DueRun {
   job::Run run;
   bool job_busy = false;
@@ -26,43 +27,44 @@ struct DueRun {
 
 /// Newest first, by id. Unset members do not filter.
 struct RunFilter {
-  std::optional<std::string> job_name;
-  std::optional<JobId> job_id;
-  std::vector<job::RunState> states;   ///< empty: all
-  std::optional<Time> since;           ///< fire time (or a stretch's last) at or after
-  std::optional<Time> until;           ///< fire time before
+  std::optional<std::string> job_name = {};
+  std::optional<JobId> job_id = {};
+  std::vector<job::RunState> states = {};  ///< empty: all
+  std::optional<Time> since = {};          ///< fire time (or a stretch's last) at or after
+  std::optional<Time> until = {};          ///< fire time before
   std::size_t limit = 1000;
 };
 
 /// One daemon on this store.
 struct Node {
-  std::string id;        ///< UUID
-  std::string hostname;
+  std::string id = {};  ///< UUID
+  std::string hostname = {};
   std::int64_t pid = 0;  ///< 0: not running (it stopped properly)
-  std::string boot_id;
-  std::string version;
-  std::string control_path;  ///< its control socket: what a CLI pokes
-  std::string keeper;        ///< instance id of its keeper
+  std::string boot_id = {};
+  std::string version = {};
+  std::string control_path = {};  ///< its control socket: what a CLI pokes
+  std::string keeper = {};        ///< instance id of its keeper
   Time started_at{};
-  std::optional<Time> stopped_at;
-  std::optional<Time> last_beat;
+  std::optional<Time> stopped_at = {};
+  std::optional<Time> last_beat = {};
 };
 
 /// What happened to the scheduler itself.
 struct Event {
   Time at{};
-  std::string node;
-  std::string kind;  ///< daemon-up, daemon-down, clock-jump, reload, keeper-lost, job-error, ...
-  std::string detail;
+  std::string node = {};
+  std::string kind =
+      {};  ///< daemon-up, daemon-down, clock-jump, reload, keeper-lost, job-error, ...
+  std::string detail = {};
 };
 
 /// Who changed what.
 struct Audit {
   Time at{};
-  std::string who;     ///< user name, and the real user behind sudo
-  std::string action;  ///< add, set, remove, pause, resume, trigger, cancel, load, ...
-  std::string job;     ///< name as of then; empty: none
-  std::string detail;
+  std::string who = {};     ///< user name, and the real user behind sudo
+  std::string action = {};  ///< add, set, remove, pause, resume, trigger, cancel, load, ...
+  std::string job = {};     ///< name as of then; empty: none
+  std::string detail = {};
 };
 
 struct Counts {
@@ -87,9 +89,9 @@ class Store {
   /// UUID given to the store when it was made.
   virtual const std::string& id() const = 0;
 
-  virtual Result<void> begin() = 0;  ///< takes the write lock at once (BEGIN IMMEDIATE)
-  virtual Result<void> commit() = 0; ///< durable (fsynced) when it returns
-  virtual void rollback() = 0;       ///< of nothing is no error
+  virtual Result<void> begin() = 0;   ///< takes the write lock at once (BEGIN IMMEDIATE)
+  virtual Result<void> commit() = 0;  ///< durable (fsynced) when it returns
+  virtual void rollback() = 0;        ///< of nothing is no error
 
   // Jobs.
   /// Sets job.id. Kind conflict if the name is taken. Also records the definition as a version.
@@ -102,7 +104,9 @@ class Store {
   virtual Result<std::optional<job::Job>> get_job(JobId id) = 0;
   /// By name, in byte order. `pattern` is a shell glob; empty: all.
   virtual Result<std::vector<JobListing>> list_jobs(const std::string& pattern) = 0;
-  /// Jobs with next_fire <= now, earliest first.
+  /// Jobs with next_fire <= now, earliest first. A row that cannot be read (somebody edited it) is
+  /// left out, loses its next_fire, so that it is not due for ever, and an event `job-error` says
+  /// so.
   virtual Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) = 0;
   /// Narrow writes of a beat; nothing else of the row is touched; a job that is gone is no error.
   virtual Result<void> set_planned(JobId id, Time planned_through,
@@ -112,10 +116,11 @@ class Store {
 
   // Runs.
   /// Sets run.id and returns true; false (and nothing written) if cause is schedule and a row of
-  /// this job has that fire time already, or has it inside its stretch.
+  /// this job has that fire time already, or has it inside its stretch. A stretch is refused as a
+  /// whole if it overlaps any such row, or later fires inside it could get a second one.
   virtual Result<bool> insert_run(job::Run& run) = 0;
-  /// Writes everything that can change, `WHERE id AND fence = expected_fence`; false if no row
-  /// matched (somebody else has claimed it since).
+  /// Writes everything that can change (all but job, cause, fire time and created_at), `WHERE
+  /// id AND fence = expected_fence`; false if no row matched (somebody else has claimed it since).
   virtual Result<bool> update_run(const job::Run& run, std::int64_t expected_fence) = 0;
   virtual Result<std::optional<job::Run>> get_run(RunId id) = 0;
   virtual Result<std::vector<job::Run>> list_runs(const RunFilter& filter) = 0;
@@ -176,12 +181,12 @@ std::unique_ptr<Store> open_memory();
 
 struct SqliteOptions {
   std::string path;
-  bool create = true;              ///< make it (0600) and its schema if it does not exist
+  bool create = true;  ///< make it (0600) and its schema if it does not exist
   Duration busy_timeout = std::chrono::seconds(1);
 };
 /// Opens an SQLite file; WAL, synchronous=FULL. Migrates an older schema in one transaction. Kind
-/// not_found if it does not exist and `create` is false; config for a corrupt file, a foreign one or
-/// a newer schema (the message names both versions); not_allowed; unavailable.
+/// not_found if it does not exist and `create` is false; config for a corrupt file, a foreign one
+/// or a newer schema (the message names both versions); not_allowed; unavailable.
 Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options);
 
 /// The schema version this program writes.

@@ -1,0 +1,295 @@
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include "schedctl/base/check.hpp"
+#include "schedctl/store/store.hpp"
+#include "src/store/new_id.hpp"
+
+namespace schedctl::store {
+namespace {
+
+struct AttemptRow {
+  RunId run_id;
+  job::AttemptResult result;
+};
+
+/// Everything a transaction may change. A copy of it is what rollback() puts back.
+struct Tables {
+  std::map<JobId, job::Job> jobs;
+  std::map<RunId, job::Run> runs;
+  std::deque<AttemptRow> attempts;
+  std::map<std::string, Node> nodes;
+  std::deque<Event> events;
+  std::deque<Audit> audits;
+  std::int64_t last_job_id = 0;
+  std::int64_t last_run_id = 0;
+};
+
+Time last_fire(const job::Run& run) {
+  return run.last_fire_time.value_or(run.fire_time);
+}
+
+bool matches(const job::Run& run, const RunFilter& filter) {
+  if (filter.job_name && run.job_name != *filter.job_name) return false;
+  if (filter.job_id && run.job_id != *filter.job_id) return false;
+  if (!filter.states.empty() && std::ranges::find(filter.states, run.state) == filter.states.end())
+    return false;
+  if (filter.since && last_fire(run) < *filter.since) return false;
+  return !filter.until || run.fire_time < *filter.until;
+}
+
+class MemoryStore final : public Store {
+ public:
+  const std::string& id() const override { return id_; }
+
+  Result<void> begin() override {
+    CHECK(!before_);
+    before_ = now_;
+    return {};
+  }
+  Result<void> commit() override {
+    CHECK(before_);
+    before_.reset();
+    return {};
+  }
+  void rollback() override {
+    if (before_) now_ = std::move(*before_);
+    before_.reset();
+  }
+
+  Result<void> insert_job(job::Job& job) override {
+    if (named(job.name) != nullptr) return taken(job.name);
+    job.id = JobId{++now_.last_job_id};
+    now_.jobs[job.id] = job;
+    return {};
+  }
+
+  Result<void> update_job(const job::Job& job) override {
+    auto it = now_.jobs.find(job.id);
+    if (it == now_.jobs.end())
+      return fail(ErrorKind::not_found, "job '" + job.name + "' does not exist any more");
+    const job::Job* other = named(job.name);
+    if (other != nullptr && other->id != job.id) return taken(job.name);
+    it->second = job;
+    return {};
+  }
+
+  Result<void> delete_job(JobId id) override {
+    now_.jobs.erase(id);
+    return {};
+  }
+
+  Result<std::optional<job::Job>> find_job(const std::string& name) override {
+    const job::Job* job = named(name);
+    return job == nullptr ? std::nullopt : std::optional(*job);
+  }
+
+  Result<std::optional<job::Job>> get_job(JobId id) override {
+    auto it = now_.jobs.find(id);
+    return it == now_.jobs.end() ? std::nullopt : std::optional(it->second);
+  }
+
+  Result<std::vector<JobListing>> list_jobs(const std::string& pattern) override {
+    std::vector<JobListing> listings;
+    for (const auto& [id, job] : now_.jobs) {
+      if (!pattern.empty() && ::fnmatch(pattern.c_str(), job.name.c_str(), 0) != 0) continue;
+      auto live = [id = id](const auto& row) {
+        return row.second.job_id == id && row.second.state == job::RunState::running;
+      };
+      listings.push_back({job, static_cast<int>(std::ranges::count_if(now_.runs, live))});
+    }
+    std::ranges::sort(listings, {}, [](const JobListing& l) { return l.job.name; });
+    return listings;
+  }
+
+  Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) override {
+    std::vector<job::Job> due;
+    for (const auto& [id, job] : now_.jobs)
+      if (job.next_fire && *job.next_fire <= now) due.push_back(job);
+    std::ranges::stable_sort(due, {}, [](const job::Job& job) { return *job.next_fire; });
+    due.resize(std::min(due.size(), limit));
+    return due;
+  }
+
+  Result<void> set_planned(JobId id, Time planned_through, std::optional<Time> next_fire) override {
+    if (auto it = now_.jobs.find(id); it != now_.jobs.end()) {
+      it->second.planned_through = planned_through;
+      it->second.next_fire = next_fire;
+    }
+    return {};
+  }
+
+  Result<void> set_last_run(const job::Run& run) override {
+    if (auto it = now_.jobs.find(run.job_id); it != now_.jobs.end()) {
+      it->second.last_fire = run.fire_time;
+      it->second.last_start = run.result.started_at;
+      it->second.last_end = run.result.ended_at;
+      it->second.last_state = run.state;
+    }
+    return {};
+  }
+
+  Result<bool> insert_run(job::Run& run) override {
+    auto same_occurrence = [&run](const auto& row) {
+      const job::Run& other = row.second;
+      return other.cause == job::Cause::schedule && other.job_id == run.job_id &&
+             other.fire_time <= last_fire(run) && run.fire_time <= last_fire(other);
+    };
+    if (run.cause == job::Cause::schedule && std::ranges::any_of(now_.runs, same_occurrence))
+      return false;
+    run.id = RunId{++now_.last_run_id};
+    now_.runs[run.id] = run;
+    return true;
+  }
+
+  Result<bool> update_run(const job::Run& run, std::int64_t expected_fence) override {
+    auto it = now_.runs.find(run.id);
+    if (it == now_.runs.end() || it->second.fence != expected_fence) return false;
+    job::Run updated = run;
+    updated.job_id = it->second.job_id;
+    updated.job_name = it->second.job_name;
+    updated.job_version = it->second.job_version;
+    updated.cause = it->second.cause;
+    updated.fire_time = it->second.fire_time;
+    updated.created_at = it->second.created_at;
+    it->second = std::move(updated);
+    return true;
+  }
+
+  Result<std::optional<job::Run>> get_run(RunId id) override {
+    auto it = now_.runs.find(id);
+    return it == now_.runs.end() ? std::nullopt : std::optional(it->second);
+  }
+
+  Result<std::vector<job::Run>> list_runs(const RunFilter& filter) override {
+    std::vector<job::Run> found;
+    for (auto it = now_.runs.rbegin(); it != now_.runs.rend() && found.size() < filter.limit; ++it)
+      if (matches(it->second, filter)) found.push_back(it->second);
+    return found;
+  }
+
+  Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) override {
+    std::vector<DueRun> due;
+    for (const auto& [id, run] : now_.runs) {
+      if (run.state != job::RunState::pending || run.due_at > now) continue;
+      auto busy = [&run = run](const auto& row) {
+        return row.first != run.id && row.second.job_id == run.job_id && row.second.occupies_slot();
+      };
+      due.push_back({run, std::ranges::any_of(now_.runs, busy)});
+    }
+    std::ranges::stable_sort(due, {}, [](const DueRun& d) { return d.run.due_at; });
+    due.resize(std::min(due.size(), limit));
+    return due;
+  }
+
+  Result<std::vector<job::Run>> runs_in_state(job::RunState state) override {
+    std::vector<job::Run> found;
+    for (const auto& [id, run] : now_.runs)
+      if (run.state == state) found.push_back(without_tail(run));
+    return found;
+  }
+
+  Result<std::vector<job::Run>> cancel_requests() override {
+    std::vector<job::Run> found;
+    for (const auto& [id, run] : now_.runs)
+      if (run.state == job::RunState::running && run.cancel_requested)
+        found.push_back(without_tail(run));
+    return found;
+  }
+
+  Result<void> insert_attempt(RunId id, const job::AttemptResult& attempt, job::Reason) override {
+    now_.attempts.push_back({id, attempt});
+    return {};
+  }
+
+  Result<std::vector<job::AttemptResult>> list_attempts(RunId id) override {
+    std::vector<job::AttemptResult> found;
+    for (const AttemptRow& row : now_.attempts)
+      if (row.run_id == id) found.push_back(row.result);
+    return found;
+  }
+
+  Result<std::optional<Time>> next_wake(Time due_after) override {
+    std::optional<Time> wake;
+    auto consider = [&wake](Time t) { wake = std::min(wake.value_or(t), t); };
+    for (const auto& [id, job] : now_.jobs)
+      if (job.next_fire) consider(*job.next_fire);
+    for (const auto& [id, run] : now_.runs)
+      if (run.state == job::RunState::pending && run.due_at > due_after) consider(run.due_at);
+    return wake;
+  }
+
+  Result<Counts> counts() override {
+    Counts counts{.jobs = static_cast<std::int64_t>(now_.jobs.size())};
+    for (const auto& [id, run] : now_.runs) {
+      if (run.state == job::RunState::running) ++counts.runs_running;
+      if (run.state == job::RunState::pending) ++counts.runs_pending;
+    }
+    return counts;
+  }
+
+  Result<void> put_node(const Node& node) override {
+    now_.nodes[node.id] = node;
+    return {};
+  }
+
+  Result<std::vector<Node>> list_nodes() override {
+    std::vector<Node> nodes;
+    for (const auto& [id, node] : now_.nodes) nodes.push_back(node);
+    return nodes;
+  }
+
+  Result<void> add_event(const Event& event) override {
+    now_.events.push_front(event);
+    return {};
+  }
+
+  Result<std::vector<Event>> list_events(std::size_t limit) override {
+    auto count = static_cast<std::ptrdiff_t>(std::min(limit, now_.events.size()));
+    return std::vector<Event>(now_.events.begin(), now_.events.begin() + count);
+  }
+
+  Result<void> add_audit(const Audit& audit) override {
+    now_.audits.push_front(audit);
+    return {};
+  }
+
+  Result<std::vector<Audit>> list_audit(const std::string& job, std::size_t limit) override {
+    std::vector<Audit> found;
+    for (const Audit& audit : now_.audits) {
+      if (found.size() >= limit) break;
+      if (job.empty() || audit.job == job) found.push_back(audit);
+    }
+    return found;
+  }
+
+ private:
+  const job::Job* named(const std::string& name) const {
+    auto it = std::ranges::find(now_.jobs, name, [](const auto& row) { return row.second.name; });
+    return it == now_.jobs.end() ? nullptr : &it->second;
+  }
+
+  static tl::unexpected<Error> taken(const std::string& name) {
+    return fail(ErrorKind::conflict, "a job named '" + name + "' exists already");
+  }
+
+  static job::Run without_tail(job::Run run) {
+    run.result.output_tail.clear();
+    return run;
+  }
+
+  std::string id_ = new_id();
+  Tables now_;
+  std::optional<Tables> before_;
+};
+
+}  // namespace
+
+std::unique_ptr<Store> open_memory() {
+  return std::make_unique<MemoryStore>();
+}
+
+}  // namespace schedctl::store

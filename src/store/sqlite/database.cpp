@@ -1,0 +1,202 @@
+#include "src/store/sqlite/database.hpp"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "schedctl/base/check.hpp"
+
+// The file is made by mknod(2), not by open(2): it appears at once with its mode (the -wal and -shm
+// files take theirs from it), never through a symbolic link, and without a descriptor. Closing a
+// descriptor of a database would drop the locks of every SQLite connection this process has to it
+// (fcntl locks belong to the process), so nothing in here ever opens the file but SQLite.
+
+namespace schedctl::store::sqlite {
+namespace {
+
+constexpr mode_t kMode = 0600;
+
+int milliseconds(Duration d) {
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(d).count());
+}
+
+Result<void> make_file(const std::string& path) {
+  if (::mknod(path.c_str(), S_IFREG | kMode, 0) == 0 || errno == EEXIST) return {};
+  int error = errno;
+  std::string parent = std::filesystem::path(path).parent_path().string();
+  if (error == ENOENT || error == ENOTDIR)
+    return fail(ErrorKind::config,
+                "cannot make the database " + path + ": there is no directory " +
+                    (parent.empty() ? "." : parent) + "; make it, or name another place",
+                "store");
+  if (error == ENOSPC || error == EDQUOT)
+    return fail(ErrorKind::unavailable, "no space left on the disk of " + path);
+  if (error == EROFS)
+    return fail(ErrorKind::not_allowed,
+                "cannot make the database " + path + ": " + errno_text(error));
+  return fail(error_from_errno("cannot make the database " + path, error));
+}
+
+/// There must be a regular file; a link might lead root anywhere.
+Result<void> find_file(const SqliteOptions& options) {
+  const std::string& path = options.path;
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR)
+      return fail(error_from_errno("cannot reach the database " + path, errno));
+    if (!options.create) return fail(ErrorKind::not_found, "there is no database " + path);
+    TRY_VOID(make_file(path));
+    if (::lstat(path.c_str(), &st) != 0)
+      return fail(error_from_errno("cannot reach the database " + path, errno));
+  }
+  if (S_ISLNK(st.st_mode))
+    return fail(ErrorKind::config,
+                "the database " + path + " is a symbolic link; name the file it leads to", "store");
+  if (!S_ISREG(st.st_mode)) return fail(ErrorKind::config, path + " is not a file", "store");
+  return {};
+}
+
+/// SQLite gives some names a meaning of their own (":memory:", "file:...").
+std::string plain_path(const std::string& path) {
+  return path.starts_with('/') ? path : "./" + path;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> Database::open(const SqliteOptions& options) {
+  TRY_VOID(find_file(options));
+  try {
+    return std::unique_ptr<Database>(new Database(options));
+  } catch (const SQLite::Exception& e) {
+    return fail(
+        error_from_errno("cannot open the database " + options.path, errno != 0 ? errno : EIO));
+  }
+}
+
+Database::Database(const SqliteOptions& options)
+    : options_(options),
+      connection_(plain_path(options.path), SQLite::OPEN_READWRITE | SQLite::OPEN_NOMUTEX,
+                  milliseconds(options.busy_timeout)) {
+  // Until configure(), even the WAL of a stranger's database stays as it is.
+  sqlite3_db_config(connection_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
+void Database::configure() {
+  // The change to WAL takes an exclusive lock without asking the busy handler, so that of several
+  // processes that make a database at once all but one are refused: wait here instead.
+  auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
+  while (true) {
+    try {
+      SQLite::Statement wal(connection_, "PRAGMA journal_mode=WAL");
+      wal.executeStep();
+      break;
+    } catch (const SQLite::Exception& e) {
+      if (e.getErrorCode() != SQLITE_BUSY || std::chrono::steady_clock::now() >= deadline) throw;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  connection_.exec(
+      "PRAGMA synchronous=FULL;"
+      "PRAGMA foreign_keys=OFF;"
+      "PRAGMA trusted_schema=OFF;"
+      // Whatever the number of jobs and runs, this is what they cost in memory (KiB).
+      "PRAGMA cache_size=-8192;"
+      // Sorting a listing must not need space in /tmp.
+      "PRAGMA temp_store=MEMORY;"
+      // A burst may make the WAL long; the next checkpoint cuts it back to this.
+      "PRAGMA journal_size_limit=16777216");
+  sqlite3_db_config(connection_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+}
+
+Result<void> Database::begin() {
+  CHECK(!in_transaction_);
+  TRY_VOID(read([this]() -> Result<void> {
+    run("BEGIN IMMEDIATE");
+    return {};
+  }));
+  in_transaction_ = true;
+  return {};
+}
+
+Result<void> Database::commit() {
+  CHECK(in_transaction_);
+  Result<void> done = read([this]() -> Result<void> {
+    run("COMMIT");
+    return {};
+  });
+  if (!done) {
+    rollback();
+    return done;
+  }
+  in_transaction_ = false;
+  return {};
+}
+
+void Database::rollback() {
+  if (!in_transaction_) return;
+  in_transaction_ = false;
+  failure_.reset();
+  // Where SQLite has rolled back already (disk full, I/O error) there is nothing left to do.
+  if (sqlite3_get_autocommit(connection_.getHandle()) == 0) connection_.tryExec("ROLLBACK");
+}
+
+SQLite::Statement& Database::statement(const char* sql) {
+  auto it = statements_.find(sql);
+  if (it == statements_.end())
+    it = statements_.emplace(sql, SQLite::Statement(connection_, sql)).first;
+  return it->second;
+}
+
+Error Database::failed(const SQLite::Exception& e) {
+  Error error = error_of(e);
+  if (in_transaction_) failure_ = error;
+  return error;
+}
+
+Error Database::error_of(const SQLite::Exception& e) const {
+  const std::string& path = options_.path;
+  const int os_error = sqlite3_system_errno(connection_.getHandle());
+  const std::string why = os_error != 0 ? errno_text(os_error) : e.what();
+  switch (e.getErrorCode()) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return {ErrorKind::unavailable, "database " + path +
+                                          " is locked by another process (waited " +
+                                          format_duration(options_.busy_timeout) +
+                                          "); try again, or look who holds it: fuser " + path};
+    case SQLITE_FULL:
+      return {ErrorKind::unavailable, "no space left on the disk of " + path};
+    case SQLITE_IOERR:
+      return {ErrorKind::unavailable, "cannot read or write the database " + path + ": " + why};
+    case SQLITE_NOMEM:
+      return {ErrorKind::unavailable, "out of memory while using the database " + path};
+    case SQLITE_CANTOPEN:
+      return {
+          os_error == EACCES || os_error == EPERM ? ErrorKind::not_allowed : ErrorKind::unavailable,
+          "cannot open the database " + path + ": " + why};
+    case SQLITE_READONLY:
+      if (e.getExtendedErrorCode() == SQLITE_READONLY_DBMOVED)
+        return {ErrorKind::config,
+                "database " + path + " was moved or removed while it was in use; put it back"};
+      return {ErrorKind::not_allowed, "database " + path +
+                                          " cannot be written: check who owns the file and its "
+                                          "directory, and that the file system is writable"};
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return {ErrorKind::not_allowed, "database " + path + " cannot be used: " + e.what()};
+    case SQLITE_NOTADB:
+      return {ErrorKind::config, path + " is not a schedctl database", "store"};
+    case SQLITE_CORRUPT:
+    case SQLITE_ERROR:  // a table or a column is missing
+      return {ErrorKind::config, "database " + path + " is damaged (" + e.what() +
+                                     "); put back a copy, or move it away to begin a new one"};
+    default:
+      return {ErrorKind::failed, "database " + path + ": " + e.what()};
+  }
+}
+
+}  // namespace schedctl::store::sqlite

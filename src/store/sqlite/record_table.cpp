@@ -1,0 +1,89 @@
+#include "src/store/sqlite/schema.hpp"
+#include "src/store/sqlite/sqlite_store.hpp"
+
+namespace schedctl::store::sqlite {
+
+Result<void> SqliteStore::put_node(const Node& node) {
+  return execute(
+      "INSERT OR REPLACE INTO node(id, hostname, pid, boot_id, version, control_path, keeper, "
+      "started_at, stopped_at, last_beat) VALUES (?,?,?,?,?,?,?,?,?,?)",
+      node.id, node.hostname, node.pid, node.boot_id, node.version, node.control_path, node.keeper,
+      node.started_at, node.stopped_at, node.last_beat);
+}
+
+Result<std::vector<Node>> SqliteStore::list_nodes() {
+  return database_->read([&]() -> Result<std::vector<Node>> {
+    std::vector<Node> nodes;
+    Query rows = query(
+        "SELECT id, hostname, pid, boot_id, version, control_path, keeper, started_at, stopped_at, "
+        "last_beat FROM node ORDER BY id");
+    while (rows.next()) {
+      Node& n = nodes.emplace_back();
+      rows.read(n.id, n.hostname, n.pid, n.boot_id, n.version, n.control_path, n.keeper,
+                n.started_at, n.stopped_at, n.last_beat);
+    }
+    return nodes;
+  });
+}
+
+Result<void> SqliteStore::add_event(const Event& event) {
+  return execute("INSERT INTO event(at, node, kind, detail) VALUES (?,?,?,?)", event.at, event.node,
+                 event.kind, event.detail);
+}
+
+Result<std::vector<Event>> SqliteStore::list_events(std::size_t limit) {
+  return database_->read([&]() -> Result<std::vector<Event>> {
+    std::vector<Event> events;
+    Query rows = query("SELECT at, node, kind, detail FROM event ORDER BY id DESC LIMIT ?", limit);
+    while (rows.next()) {
+      Event& e = events.emplace_back();
+      rows.read(e.at, e.node, e.kind, e.detail);
+    }
+    return events;
+  });
+}
+
+Result<void> SqliteStore::add_audit(const Audit& audit) {
+  return execute("INSERT INTO audit(at, who, action, job, detail) VALUES (?,?,?,?,?)", audit.at,
+                 audit.who, audit.action, audit.job, audit.detail);
+}
+
+Result<std::vector<Audit>> SqliteStore::list_audit(const std::string& job, std::size_t limit) {
+  return database_->read([&]() -> Result<std::vector<Audit>> {
+    Query rows =
+        job.empty()
+            ? query("SELECT at, who, action, job, detail FROM audit ORDER BY id DESC LIMIT ?",
+                    limit)
+            : query(
+                  "SELECT at, who, action, job, detail FROM audit WHERE job = ? ORDER BY id DESC "
+                  "LIMIT ?",
+                  job, limit);
+    std::vector<Audit> audits;
+    while (rows.next()) {
+      Audit& a = audits.emplace_back();
+      rows.read(a.at, a.who, a.action, a.job, a.detail);
+    }
+    return audits;
+  });
+}
+
+}  // namespace schedctl::store::sqlite
+
+namespace schedctl::store {
+
+Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options) {
+  TRY(std::unique_ptr<sqlite::Database> database, sqlite::Database::open(options));
+  TRY_VOID(sqlite::prepare(*database));
+  std::string id;
+  TRY_VOID(database->read([&]() -> Result<void> {
+    sqlite::Query row(database->statement("SELECT id FROM store_meta"));
+    if (!row.next())
+      return fail(ErrorKind::config, "database " + options.path +
+                                         " is damaged (store_meta is empty); put back a copy");
+    row.read(id);
+    return {};
+  }));
+  return std::make_unique<sqlite::SqliteStore>(std::move(database), std::move(id));
+}
+
+}  // namespace schedctl::store

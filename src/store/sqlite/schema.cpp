@@ -1,0 +1,172 @@
+#include "src/store/sqlite/schema.hpp"
+
+#include <array>
+
+#include "src/store/new_id.hpp"
+
+// Instants and durations are INTEGER microseconds, enumerations are their words, lists of words are
+// JSON text or NULL. Times and states lie before long texts in a row, so that reading them does not
+// follow overflow pages; the output's tail is last.
+//
+// A column that an index covers is left out of UPDATEs that cannot change it: naming it would have
+// SQLite delete and insert the index entry.
+
+namespace schedctl::store::sqlite {
+namespace {
+
+/// "scdl": tells a schedctl database from every other SQLite file (`file` shows it too).
+constexpr std::int32_t kApplicationId = 0x7363646c;
+
+// A job's definition, the same in `job` and in `job_version`.
+#define DEFINITION_COLUMNS_SQL                                                                   \
+  "kind TEXT NOT NULL, every INTEGER NOT NULL, anchor INTEGER NOT NULL, cron TEXT NOT NULL, "    \
+  "timezone TEXT NOT NULL, at INTEGER NOT NULL, dst_gap TEXT NOT NULL, dst_fold TEXT NOT NULL, " \
+  "command TEXT, shell TEXT NOT NULL, cwd TEXT NOT NULL, env TEXT, tags TEXT, "                  \
+  "overlap TEXT, misfire_grace INTEGER, coalesce TEXT, jitter INTEGER, timeout INTEGER, "        \
+  "kill_grace INTEGER, max_attempts INTEGER, backoff INTEGER, max_delay INTEGER, on_lost TEXT"
+
+// How an attempt went, the same in `run` (the last one) and in `attempt` (those before).
+#define RESULT_COLUMNS_SQL                                                                   \
+  "started_at INTEGER, ended_at INTEGER, pid INTEGER NOT NULL, exit_code INTEGER, "          \
+  "signal INTEGER NOT NULL, error TEXT NOT NULL, cpu INTEGER NOT NULL, max_rss_kb INTEGER, " \
+  "output_path TEXT NOT NULL, output_bytes INTEGER NOT NULL, output_tail BLOB"
+
+constexpr const char* kVersion1 =
+    "CREATE TABLE store_meta(id TEXT NOT NULL) STRICT;"
+
+    // AUTOINCREMENT: the history of a removed job must not pass to the next one.
+    "CREATE TABLE job(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, "
+    "version INTEGER NOT NULL, planned_through INTEGER NOT NULL, next_fire INTEGER, "
+    "last_fire INTEGER, last_start INTEGER, last_end INTEGER, last_state TEXT, "
+    "created_at INTEGER NOT NULL, paused INTEGER NOT NULL, paused_at INTEGER NOT NULL, "
+    "paused_reason TEXT NOT NULL, managed_by TEXT NOT NULL, " DEFINITION_COLUMNS_SQL
+    ") STRICT;"
+    "CREATE INDEX job_next_fire ON job(next_fire) WHERE next_fire IS NOT NULL;"
+
+    "CREATE TABLE job_version(job_id INTEGER NOT NULL, version INTEGER NOT NULL, "
+    "name TEXT NOT NULL, valid_from INTEGER NOT NULL, " DEFINITION_COLUMNS_SQL
+    ", PRIMARY KEY(job_id, version)) STRICT;"
+
+    "CREATE TABLE run(id INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, "
+    "job_name TEXT NOT NULL, job_version INTEGER NOT NULL, cause TEXT NOT NULL, "
+    "fire_time INTEGER NOT NULL, last_fire_time INTEGER, count INTEGER NOT NULL, "
+    "created_at INTEGER NOT NULL, due_at INTEGER NOT NULL, state TEXT NOT NULL, "
+    "reason TEXT NOT NULL, attempt INTEGER NOT NULL, result_attempt INTEGER NOT NULL, "
+    "lost_count INTEGER NOT NULL, "
+    "start_failures INTEGER NOT NULL, fence INTEGER NOT NULL, node TEXT NOT NULL, "
+    "keeper TEXT NOT NULL, waits INTEGER NOT NULL, forced INTEGER NOT NULL, "
+    "cancel_requested INTEGER NOT NULL, key TEXT NOT NULL, " RESULT_COLUMNS_SQL
+    ") STRICT;"
+    "CREATE UNIQUE INDEX run_occurrence ON run(job_id, fire_time) WHERE cause = 'schedule';"
+    "CREATE INDEX run_due ON run(due_at) WHERE state = 'pending';"
+    "CREATE INDEX run_busy ON run(job_id) WHERE state = 'running' "
+    "OR (state = 'pending' AND (attempt > 1 OR lost_count > 0));"
+    "CREATE INDEX run_cancel ON run(job_id) WHERE state = 'running' AND cancel_requested = 1;"
+    "CREATE INDEX run_by_name ON run(job_name);"
+    "CREATE INDEX run_by_job ON run(job_id);"
+
+    "CREATE TABLE attempt(id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL, "
+    "attempt INTEGER NOT NULL, reason TEXT NOT NULL, " RESULT_COLUMNS_SQL
+    ") STRICT;"
+    "CREATE INDEX attempt_of_run ON attempt(run_id);"
+
+    "CREATE TABLE node(id TEXT NOT NULL PRIMARY KEY, hostname TEXT NOT NULL, pid INTEGER NOT NULL, "
+    "boot_id TEXT NOT NULL, version TEXT NOT NULL, control_path TEXT NOT NULL, "
+    "keeper TEXT NOT NULL, started_at INTEGER NOT NULL, stopped_at INTEGER, last_beat INTEGER"
+    ") STRICT;"
+
+    "CREATE TABLE event(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT NULL, "
+    "kind TEXT NOT NULL, detail TEXT NOT NULL) STRICT;"
+
+    "CREATE TABLE audit(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL, "
+    "action TEXT NOT NULL, job TEXT NOT NULL, detail TEXT NOT NULL) STRICT;"
+    "CREATE INDEX audit_of_job ON audit(job);";
+
+/// Element n leads from schema n to n + 1.
+constexpr std::array kMigrations = {kVersion1};
+
+/// What a file says of itself.
+struct Label {
+  std::int64_t application_id = 0;
+  std::int64_t version = 0;
+  std::int64_t tables = 0;
+};
+
+std::int64_t number(Database& database, const char* sql) {
+  SQLite::Statement statement(database.raw(), sql);
+  Query query(statement);
+  std::int64_t value = 0;
+  if (query.next()) query.read(value);
+  return value;
+}
+
+Label read_label(Database& database) {
+  return {.application_id = number(database, "PRAGMA application_id"),
+          .version = number(database, "PRAGMA user_version"),
+          .tables = number(database, "SELECT count(*) FROM sqlite_schema")};
+}
+
+Result<void> judge(const Label& label, const SqliteOptions& options) {
+  const bool empty = label.application_id == 0 && label.version == 0 && label.tables == 0;
+  if (empty && !options.create)
+    return fail(ErrorKind::not_found, "there is nothing in the database " + options.path + " yet");
+  if (empty) return {};
+  if (label.application_id != kApplicationId)
+    return fail(ErrorKind::config,
+                options.path + " is not a schedctl database, but another program's", "store");
+  if (label.version > schema_version())
+    return fail(ErrorKind::config,
+                "database " + options.path + " has schema version " +
+                    std::to_string(label.version) + ", and this program knows versions up to " +
+                    std::to_string(schema_version()) +
+                    "; use the newer schedctl that made it. Nothing was changed",
+                "store");
+  return {};
+}
+
+Result<void> migrate(Database& database, const Label& label) {
+  for (auto n = static_cast<std::size_t>(label.version); n < kMigrations.size(); ++n)
+    database.raw().exec(kMigrations[n]);
+  if (label.version == 0) {
+    SQLite::Statement meta(database.raw(), "INSERT INTO store_meta(id) VALUES (?)");
+    Query(meta, new_id()).run();
+  }
+  database.raw().exec("PRAGMA application_id = " + std::to_string(kApplicationId));
+  database.raw().exec("PRAGMA user_version = " + std::to_string(schema_version()));
+  return {};
+}
+
+}  // namespace
+
+Result<void> prepare(Database& database) {
+  Label label;
+  TRY_VOID(database.read([&]() -> Result<void> {
+    // One snapshot for all three, or a database that is being made looks like a stranger's.
+    database.raw().exec("BEGIN");
+    label = read_label(database);
+    database.raw().exec("COMMIT");
+    return {};
+  }));
+  TRY_VOID(judge(label, database.options()));
+  TRY_VOID(database.read([&]() -> Result<void> {
+    database.configure();
+    return {};
+  }));
+  if (label.version == schema_version()) return {};
+  return database.write([&]() -> Result<void> {
+    // Somebody else may have done it while we waited for the lock.
+    label = read_label(database);
+    TRY_VOID(judge(label, database.options()));
+    return migrate(database, label);
+  });
+}
+
+}  // namespace schedctl::store::sqlite
+
+namespace schedctl::store {
+
+int schema_version() {
+  return static_cast<int>(sqlite::kMigrations.size());
+}
+
+}  // namespace schedctl::store

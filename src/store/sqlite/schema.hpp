@@ -1,0 +1,13 @@
+#pragma once
+
+#include "src/store/sqlite/database.hpp"
+
+namespace schedctl::store::sqlite {
+
+/// Makes sure that the file is a schedctl database of the schema this program writes: refuses a
+/// stranger's file and a newer schema without changing anything, makes or migrates the tables
+/// otherwise (one transaction; any number of processes may try at once), and configures the
+/// connection.
+Result<void> prepare(Database& database);
+
+}  // namespace schedctl::store::sqlite

@@ -1,0 +1,94 @@
+#pragma once
+
+/// The SQL of the verbs that a beat needs. INDEXED BY makes a statement fail rather than walk the
+/// table, should an index ever stop fitting it. Columns are bound and read in the order of the
+/// lists below.
+namespace schedctl::store::sqlite::sql {
+
+#define DEFINITION                                                                               \
+  "kind, every, anchor, cron, timezone, at, dst_gap, dst_fold, command, shell, cwd, env, tags, " \
+  "overlap, misfire_grace, coalesce, jitter, timeout, kill_grace, max_attempts, backoff, "       \
+  "max_delay, on_lost"
+#define JOB                                                                                  \
+  "name, version, planned_through, next_fire, last_fire, last_start, last_end, last_state, " \
+  "created_at, paused, paused_at, paused_reason, managed_by, " DEFINITION
+#define JOB_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+
+#define RUN_IDENTITY "job_id, job_name, job_version, cause, fire_time, created_at"
+#define RUN_IDENTITY_PARAMETERS "?,?,?,?,?,?"
+#define RESULT                                                                          \
+  "started_at, ended_at, pid, exit_code, signal, error, cpu, max_rss_kb, output_path, " \
+  "output_bytes"
+#define RUN_PROGRESS                                                                    \
+  "last_fire_time, count, due_at, state, reason, attempt, result_attempt, lost_count, " \
+  "start_failures, fence, node, keeper, waits, forced, cancel_requested, key, " RESULT
+#define RUN_PROGRESS_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+#define RUN "id, " RUN_IDENTITY ", " RUN_PROGRESS
+
+inline constexpr char kInsertJob[] =
+    "INSERT INTO job(" JOB ") VALUES (" JOB_PARAMETERS ") ON CONFLICT(name) DO NOTHING";
+inline constexpr char kUpdateJob[] =
+    "UPDATE OR IGNORE job SET (" JOB ") = (" JOB_PARAMETERS ") WHERE id = ?";
+inline constexpr char kJobVersion[] = "SELECT version FROM job WHERE id = ?";
+inline constexpr char kRecordVersion[] =
+    "INSERT OR REPLACE INTO job_version(job_id, version, name, valid_from, " DEFINITION
+    ") SELECT id, version, name, ?, " DEFINITION " FROM job WHERE id = ?";
+inline constexpr char kDeleteJob[] = "DELETE FROM job WHERE id = ?";
+inline constexpr char kFindJob[] = "SELECT id, " JOB " FROM job WHERE name = ?";
+inline constexpr char kGetJob[] = "SELECT id, " JOB " FROM job WHERE id = ?";
+inline constexpr char kJobCount[] = "SELECT count(*) FROM job";
+inline constexpr char kListJobs[] = "SELECT id, " JOB " FROM job ORDER BY name";
+inline constexpr char kDueJobs[] =
+    "SELECT id, " JOB
+    " FROM job INDEXED BY job_next_fire WHERE next_fire <= ? ORDER BY next_fire, id LIMIT ?";
+inline constexpr char kSetPlanned[] =
+    "UPDATE job SET planned_through = ?, next_fire = ? WHERE id = ?";
+inline constexpr char kSetAside[] = "UPDATE job SET next_fire = NULL WHERE id = ?";
+inline constexpr char kSetLastRun[] =
+    "UPDATE job SET last_fire = ?, last_start = ?, last_end = ?, last_state = ? WHERE id = ?";
+
+/// The end of the last row of a job that begins at or before an instant: rows of one job never
+/// overlap, so no other row can reach that instant.
+inline constexpr char kOccurrenceBefore[] =
+    "SELECT coalesce(last_fire_time, fire_time) FROM run INDEXED BY run_occurrence "
+    "WHERE cause = 'schedule' AND job_id = ? AND fire_time <= ? ORDER BY fire_time DESC LIMIT 1";
+inline constexpr char kInsertRun[] =
+    "INSERT INTO run(" RUN_IDENTITY ", " RUN_PROGRESS
+    ", output_tail) VALUES (" RUN_IDENTITY_PARAMETERS ", " RUN_PROGRESS_PARAMETERS ", ?)";
+inline constexpr char kUpdateRun[] =
+    "UPDATE run SET (" RUN_PROGRESS ", output_tail) = (" RUN_PROGRESS_PARAMETERS
+    ", ?) WHERE id = ? AND fence = ?";
+inline constexpr char kGetRun[] = "SELECT " RUN ", output_tail FROM run WHERE id = ?";
+inline constexpr char kDueRuns[] =
+    "SELECT " RUN
+    ", output_tail, EXISTS (SELECT 1 FROM run AS other INDEXED BY run_busy WHERE "
+    "other.job_id = due.job_id AND other.id <> due.id AND (other.state = 'running' OR "
+    "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0)))) "
+    "FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? "
+    "ORDER BY due_at, id LIMIT ?";
+inline constexpr char kRunningRuns[] =
+    "SELECT " RUN ", NULL FROM run INDEXED BY run_busy WHERE state = 'running' ORDER BY id";
+inline constexpr char kPendingRuns[] =
+    "SELECT " RUN ", NULL FROM run INDEXED BY run_due WHERE state = 'pending' ORDER BY id";
+inline constexpr char kRunsInState[] = "SELECT " RUN ", NULL FROM run WHERE state = ? ORDER BY id";
+inline constexpr char kCancelRequests[] =
+    "SELECT " RUN
+    ", NULL FROM run INDEXED BY run_cancel WHERE state = 'running' AND cancel_requested = 1 "
+    "ORDER BY id";
+inline constexpr char kRunningPerJob[] =
+    "SELECT job_id, count(*) FROM run INDEXED BY run_busy WHERE state = 'running' GROUP BY job_id";
+inline constexpr char kInsertAttempt[] = "INSERT INTO attempt(run_id, reason, attempt, " RESULT
+                                         ", output_tail) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+inline constexpr char kListAttempts[] =
+    "SELECT attempt, " RESULT ", output_tail FROM attempt WHERE run_id = ? ORDER BY id";
+
+inline constexpr char kNextFire[] =
+    "SELECT min(next_fire) FROM job INDEXED BY job_next_fire WHERE next_fire IS NOT NULL";
+inline constexpr char kNextDue[] =
+    "SELECT min(due_at) FROM run INDEXED BY run_due WHERE state = 'pending' AND due_at > ?";
+inline constexpr char kCounts[] =
+    "SELECT (SELECT count(*) FROM job), "
+    "(SELECT count(*) FROM run INDEXED BY run_busy WHERE state = 'running'), "
+    "(SELECT count(*) FROM run INDEXED BY run_due WHERE state = 'pending')";
+
+}  // namespace schedctl::store::sqlite::sql
