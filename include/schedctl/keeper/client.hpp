@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +30,8 @@ class Client {
     std::function<void(Started)> started;
     std::function<void(StartFailed)> start_failed;
     std::function<void(Ended)> ended;
+    /// The answer to ping().
+    std::function<void(std::uint64_t token)> pong = {};
     /// The connection broke: the keeper is gone (or gone mad). Called once, from on_ready.
     std::function<void(Error)> closed;
   };
@@ -42,12 +45,15 @@ class Client {
   virtual std::int64_t pid() const = 0;
 
   /// For the event loop: watch fd() for wanted_events() (they change after each call below) and
-  /// call on_ready.
+  /// call on_ready. Orders are sent from there, so that a burst of them shares its packets. A
+  /// handler may give orders, but not destroy the client.
   virtual int fd() const = 0;
   virtual std::uint32_t wanted_events() const = 0;
   virtual void on_ready(std::uint32_t events) = 0;
   virtual void set_handlers(Handlers handlers) = 0;
 
+  /// An order over the size of a message is answered at once, from within, with start_failed (exec,
+  /// E2BIG); limits::kCommandBytes of argv and environment fit.
   virtual void start(const StartOrder& order) = 0;
   /// TERM to the run's group now, KILL `kill_grace` later. Unknown runs are ignored.
   virtual void end(const RunKey& key, Duration kill_grace) = 0;
@@ -55,6 +61,8 @@ class Client {
   virtual void acknowledge(const std::vector<RunKey>& keys) = 0;
   /// Ask an idle keeper to end; one with children stays.
   virtual void quit_if_idle() = 0;
+  /// Handlers::pong says when the keeper got to it.
+  virtual void ping(std::uint64_t token) = 0;
 };
 
 /// Whether a keeper holds the lock of this directory (a look at /proc/locks; takes no lock), and

@@ -1,0 +1,70 @@
+#include "channel.hpp"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace schedctl::keeper {
+namespace {
+
+/// No packet is longer: one message of the greatest length, or several short ones.
+constexpr std::size_t kReceiveBytes = kMessageBytes + kPacketBytes;
+
+}  // namespace
+
+bool Channel::post_bytes(const std::string& bytes) {
+  if (bytes.size() > kMessageBytes) return false;
+  if (peer_gone_) return true;
+  if (packets_.empty() || packets_.back().size() + bytes.size() > kPacketBytes) {
+    packets_.emplace_back();
+  }
+  packets_.back() += bytes;
+  unsent_bytes_ += bytes.size();
+  return true;
+}
+
+void Channel::flush() {
+  while (!packets_.empty()) {
+    const std::string& packet = packets_.front();
+    const ssize_t sent = ::send(fd_.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return;
+      peer_gone_ = true;
+      packets_.clear();
+      unsent_bytes_ = 0;
+      return;
+    }
+    unsent_bytes_ -= packet.size();
+    packets_.pop_front();
+  }
+}
+
+Result<std::optional<Message>> Channel::receive() {
+  while (unread_.empty()) {
+    packet_.resize(kReceiveBytes);
+    const ssize_t got = ::recv(fd_.get(), packet_.data(), packet_.size(), MSG_TRUNC);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return std::nullopt;
+      return fail(error_from_errno("the connection broke", errno));
+    }
+    if (got == 0) return fail(ErrorKind::unavailable, "the connection was closed");
+    if (static_cast<std::size_t>(got) > packet_.size()) {
+      return fail(ErrorKind::failed, "a packet is longer than any message");
+    }
+    unread_ = std::string_view(packet_).substr(0, static_cast<std::size_t>(got));
+  }
+  TRY(Message message, decode(unread_));
+  return message;
+}
+
+void Channel::refuse_more() {
+  ::shutdown(fd_.get(), SHUT_RD);
+}
+
+void Channel::shut() {
+  ::shutdown(fd_.get(), SHUT_RDWR);
+}
+
+}  // namespace schedctl::keeper

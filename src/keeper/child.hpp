@@ -1,0 +1,41 @@
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace schedctl::keeper {
+
+/// What a child needs on its way from the keeper to its command, all of it made before the child
+/// exists: after a fork, and even more while it shares the keeper's memory, it may not allocate.
+struct ChildPlan {
+  std::vector<std::string> programs;  ///< tried in this order
+  std::vector<char*> argv;
+  std::vector<char*> env;
+  const char* cwd = nullptr;
+  int cwd_fd = -1;  ///< if it is open already
+  int null_fd = -1;
+  int output_fd = -1;
+  int lock_fd = -1;    ///< closed first: a child that hangs must not keep the keeper's lock
+  int report_fd = -1;  ///< a pipe for the failure; -1: the parent reads it below
+  pid_t keeper = 0;
+  const rlimit* files = nullptr;           ///< the limit of descriptors to go back to, if any
+  const std::string* oom_score = nullptr;  ///< the same for oom_score_adj
+
+  volatile int failed_stage = -1;  ///< a Stage
+  volatile int failed_errno = 0;
+};
+
+/// What goes through the report pipe.
+struct ChildReport {
+  int stage = 0;
+  int error_number = 0;
+};
+
+/// Turns the calling process into the command of a `ChildPlan`; ends it where that fails. Has the
+/// shape that clone(2) wants, and never returns.
+int become_command(void* plan);
+
+}  // namespace schedctl::keeper

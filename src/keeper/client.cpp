@@ -1,0 +1,198 @@
+#include "schedctl/keeper/client.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "channel.hpp"
+#include "schedctl/host/host.hpp"
+#include "socket.hpp"
+
+namespace schedctl::keeper {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// Orders that the keeper has not read; as many as a keeper that is stopped for long may miss
+/// before the connection is given up. Runs are limited by the daemon, so this is far out of reach.
+constexpr std::size_t kMostUnsent = 64 * 1024 * 1024;
+
+std::uint64_t boot_nanoseconds() {
+  timespec ts{};
+  ::clock_gettime(CLOCK_BOOTTIME, &ts);
+  return static_cast<std::uint64_t>(ts.tv_sec) * 1'000'000'000U +
+         static_cast<std::uint64_t>(ts.tv_nsec);
+}
+
+Error unavailable(const std::string& keeper_dir, const std::string& why) {
+  const std::int64_t pid = living_keeper(keeper_dir);
+  if (pid == 0) return Error{ErrorKind::unavailable, "no keeper lives in " + keeper_dir};
+  return Error{ErrorKind::unavailable,
+               "the keeper (process " + std::to_string(pid) + ") cannot be reached: " + why};
+}
+
+class SocketClient final : public Client {
+ public:
+  explicit SocketClient(UniqueFd fd) : channel_(std::move(fd)) {}
+
+  Result<void> greet(steady_clock::time_point until);
+
+  const Inventory& inventory() const override { return inventory_; }
+  std::int64_t pid() const override { return pid_; }
+  int fd() const override { return channel_.fd(); }
+  std::uint32_t wanted_events() const override {
+    return EPOLLIN | (channel_.has_unsent() ? EPOLLOUT : 0U);
+  }
+  void on_ready(std::uint32_t events) override;
+  void set_handlers(Handlers handlers) override { handlers_ = std::move(handlers); }
+
+  void start(const StartOrder& order) override;
+  void end(const RunKey& key, Duration kill_grace) override { post(End{key, kill_grace}); }
+  void acknowledge(const std::vector<RunKey>& keys) override;
+  void quit_if_idle() override { post(QuitIfIdle{}); }
+  void ping(std::uint64_t token) override { post(Ping{token}); }
+
+ private:
+  template <class M>
+  bool post(const M& message);
+  Result<Message> wait_for_message(steady_clock::time_point until);
+  void hear(Message message);
+  void take_stock(Message message);
+
+  Channel channel_;
+  Inventory inventory_;
+  std::int64_t pid_ = 0;
+  Handlers handlers_;
+  bool closed_ = false;
+};
+
+Result<void> SocketClient::greet(steady_clock::time_point until) {
+  std::uint64_t epoch = boot_nanoseconds();
+  while (true) {
+    channel_.post(Hello{kProtocolVersion, epoch});
+    channel_.flush();
+    TRY(const Message answer, wait_for_message(until));
+    if (const auto* welcome = std::get_if<Welcome>(&answer)) {
+      pid_ = welcome->pid;
+      inventory_.instance = welcome->instance;
+      break;
+    }
+    const auto* refused = std::get_if<Refused>(&answer);
+    if (refused == nullptr) return fail(ErrorKind::unavailable, "its answer makes no sense");
+    if (refused->version != kProtocolVersion) {
+      return fail(ErrorKind::unavailable, "it speaks version " + std::to_string(refused->version) +
+                                              " of the protocol, this program " +
+                                              std::to_string(kProtocolVersion));
+    }
+    // Only the holder of the daemon's lock connects, so the newest is the right one.
+    epoch = refused->last_epoch + 1;
+  }
+  while (true) {
+    TRY(Message message, wait_for_message(until));
+    if (std::holds_alternative<InventoryEnd>(message)) return {};
+    take_stock(std::move(message));
+  }
+}
+
+Result<Message> SocketClient::wait_for_message(steady_clock::time_point until) {
+  while (true) {
+    TRY(std::optional<Message> message, channel_.receive());
+    if (message) return std::move(*message);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+    if (left.count() <= 0) return fail(ErrorKind::unavailable, "it does not answer");
+    pollfd poll{channel_.fd(), POLLIN, 0};
+    if (::poll(&poll, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000))) < 0 &&
+        errno != EINTR) {
+      return fail(error_from_errno("poll", errno));
+    }
+  }
+}
+
+void SocketClient::take_stock(Message message) {
+  if (auto* started = std::get_if<Started>(&message)) {
+    inventory_.running.push_back(std::move(*started));
+  } else if (auto* failed = std::get_if<StartFailed>(&message)) {
+    inventory_.failed.push_back(std::move(*failed));
+  } else if (auto* ended = std::get_if<Ended>(&message)) {
+    inventory_.ended.push_back(std::move(*ended));
+  }
+}
+
+void SocketClient::on_ready(std::uint32_t) {
+  if (closed_) return;
+  channel_.flush();
+  while (true) {
+    Result<std::optional<Message>> message = channel_.receive();
+    if (!message) {
+      closed_ = true;
+      if (handlers_.closed) handlers_.closed(message.error());
+      return;
+    }
+    if (!*message) break;
+    hear(std::move(**message));
+  }
+  channel_.flush();
+}
+
+void SocketClient::hear(Message message) {
+  if (auto* started = std::get_if<Started>(&message)) {
+    if (handlers_.started) handlers_.started(std::move(*started));
+  } else if (auto* failed = std::get_if<StartFailed>(&message)) {
+    if (handlers_.start_failed) handlers_.start_failed(std::move(*failed));
+  } else if (auto* ended = std::get_if<Ended>(&message)) {
+    if (handlers_.ended) handlers_.ended(std::move(*ended));
+  } else if (const auto* pong = std::get_if<Pong>(&message)) {
+    if (handlers_.pong) handlers_.pong(pong->token);
+  }
+}
+
+template <class M>
+bool SocketClient::post(const M& message) {
+  if (closed_) return true;
+  if (!channel_.post(message)) return false;
+  // The rest of a burst may follow at once, so packets wait for on_ready until one is full.
+  if (channel_.unsent_bytes() > kPacketBytes) channel_.flush();
+  if (channel_.unsent_bytes() > kMostUnsent) channel_.shut();
+  return true;
+}
+
+void SocketClient::start(const StartOrder& order) {
+  if (post(order) || !handlers_.start_failed) return;
+  handlers_.start_failed(
+      StartFailed{order.key, Stage::exec, E2BIG,
+                  std::chrono::floor<Duration>(std::chrono::system_clock::now())});
+}
+
+void SocketClient::acknowledge(const std::vector<RunKey>& keys) {
+  // In portions that are sure to fit into a message.
+  constexpr std::size_t kPortion = 500;
+  for (std::size_t at = 0; at < keys.size(); at += kPortion) {
+    const auto from = keys.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto count = static_cast<std::ptrdiff_t>(std::min(kPortion, keys.size() - at));
+    post(Acknowledge{{from, from + count}});
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Client>> Client::connect(const KeeperPaths& paths, Duration timeout) {
+  const auto until = steady_clock::now() + timeout;
+  const Result<UniqueFd> dir = open_directory(paths.keeper_dir);
+  if (!dir) return fail(unavailable(paths.keeper_dir, dir.error().message));
+  Result<UniqueFd> fd = connect_in(dir->get(), timeout);
+  if (!fd) return fail(unavailable(paths.keeper_dir, fd.error().message));
+  auto client = std::make_unique<SocketClient>(std::move(*fd));
+  const Result<void> greeted = client->greet(until);
+  if (!greeted) return fail(unavailable(paths.keeper_dir, greeted.error().message));
+  return client;
+}
+
+std::int64_t living_keeper(const std::string& keeper_dir) {
+  return host::lock_holder(keeper_dir + "/lock").value_or(0);
+}
+
+}  // namespace schedctl::keeper

@@ -1,0 +1,215 @@
+#include "journal.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <map>
+#include <utility>
+
+#include "schedctl/base/text.hpp"
+
+// A record is a checksum (8 bytes, little endian, stable_hash of what follows) and one message in
+// the format of codec.cpp, whose frame carries the length. The first is the JournalHead; then
+// Launched, StartFailed, Ended, and Acknowledge, which cancels what came before it for its keys. A
+// reader stops at the first record whose checksum is wrong: what follows a torn write has no
+// meaning.
+
+namespace schedctl::keeper {
+namespace {
+
+constexpr std::size_t kChecksum = 8;
+constexpr std::string_view kPrefix = "journal-";
+/// A journal is rewritten when it has grown by this much: reading it stays a matter of
+/// milliseconds.
+constexpr std::int64_t kGrowth = 1024 * 1024;
+/// Below this there is no point in truncating a journal in which everything is acknowledged.
+constexpr std::int64_t kShort = 16 * 1024;
+/// A longer file was not written by a keeper.
+constexpr std::size_t kLongest = 256 * 1024 * 1024;
+
+void add_record(const std::string& body, std::string& out) {
+  const std::uint64_t sum = stable_hash(body);
+  for (std::size_t i = 0; i < kChecksum; ++i) out.push_back(static_cast<char>(sum >> (8 * i)));
+  out += body;
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+UniqueFd create_file(int dir, const std::string& name) {
+  return UniqueFd(::openat(dir, name.c_str(),
+                           O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+}
+
+}  // namespace
+
+Result<Journal> Journal::create(int keeper_dir, const JournalHead& head) {
+  Journal journal;
+  journal.keeper_dir_ = keeper_dir;
+  journal.head_ = head;
+  journal.name_ = std::string(kPrefix) + head.instance;
+  journal.fd_ = create_file(keeper_dir, journal.name_);
+  if (!journal.fd_ || !journal.append(head)) {
+    return fail(error_from_errno("cannot write the keeper's journal", errno));
+  }
+  journal.head_size_ = journal.size_;
+  journal.rewrite_at_ = journal.size_ + kGrowth;
+  return journal;
+}
+
+bool Journal::append_bytes(const std::string& body) {
+  if (damaged_) {
+    errno = EIO;
+    return false;
+  }
+  std::string record;
+  record.reserve(kChecksum + body.size());
+  add_record(body, record);
+  if (write_all(fd_.get(), record)) {
+    size_ += static_cast<std::int64_t>(record.size());
+    return true;
+  }
+  // Half a record would hide every later one.
+  const int error_number = errno;
+  damaged_ = ::ftruncate(fd_.get(), size_) != 0;
+  errno = error_number;
+  return false;
+}
+
+bool Journal::rewrite(const std::function<void(const Sink&)>& records) {
+  const std::string fresh_name = name_ + ".new";
+  ::unlinkat(keeper_dir_, fresh_name.c_str(), 0);
+  UniqueFd fresh = create_file(keeper_dir_, fresh_name);
+  if (!fresh) {
+    rewrite_at_ = size_ + kGrowth;
+    return false;
+  }
+  std::string out;
+  std::int64_t size = 0;
+  bool good = true;
+  const auto write_out = [&] {
+    good = good && write_all(fresh.get(), out);
+    size += static_cast<std::int64_t>(out.size());
+    out.clear();
+  };
+  std::string body;
+  const auto sink = [&](const Message& record) {
+    body.clear();
+    std::visit([&](const auto& m) { encode(m, body); }, record);
+    add_record(body, out);
+    if (out.size() > kGrowth / 4) write_out();
+  };
+  sink(head_);
+  records(sink);
+  write_out();
+  if (!good || ::renameat(keeper_dir_, fresh_name.c_str(), keeper_dir_, name_.c_str()) != 0) {
+    const int error_number = errno;
+    ::unlinkat(keeper_dir_, fresh_name.c_str(), 0);
+    rewrite_at_ = size_ + kGrowth;
+    errno = error_number;
+    return false;
+  }
+  damaged_ = false;
+  fd_ = std::move(fresh);
+  size_ = size;
+  rewrite_at_ = 2 * size_ + kGrowth;
+  return true;
+}
+
+void Journal::clear() {
+  if (size_ < kShort && !damaged_) return;
+  if (::ftruncate(fd_.get(), head_size_) != 0) return;
+  damaged_ = false;
+  size_ = head_size_;
+  rewrite_at_ = head_size_ + kGrowth;
+}
+
+void Journal::remove() {
+  ::unlinkat(keeper_dir_, name_.c_str(), 0);
+}
+
+std::vector<std::string> other_journals(int keeper_dir, const std::string& own_instance) {
+  std::vector<std::string> names;
+  const int fd = ::openat(keeper_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* dir = fd >= 0 ? ::fdopendir(fd) : nullptr;
+  if (dir == nullptr) {
+    if (fd >= 0) ::close(fd);
+    return names;
+  }
+  while (const dirent* entry = ::readdir(dir)) {
+    const std::string_view name = entry->d_name;
+    if (name.starts_with(kPrefix) && name.substr(kPrefix.size()) != own_instance) {
+      names.emplace_back(name);
+    }
+  }
+  ::closedir(dir);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+JournalContents read_journal(int keeper_dir, const std::string& name) {
+  UniqueFd fd(::openat(keeper_dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st {};
+  if (!fd || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
+  std::string bytes(std::min(static_cast<std::size_t>(st.st_size), kLongest), '\0');
+  std::size_t have = 0;
+  while (have < bytes.size()) {
+    const ssize_t got = ::read(fd.get(), bytes.data() + have, bytes.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  return parse_journal(std::string_view(bytes).substr(0, have));
+}
+
+JournalContents parse_journal(std::string_view bytes) {
+  JournalContents contents;
+  std::map<RunKey, Message> live;
+  while (bytes.size() > kChecksum) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < kChecksum; ++i) {
+      sum |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+    }
+    std::string_view rest = bytes.substr(kChecksum);
+    const std::string_view from_body = rest;
+    Result<Message> record = decode(rest);
+    if (!record) break;
+    if (stable_hash(from_body.substr(0, from_body.size() - rest.size())) != sum) break;
+    bytes = rest;
+    if (const auto* head = std::get_if<JournalHead>(&*record)) {
+      contents.head = *head;
+    } else if (const auto* launched = std::get_if<Launched>(&*record)) {
+      live.insert_or_assign(launched->started.key, *record);
+    } else if (const auto* failed = std::get_if<StartFailed>(&*record)) {
+      live.insert_or_assign(failed->key, *record);
+    } else if (const auto* ended = std::get_if<Ended>(&*record)) {
+      live.insert_or_assign(ended->key, *record);
+    } else if (const auto* gone = std::get_if<Acknowledge>(&*record)) {
+      for (const RunKey& key : gone->keys) live.erase(key);
+    }
+  }
+  for (auto& [key, record] : live) {
+    if (auto* launched = std::get_if<Launched>(&record)) {
+      contents.launched.push_back(std::move(*launched));
+    } else if (auto* failed = std::get_if<StartFailed>(&record)) {
+      contents.failed.push_back(std::move(*failed));
+    } else if (auto* ended = std::get_if<Ended>(&record)) {
+      contents.ended.push_back(std::move(*ended));
+    }
+  }
+  return contents;
+}
+
+}  // namespace schedctl::keeper

@@ -1,0 +1,207 @@
+#include "launcher.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <string_view>
+#include <vector>
+
+// Two ways to make a process, with the same code in the child (child.cpp).
+//
+// Sharing memory (clone with CLONE_VM and CLONE_VFORK: a vfork with a stack of its own) is by far
+// the cheapest, but the keeper stands still until the child execs. So it is used only when nothing
+// that the child touches can make it wait: its directory and its program are found with
+// RESOLVE_CACHED, that is in the kernel's cache without a question to any file system, and lie on
+// mounts that are this machine's own.
+//
+// Forking is for all other cases: an NFS home, a path that nobody has looked up for a while. The
+// child may hang there as long as it likes; a pipe that closes at its exec tells how it went.
+
+namespace schedctl::keeper {
+namespace {
+
+/// What the child of a shared memory uses is a few frames; execve's work is on the kernel's stack.
+constexpr std::size_t kStackBytes = 64 * 1024;
+/// A running command costs one descriptor, a connection one; the usual soft limit is 1024.
+constexpr rlim_t kFiles = 65'536;
+/// Below nearly everything else, but above what must never be killed.
+constexpr std::string_view kOomScore = "-900";
+/// As execvp has it where there is no PATH.
+constexpr std::string_view kDefaultPath = "/bin:/usr/bin";
+
+std::string_view path_of(const std::vector<std::string>& env) {
+  for (const std::string& entry : env) {
+    if (entry.starts_with("PATH=")) return std::string_view(entry).substr(5);
+  }
+  return kDefaultPath;
+}
+
+/// Where a command is looked for: itself if it has a slash, else in the PATH it is given.
+std::vector<std::string> candidates(const std::string& name, const std::vector<std::string>& env) {
+  if (name.empty() || name.find('/') != std::string::npos) return {name};
+  std::vector<std::string> found;
+  std::string_view path = path_of(env);
+  while (true) {
+    const std::size_t colon = path.find(':');
+    const std::string_view dir = path.substr(0, colon);
+    found.push_back(dir.empty() ? "./" + name : std::string(dir) + "/" + name);
+    if (colon == std::string_view::npos) return found;
+    path.remove_prefix(colon + 1);
+  }
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> list;
+  list.reserve(strings.size() + 1);
+  // execve writes to none of them, whatever its type says.
+  for (const std::string& s : strings) list.push_back(const_cast<char*>(s.c_str()));
+  list.push_back(nullptr);
+  return list;
+}
+
+bool has_nul(const std::vector<std::string>& strings) {
+  return std::any_of(strings.begin(), strings.end(),
+                     [](const std::string& s) { return s.find('\0') != std::string::npos; });
+}
+
+/// Raises the soft limit of descriptors; gives back the old one if that changed it.
+std::optional<rlimit> raise_files() {
+  rlimit old{};
+  if (::getrlimit(RLIMIT_NOFILE, &old) != 0) return std::nullopt;
+  rlimit raised = old;
+  raised.rlim_cur = std::max(old.rlim_cur, std::min(old.rlim_max, kFiles));
+  if (raised.rlim_cur == old.rlim_cur || ::setrlimit(RLIMIT_NOFILE, &raised) != 0) {
+    return std::nullopt;
+  }
+  return old;
+}
+
+/// The same for the score by which the kernel picks whom to kill; only root may lower it.
+std::optional<std::string> lower_oom_score() {
+  std::string old;
+  std::ifstream("/proc/self/oom_score_adj") >> old;
+  if (::geteuid() != 0 || old.empty()) return std::nullopt;
+  std::ofstream out("/proc/self/oom_score_adj");
+  out << kOomScore << std::flush;
+  if (!out) return std::nullopt;
+  return old;
+}
+
+}  // namespace
+
+std::optional<LaunchFailure> outcome_of(const UniqueFd& pending) {
+  ChildReport report;
+  ssize_t got = 0;
+  do {
+    got = ::read(pending.get(), &report, sizeof report);
+  } while (got < 0 && errno == EINTR);
+  if (got != static_cast<ssize_t>(sizeof report)) return std::nullopt;
+  return LaunchFailure{static_cast<Stage>(report.stage), report.error_number};
+}
+
+Result<Launcher> Launcher::create(int lock_fd) {
+  Launcher launcher;
+  launcher.lock_fd_ = lock_fd;
+  launcher.null_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!launcher.null_) return fail(error_from_errno("cannot open /dev/null", errno));
+  void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) return fail(error_from_errno("cannot map a stack", errno));
+  launcher.stack_ = static_cast<char*>(stack);
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+    return fail(error_from_errno("cannot become a subreaper", errno));
+  }
+  launcher.files_ = raise_files();
+  launcher.oom_score_ = lower_oom_score();
+  return launcher;
+}
+
+tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order, int output_fd) {
+  // What an exec could not be told at all.
+  if (order.argv.empty() || has_nul(order.argv) || has_nul(order.env) || has_nul({order.cwd})) {
+    return tl::unexpected(LaunchFailure{Stage::exec, EINVAL});
+  }
+  ChildPlan plan;
+  plan.programs = candidates(order.argv.front(), order.env);
+  plan.argv = pointers(order.argv);
+  plan.env = pointers(order.env);
+  plan.cwd = order.cwd.c_str();
+  plan.null_fd = null_.get();
+  plan.output_fd = output_fd;
+  plan.lock_fd = lock_fd_;
+  plan.keeper = ::getpid();
+  plan.files = files_ ? &*files_ : nullptr;
+  plan.oom_score = oom_score_ ? &*oom_score_ : nullptr;
+  UniqueFd cwd;
+  if (!may_share_memory(plan, cwd)) return launch_forking(plan);
+  plan.cwd_fd = cwd.get();
+  return launch_sharing(plan);
+}
+
+/// Whether the path is in the kernel's cache and on a local mount. If not, `error_number` says what
+/// the cache knows: ENOENT is an answer too, EAGAIN is none.
+bool Launcher::is_at_hand(int dir, const char* path, UniqueFd& found, int& error_number) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_CACHED;
+  found.reset(static_cast<int>(::syscall(SYS_openat2, dir, path, &how, sizeof how)));
+  if (!found) {
+    error_number = errno;
+    return false;
+  }
+  error_number = EAGAIN;
+  struct statx st {};
+  if (::statx(found.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) != 0 ||
+      (st.stx_mask & STATX_MNT_ID) == 0) {
+    return false;
+  }
+  return mounts_.is_local(st.stx_mnt_id);
+}
+
+bool Launcher::may_share_memory(const ChildPlan& plan, UniqueFd& cwd) {
+  int error_number = 0;
+  if (!is_at_hand(AT_FDCWD, plan.cwd, cwd, error_number)) return false;
+  for (const std::string& program : plan.programs) {
+    UniqueFd found;
+    if (is_at_hand(cwd.get(), program.c_str(), found, error_number)) return true;
+    if (error_number != ENOENT && error_number != ENOTDIR) return false;
+  }
+  return true;
+}
+
+tl::expected<Launch, LaunchFailure> Launcher::launch_sharing(ChildPlan& plan) {
+  const pid_t pid =
+      ::clone(become_command, stack_ + kStackBytes, CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
+  if (pid < 0) return tl::unexpected(LaunchFailure{Stage::fork, errno});
+  if (plan.failed_stage < 0) return Launch{pid, {}};
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  return tl::unexpected(LaunchFailure{static_cast<Stage>(plan.failed_stage), plan.failed_errno});
+}
+
+tl::expected<Launch, LaunchFailure> Launcher::launch_forking(ChildPlan& plan) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    return tl::unexpected(LaunchFailure{Stage::setup, errno});
+  }
+  UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  plan.report_fd = write_end.get();
+  const pid_t pid = ::fork();
+  if (pid < 0) return tl::unexpected(LaunchFailure{Stage::fork, errno});
+  if (pid == 0) become_command(&plan);
+  return Launch{pid, std::move(read_end)};
+}
+
+}  // namespace schedctl::keeper

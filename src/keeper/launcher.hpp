@@ -1,0 +1,58 @@
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "child.hpp"
+#include "mounts.hpp"
+#include "schedctl/base/result.hpp"
+#include "schedctl/base/unique_fd.hpp"
+#include "schedctl/keeper/messages.hpp"
+
+namespace schedctl::keeper {
+
+struct LaunchFailure {
+  Stage stage = Stage::exec;
+  int error_number = 0;
+};
+
+/// A process that was made for an order.
+struct Launch {
+  pid_t pid = 0;
+  /// Set: the process is still on its way to its command. Readable when that has been decided; then
+  /// ask outcome_of(). Not set: the command runs.
+  UniqueFd pending;
+};
+
+/// Nothing: the command runs (or the process was killed before it did).
+std::optional<LaunchFailure> outcome_of(const UniqueFd& pending);
+
+/// Makes processes for orders. One for the life of the keeper, which has one thread. It sets up the
+/// keeper too: many descriptors, spared when memory is short, parent of orphans. Its children get
+/// back what was before.
+class Launcher {
+ public:
+  /// `lock_fd` is closed first of all in a child that may hang before its command runs.
+  static Result<Launcher> create(int lock_fd);
+
+  tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, int output_fd);
+
+ private:
+  Launcher() = default;
+  bool is_at_hand(int dir, const char* path, UniqueFd& found, int& error_number);
+  bool may_share_memory(const ChildPlan& plan, UniqueFd& cwd);
+  tl::expected<Launch, LaunchFailure> launch_sharing(ChildPlan& plan);
+  static tl::expected<Launch, LaunchFailure> launch_forking(ChildPlan& plan);
+
+  int lock_fd_ = -1;
+  UniqueFd null_;
+  char* stack_ = nullptr;  ///< lives as long as the process
+  std::optional<rlimit> files_;
+  std::optional<std::string> oom_score_;
+  Mounts mounts_;
+};
+
+}  // namespace schedctl::keeper

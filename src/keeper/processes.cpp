@@ -1,0 +1,71 @@
+#include "processes.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "schedctl/base/text.hpp"
+#include "schedctl/base/unique_fd.hpp"
+
+namespace schedctl::keeper {
+
+std::optional<ProcessStat> process_stat(pid_t pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/stat";
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return std::nullopt;
+  std::array<char, 1024> buffer{};
+  const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size() - 1);
+  if (got <= 0) return std::nullopt;
+  // The name is in parentheses and may hold anything, so fields are counted from the last one.
+  const char* after_name = std::strrchr(buffer.data(), ')');
+  if (after_name == nullptr) return std::nullopt;
+  ProcessStat stat;
+  stat.pid = pid;
+  unsigned long long ticks = 0;
+  // state ppid pgrp session, then field 22, starttime: proc(5).
+  if (std::sscanf(after_name + 1,
+                  " %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                  &stat.state, &stat.session, &ticks) != 3) {
+    return std::nullopt;
+  }
+  const auto a_second = static_cast<unsigned long long>(::sysconf(_SC_CLK_TCK));
+  stat.started = Duration(static_cast<std::int64_t>(ticks * 1'000'000 / a_second));
+  return stat;
+}
+
+std::vector<ProcessStat> session_members(pid_t session) {
+  std::vector<ProcessStat> members;
+  DIR* proc = ::opendir("/proc");
+  if (proc == nullptr) return members;
+  while (const dirent* entry = ::readdir(proc)) {
+    const std::optional<std::int64_t> pid = parse_int(entry->d_name);
+    if (!pid) continue;
+    const std::optional<ProcessStat> stat = process_stat(static_cast<pid_t>(*pid));
+    if (stat && stat->session == session && stat->state != 'Z' && stat->state != 'X') {
+      members.push_back(*stat);
+    }
+  }
+  ::closedir(proc);
+  return members;
+}
+
+void kill_session(pid_t session) {
+  for (const ProcessStat& member : session_members(session)) {
+    // Between the look and the signal the number may change hands: the descriptor pins the process,
+    // and a second look tells whether it is the one that was meant.
+    UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, member.pid, 0)));
+    if (!process) continue;
+    const std::optional<ProcessStat> again = process_stat(member.pid);
+    if (!again || again->session != session || again->started != member.started) continue;
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+  }
+}
+
+}  // namespace schedctl::keeper

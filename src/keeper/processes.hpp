@@ -1,0 +1,30 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <vector>
+
+#include "schedctl/base/time.hpp"
+
+/// What /proc says about processes.
+namespace schedctl::keeper {
+
+struct ProcessStat {
+  pid_t pid = 0;
+  pid_t session = 0;
+  char state = '?';
+  Duration started{};  ///< since boot, in steps of a clock tick
+};
+
+std::optional<ProcessStat> process_stat(pid_t pid);
+
+/// The processes of a session that live (zombies do not), its leader among them. Reads all of
+/// /proc: a millisecond for some hundred processes.
+std::vector<ProcessStat> session_members(pid_t session);
+
+/// KILL to the living members of a session. Safe only while its number cannot have gone to another
+/// session, that is while its leader is an unreaped child of the caller.
+void kill_session(pid_t session);
+
+}  // namespace schedctl::keeper

@@ -1,0 +1,360 @@
+#include "runs.hpp"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "processes.hpp"
+#include "schedctl/base/limits.hpp"
+
+// How ends are noticed. SIGCHLD says that some child changed, waitid(WNOWAIT) says which, and only
+// then is it reaped. A pidfd a run would tell the same, but costs a descriptor and three system
+// calls more a run (register, remove, close), and orphans, which the keeper adopts as their
+// subreaper, need the SIGCHLD way in any case. Pids are safe here: a number cannot be given away
+// before its zombie is reaped, nobody but this code reaps, and it forgets the number at that
+// moment.
+//
+// How a run is ended. TERM to its group (and CONT, or a stopped one would not notice), KILL after
+// the grace. If the command exits before that but processes of its session are left, its end is
+// told at once, and its zombie is kept until the KILL, so that group and session still are what
+// they were. A command that ends by itself may leave processes behind; they are none of the
+// keeper's business.
+
+namespace schedctl::keeper {
+namespace {
+
+/// Runs in care at one time. A daemon that acknowledges what it is told never comes near.
+constexpr std::size_t kMostRuns = 100'000;
+
+Duration read_clock(clockid_t clock) {
+  timespec ts{};
+  ::clock_gettime(clock, &ts);
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(ts.tv_sec) +
+                                              std::chrono::nanoseconds(ts.tv_nsec));
+}
+
+Time wall_time() {
+  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
+}
+
+Duration bounded(Duration d) {
+  return std::clamp(d, Duration::zero(), limits::kLongestDuration);
+}
+
+Duration to_duration(const timeval& tv) {
+  return std::chrono::seconds(tv.tv_sec) + Duration(tv.tv_usec);
+}
+
+/// The status word of waitpid from waitid's two fields.
+int wait_status_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return (info.si_status & 0xff) << 8;
+  return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+/// waitid with the rusage that only the system call has. Zero pid: nothing to tell.
+pid_t wait_for(idtype_t type, pid_t pid, int options, siginfo_t& info, rusage* usage) {
+  info = {};
+  while (::syscall(SYS_waitid, type, pid, &info, options | WEXITED | WNOHANG, usage) != 0) {
+    if (errno != EINTR) return 0;
+  }
+  return info.si_pid;
+}
+
+/// A child begins with the memory of its parent on its account (KEEPER contract, small print), so a
+/// peak that is not above the keeper's own says nothing about the command.
+std::optional<std::int64_t> peak_of(const rusage& usage) {
+  rusage own{};
+  ::getrusage(RUSAGE_SELF, &own);
+  if (usage.ru_maxrss <= own.ru_maxrss) return std::nullopt;
+  return usage.ru_maxrss;
+}
+
+}  // namespace
+
+Runs::Runs(Launcher launcher, Spool spool, Journal journal, Handlers handlers)
+    : launcher_(std::move(launcher)),
+      spool_(std::move(spool)),
+      journal_(std::move(journal)),
+      handlers_(std::move(handlers)) {}
+
+void Runs::start(const StartOrder& order) {
+  if (tell_if_known(order.key)) return;
+  const Time at = wall_time();
+  const Duration since_boot = read_clock(CLOCK_BOOTTIME);
+  if (!may_start(order.key, at)) return;
+  tl::expected<Spool::Taken, int> taken = spool_.take();
+  if (!taken) return fail_start(order.key, {Stage::output, taken.error()}, at);
+  tl::expected<Launch, LaunchFailure> launch = launcher_.launch(order, taken->output.get());
+  taken->output.reset();
+  if (!launch) {
+    spool_.give_back(std::move(taken->file));
+    return fail_start(order.key, launch.error(), at);
+  }
+  const pid_t pid = launch->pid;
+  Live& run = live_[pid];
+  run.started = {order.key, pid, at, spool_.path(taken->file)};
+  run.since_boot = since_boot;
+  run.output = std::move(taken->file);
+  run.kill_grace = bounded(order.kill_grace);
+  pids_[order.key] = pid;
+  journal_ok_ = journal_.append(Launched{run.started, since_boot}) && journal_ok_;
+  if (order.timeout > Duration::zero()) {
+    set_deadline(pid, run, read_clock(CLOCK_MONOTONIC) + bounded(order.timeout));
+  }
+  if (launch->pending) {
+    run.phase = Phase::pending;
+    run.pending = std::move(launch->pending);
+    handlers_.watch(run.pending.get(), pid);
+  } else {
+    handlers_.report(run.started);
+  }
+}
+
+/// An order that came before, over a connection that broke: tells again what became of it. It must
+/// never start a second time.
+bool Runs::tell_if_known(const RunKey& key) {
+  if (const auto known = pids_.find(key); known != pids_.end()) {
+    const Live& run = live_.at(known->second);
+    if (run.phase == Phase::running) handlers_.report(run.started);
+    return true;
+  }
+  const auto known = finished_.find(key);
+  if (known != finished_.end()) handlers_.report(known->second);
+  return known != finished_.end();
+}
+
+/// A start that could not be kept in mind, or not be written down, would be lost if the keeper
+/// died: it is refused, and nothing is remembered of it.
+bool Runs::may_start(const RunKey& key, Time at) {
+  if (live_.size() + finished_.size() >= kMostRuns) {
+    handlers_.report(StartFailed{key, Stage::fork, EAGAIN, at});
+    return false;
+  }
+  if ((!journal_ok_ || journal_.is_long()) && !rewrite_journal() && !journal_ok_) {
+    handlers_.report(StartFailed{key, Stage::setup, errno, at});
+    return false;
+  }
+  return true;
+}
+
+void Runs::fail_start(const RunKey& key, const LaunchFailure& failure, Time at) {
+  conclude(key, StartFailed{key, failure.stage, failure.error_number, at});
+}
+
+void Runs::end(const RunKey& key, Duration kill_grace) {
+  const auto known = pids_.find(key);
+  if (known == pids_.end()) return;
+  Live& run = live_.at(known->second);
+  run.ended_on_order = true;
+  begin_end(known->second, run, bounded(kill_grace));
+}
+
+void Runs::acknowledge(const std::vector<RunKey>& keys) {
+  Acknowledge gone;
+  for (const RunKey& key : keys) {
+    if (finished_.erase(key) > 0) gone.keys.push_back(key);
+  }
+  if (gone.keys.empty()) return;
+  journal_ok_ = journal_.append(gone) && journal_ok_;
+  if (!journal_ok_ || journal_.is_long()) {
+    rewrite_journal();
+  } else if (finished_.empty() && live_.empty()) {
+    journal_.clear();
+  }
+}
+
+bool Runs::adopt(const std::vector<JournalContents>& left) {
+  for (const JournalContents& contents : left) {
+    for (const StartFailed& failed : contents.failed) finished_.emplace(failed.key, failed);
+    for (const Ended& ended : contents.ended) finished_.insert_or_assign(ended.key, ended);
+    for (const Launched& launched : contents.launched) spool_.sweep(launched.started.output_path);
+  }
+  return finished_.empty() || rewrite_journal();
+}
+
+void Runs::on_child() {
+  siginfo_t info{};
+  while (held_ == 0) {
+    const pid_t pid = wait_for(P_ALL, 0, WNOWAIT, info, nullptr);
+    if (pid == 0) return;
+    const auto it = live_.find(pid);
+    if (it != live_.end()) {
+      on_exit(pid, it->second);
+    } else {
+      wait_for(P_PID, pid, 0, info, nullptr);  // an orphan
+    }
+  }
+  // The kernel would show a held zombie first, over and over: ask for each run by name. Orphans
+  // wait until none is held any more.
+  std::vector<pid_t> pids;
+  for (const auto& [pid, run] : live_) {
+    if (run.phase != Phase::held) pids.push_back(pid);
+  }
+  for (const pid_t pid : pids) {
+    if (wait_for(P_PID, pid, WNOWAIT, info, nullptr) != 0) on_exit(pid, live_.at(pid));
+  }
+}
+
+void Runs::on_pending(pid_t pid) {
+  const auto it = live_.find(pid);
+  if (it != live_.end() && it->second.phase == Phase::pending) settle(pid, it->second);
+}
+
+void Runs::settle(pid_t pid, Live& run) {
+  handlers_.unwatch(run.pending.get());
+  const std::optional<LaunchFailure> failure = outcome_of(run.pending);
+  run.pending.reset();
+  if (!failure) {
+    run.phase = Phase::running;
+    handlers_.report(run.started);
+    return;
+  }
+  run.phase = Phase::failed;
+  set_deadline(pid, run, std::nullopt);
+  const RunKey key = run.started.key;
+  pids_.erase(key);
+  fail_start(key, *failure, run.started.at);
+}
+
+/// The process is a zombie now.
+void Runs::on_exit(pid_t pid, Live& run) {
+  if (run.phase == Phase::pending) settle(pid, run);
+  if (run.phase == Phase::failed) {
+    siginfo_t info{};
+    wait_for(P_PID, pid, 0, info, nullptr);
+    spool_.give_back(std::move(run.output));
+    forget(pid, run);
+    return;
+  }
+  if (run.killed) kill_session(pid);
+  const bool hold = run.ending && !run.killed && !session_members(pid).empty();
+  finish(pid, run, hold);
+}
+
+void Runs::finish(pid_t pid, Live& run, bool hold) {
+  siginfo_t info{};
+  rusage usage{};
+  wait_for(P_PID, pid, hold ? WNOWAIT : 0, info, &usage);
+  Spool::Outcome output = spool_.give_back(std::move(run.output));
+  Ended ended;
+  ended.key = run.started.key;
+  ended.pid = pid;
+  ended.started_at = run.started.at;
+  ended.ended_at = wall_time();
+  ended.wait_status = wait_status_of(info);
+  ended.timed_out = run.timed_out;
+  ended.ended_on_order = run.ended_on_order;
+  ended.cpu = to_duration(usage.ru_utime) + to_duration(usage.ru_stime);
+  ended.max_rss_kb = peak_of(usage);
+  ended.output_path = std::move(output.path);
+  ended.output_bytes = output.bytes;
+  pids_.erase(ended.key);
+  if (hold) {
+    run.phase = Phase::held;
+    ++held_;
+  } else {
+    forget(pid, run);
+  }
+  const RunKey key = ended.key;
+  conclude(key, std::move(ended));
+}
+
+/// Into the journal, then to the daemon.
+void Runs::conclude(const RunKey& key, Report report) {
+  journal_ok_ =
+      std::visit([&](const auto& m) { return journal_.append(m); }, report) && journal_ok_;
+  const Report& kept = finished_.insert_or_assign(key, std::move(report)).first->second;
+  handlers_.report(kept);
+}
+
+void Runs::begin_end(pid_t pid, Live& run, Duration kill_grace) {
+  if (run.killed) return;
+  const Duration kill_at = read_clock(CLOCK_MONOTONIC) + kill_grace;
+  if (run.ending) {
+    set_deadline(pid, run, std::min(run.deadline.value_or(kill_at), kill_at));
+    return;
+  }
+  run.ending = true;
+  set_deadline(pid, run, kill_at);
+  // Before its exec it may not have a group of its own yet.
+  if (run.phase == Phase::pending) ::kill(pid, SIGTERM);
+  ::kill(-pid, SIGTERM);
+  ::kill(-pid, SIGCONT);
+}
+
+void Runs::kill_all(pid_t pid, Live& run) {
+  run.killed = true;
+  set_deadline(pid, run, std::nullopt);
+  if (run.phase == Phase::pending) ::kill(pid, SIGKILL);
+  ::kill(-pid, SIGKILL);
+  kill_session(pid);
+  if (run.phase != Phase::held) return;
+  siginfo_t info{};
+  wait_for(P_PID, pid, 0, info, nullptr);
+  --held_;
+  forget(pid, run);
+  on_child();
+}
+
+std::optional<Duration> Runs::next_deadline() const {
+  if (deadlines_.empty()) return std::nullopt;
+  return deadlines_.begin()->first;
+}
+
+void Runs::on_deadline() {
+  const Duration now = read_clock(CLOCK_MONOTONIC);
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const pid_t pid = deadlines_.begin()->second;
+    Live& run = live_.at(pid);
+    if (run.ending) {
+      kill_all(pid, run);
+    } else {
+      run.timed_out = true;
+      begin_end(pid, run, run.kill_grace);
+    }
+  }
+}
+
+void Runs::set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline) {
+  if (run.deadline) deadlines_.erase({*run.deadline, pid});
+  run.deadline = deadline;
+  if (deadline) deadlines_.insert({*deadline, pid});
+}
+
+void Runs::forget(pid_t pid, Live& run) {
+  set_deadline(pid, run, std::nullopt);
+  live_.erase(pid);
+}
+
+void Runs::for_each(const std::function<void(const Report&)>& each) const {
+  for (const auto& [key, pid] : pids_) each(live_.at(pid).started);
+  for (const auto& [key, report] : finished_) each(report);
+}
+
+bool Runs::rewrite_journal() {
+  const bool written = journal_.rewrite([this](const Journal::Sink& sink) {
+    for (const auto& [key, pid] : pids_) {
+      const Live& run = live_.at(pid);
+      sink(Launched{run.started, run.since_boot});
+    }
+    for (const auto& [key, report] : finished_) {
+      std::visit([&](const auto& m) { sink(m); }, report);
+    }
+  });
+  if (written) journal_ok_ = true;
+  return written;
+}
+
+void Runs::close() {
+  spool_.clear();
+  if (finished_.empty()) journal_.remove();
+}
+
+}  // namespace schedctl::keeper

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "codec.hpp"
+#include "journal.hpp"
+#include "launcher.hpp"
+#include "schedctl/base/unique_fd.hpp"
+#include "schedctl/keeper/messages.hpp"
+#include "spool.hpp"
+
+namespace schedctl::keeper {
+
+/// The commands in the keeper's care, from the order to the acknowledgement: starts them, ends them
+/// at their timeout or on demand, notices their ends, and writes each step into the journal before
+/// it tells. Driven by the loop of serve(); never blocks.
+class Runs {
+ public:
+  using Report = std::variant<Started, StartFailed, Ended>;
+  struct Handlers {
+    /// Something happened that the daemon should know, if one is there.
+    std::function<void(const Report&)> report;
+    /// A process is on its way: call on_pending(pid) once when the descriptor is readable.
+    std::function<void(int fd, pid_t pid)> watch;
+    std::function<void(int fd)> unwatch;
+  };
+
+  Runs(Launcher launcher, Spool spool, Journal journal, Handlers handlers);
+
+  void start(const StartOrder& order);
+  /// TERM now, KILL later. Unknown runs, and ended ones, are left alone.
+  void end(const RunKey& key, Duration kill_grace);
+  /// The daemon knows for good: forgets what has ended.
+  void acknowledge(const std::vector<RunKey>& keys);
+  /// Takes over what earlier keepers left unacknowledged. True: it is in this keeper's journal, so
+  /// that theirs can go.
+  bool adopt(const std::vector<JournalContents>& left);
+
+  /// A child of the process has changed state (SIGCHLD).
+  void on_child();
+  void on_pending(pid_t pid);
+  /// When on_deadline() has something to do, on CLOCK_MONOTONIC; nothing: never.
+  std::optional<Duration> next_deadline() const;
+  void on_deadline();
+
+  /// No process is left of any run.
+  bool is_idle() const { return live_.empty(); }
+  /// Everything the daemon has not acknowledged, to `each`.
+  void for_each(const std::function<void(const Report&)>& each) const;
+  /// The keeper ends, and is idle: removes the files that nobody needs any more.
+  void close();
+
+ private:
+  enum class Phase {
+    pending,  ///< before its exec
+    running,
+    failed,  ///< its exec failed, which has been told; the process is about to exit
+    held,    ///< it has ended, which has been told; see runs.cpp for why its zombie is kept
+  };
+  /// A run whose process has not been reaped, so that its pid, group and session are its own.
+  struct Live {
+    Phase phase = Phase::running;
+    Started started;
+    Duration since_boot{};
+    Spool::File output;
+    UniqueFd pending;
+    bool ending = false;
+    bool killed = false;
+    bool timed_out = false;
+    bool ended_on_order = false;
+    Duration kill_grace{};
+    std::optional<Duration> deadline;  ///< of the timeout, or, once it is ending, of the KILL
+  };
+  using LiveMap = std::unordered_map<pid_t, Live>;
+
+  bool tell_if_known(const RunKey& key);
+  bool may_start(const RunKey& key, Time at);
+  void fail_start(const RunKey& key, const LaunchFailure& failure, Time at);
+  void settle(pid_t pid, Live& run);
+  void begin_end(pid_t pid, Live& run, Duration kill_grace);
+  void kill_all(pid_t pid, Live& run);
+  void on_exit(pid_t pid, Live& run);
+  void finish(pid_t pid, Live& run, bool hold);
+  void forget(pid_t pid, Live& run);
+  void set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline);
+  void conclude(const RunKey& key, Report report);
+  bool rewrite_journal();
+
+  Launcher launcher_;
+  Spool spool_;
+  Journal journal_;
+  Handlers handlers_;
+  LiveMap live_;
+  std::map<RunKey, pid_t> pids_;       ///< of the pending and running ones
+  std::map<RunKey, Report> finished_;  ///< StartFailed or Ended, unacknowledged
+  std::set<std::pair<Duration, pid_t>> deadlines_;
+  int held_ = 0;
+  bool journal_ok_ = true;  ///< false: something is missing in it until it is rewritten
+};
+
+}  // namespace schedctl::keeper

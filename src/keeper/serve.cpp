@@ -1,0 +1,247 @@
+#include "schedctl/keeper/serve.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <functional>
+#include <utility>
+
+#include "processes.hpp"
+#include "schedctl/host/host.hpp"
+#include "schedctl/loop/loop.hpp"
+#include "server.hpp"
+#include "socket.hpp"
+
+// The life of the keeper: become its directory's only one, take over what earlier ones left, then
+// one loop of five things that can happen: a child changed, a pending child got to its exec, a
+// daemon said something, a deadline came, a signal.
+
+namespace schedctl::keeper {
+namespace {
+
+/// Missing standard descriptors would be given to files that children then inherit as their own.
+void fill_standard_descriptors() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= 2);
+  if (fd > 2) ::close(fd);
+}
+
+/// Everything that can be blocked is, so that no handler is needed and nothing interrupts. Nothing
+/// is ignored, because that, unlike a handler, would pass to the commands.
+Result<UniqueFd> take_signals() {
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action {};
+    if (::sigaction(number, nullptr, &action) != 0) continue;
+    if (action.sa_handler != SIG_IGN && number != SIGCHLD) continue;
+    action = {};
+    action.sa_handler = SIG_DFL;
+    ::sigaction(number, &action, nullptr);
+  }
+  // glibc keeps two numbers to itself, and sigaction refuses them; ignored, they would pass on too.
+  const std::array<unsigned long, 8> defaults{};  // a kernel sigaction: SIG_DFL, nothing else
+  for (const int number : {32, 33}) {
+    ::syscall(SYS_rt_sigaction, number, defaults.data(), nullptr, NSIG / 8);
+  }
+  sigset_t blocked;
+  ::sigfillset(&blocked);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) {
+    ::sigdelset(&blocked, fault);
+  }
+  ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+  sigset_t heard;
+  ::sigemptyset(&heard);
+  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&heard, number);
+  UniqueFd fd(::signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail(error_from_errno("cannot make a signalfd", errno));
+  return fd;
+}
+
+/// 64 random bits: names this keeper, and begins the names of its files.
+std::string make_instance() {
+  std::uint64_t bits = 0;
+  while (::getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
+  }
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(bits));
+  return text.data();
+}
+
+/// For whoever wonders who holds the lock. Pid and start time together name a process for ever.
+void describe_holder(const host::FileLock& lock, const std::string& instance) {
+  const std::optional<ProcessStat> self = process_stat(::getpid());
+  const std::string text = "pid " + std::to_string(::getpid()) + "\nstarted_us " +
+                           std::to_string(self ? to_us(self->started) : 0) + "\nboot_id " +
+                           host::boot_id() + "\ninstance " + instance + "\n";
+  if (::ftruncate(lock.fd(), 0) != 0 ||
+      ::pwrite(lock.fd(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return;  // a full disk; the lock is what counts
+  }
+}
+
+/// What earlier keepers left goes into this one's journal, then theirs go. A journal of a newer
+/// version is left for a keeper that can read it.
+void recover(int keeper_dir, const std::string& instance, Runs& runs) {
+  std::vector<JournalContents> left;
+  std::vector<std::string> done;
+  for (const std::string& name : other_journals(keeper_dir, instance)) {
+    // Half a rewrite: the journal it was to replace is still there and says more.
+    if (!name.ends_with(".new")) {
+      left.push_back(read_journal(keeper_dir, name));
+      if (left.back().head.version > kProtocolVersion) {
+        left.pop_back();
+        continue;
+      }
+    }
+    done.push_back(name);
+  }
+  if (!runs.adopt(left)) return;
+  for (const std::string& name : done) ::unlinkat(keeper_dir, name.c_str(), 0);
+}
+
+Duration monotonic_time() {
+  timespec ts{};
+  ::clock_gettime(CLOCK_MONOTONIC, &ts);
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(ts.tv_sec) +
+                                              std::chrono::nanoseconds(ts.tv_nsec));
+}
+
+class Keeper {
+ public:
+  explicit Keeper(Duration idle_limit) : idle_limit_(idle_limit) {}
+
+  Result<void> prepare(const KeeperPaths& paths);
+  Result<void> run();
+  void close();
+
+ private:
+  void on_signal();
+  bool should_end(Duration now);
+  std::optional<Duration> patience(Duration now) const;
+
+  Duration idle_limit_;
+  std::optional<host::FileLock> lock_;
+  UniqueFd dir_;
+  UniqueFd signals_;
+  std::unique_ptr<loop::Loop> loop_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<Runs> runs_;
+  std::optional<Duration> idle_since_;
+  bool told_to_end_ = false;
+};
+
+Result<void> Keeper::prepare(const KeeperPaths& paths) {
+  TRY_VOID(host::make_directory(paths.keeper_dir, 0700));
+  TRY_VOID(host::make_directory(paths.output_dir, 0700));
+  TRY(host::FileLock lock, host::FileLock::take(paths.keeper_dir + "/lock", 0));
+  lock_ = std::move(lock);
+  TRY(dir_, open_directory(paths.keeper_dir));
+  const std::string instance = make_instance();
+  describe_holder(*lock_, instance);
+  TRY(signals_, take_signals());
+  TRY(loop_, loop::Loop::create());
+  TRY(Launcher launcher, Launcher::create(lock_->fd()));
+  TRY(Spool spool, Spool::open(paths.output_dir, instance));
+  TRY(Journal journal,
+      Journal::create(dir_.get(), JournalHead{kProtocolVersion, instance, host::boot_id()}));
+  TRY(UniqueFd listener, listen_in(dir_.get()));
+  server_ = std::make_unique<Server>(*loop_, std::move(listener), instance);
+  runs_ = std::make_unique<Runs>(
+      std::move(launcher), std::move(spool), std::move(journal),
+      Runs::Handlers{
+          .report = [this](const Runs::Report& report) { server_->report(report); },
+          .watch =
+              [this](int fd, pid_t pid) {
+                const auto watched = loop_->watch(
+                    fd, EPOLLIN, [this, pid](std::uint32_t) { runs_->on_pending(pid); });
+                // The exit of the process will settle it, if only later.
+                static_cast<void>(watched);
+              },
+          .unwatch = [this](int fd) { loop_->unwatch(fd); },
+      });
+  recover(dir_.get(), instance, *runs_);
+  TRY_VOID(loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }));
+  return server_->listen(*runs_);
+}
+
+Result<void> Keeper::run() {
+  for (Duration now = monotonic_time(); !should_end(now); now = monotonic_time()) {
+    TRY_VOID(loop_->run_once(patience(now)));
+    runs_->on_deadline();
+    server_->turn();
+  }
+  return {};
+}
+
+void Keeper::on_signal() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    // TERM is for a keeper without work; with work, only its runs' ends can end it.
+    if (info.ssi_signo == SIGTERM && runs_->is_idle()) told_to_end_ = true;
+  }
+  runs_->on_child();
+}
+
+bool Keeper::should_end(Duration now) {
+  if (!runs_->is_idle()) {
+    idle_since_.reset();
+    told_to_end_ = false;
+    return false;
+  }
+  if (told_to_end_ || server_->is_dismissed()) return true;
+  if (server_->has_daemon()) {
+    idle_since_.reset();
+    return false;
+  }
+  if (!idle_since_) idle_since_ = now;
+  return now - *idle_since_ >= idle_limit_;
+}
+
+/// How long the loop may sleep.
+std::optional<Duration> Keeper::patience(Duration now) const {
+  if (server_->is_busy()) return Duration::zero();
+  std::optional<Duration> until = runs_->next_deadline();
+  if (idle_since_) until = std::min(until.value_or(Duration::max()), *idle_since_ + idle_limit_);
+  if (!until) return std::nullopt;
+  return std::max(*until - now, Duration::zero());
+}
+
+void Keeper::close() {
+  server_.reset();
+  ::unlinkat(dir_.get(), "socket", 0);
+  runs_->close();
+}
+
+void tell(int ready_fd, const std::string& text) {
+  if (ready_fd < 0) return;
+  // A starter that has gone away meanwhile is no reason to end; SIGPIPE is blocked.
+  if (::write(ready_fd, text.data(), text.size()) < 0) return;
+}
+
+}  // namespace
+
+Result<void> serve(const KeeperPaths& paths, int ready_fd, Duration idle_limit) {
+  fill_standard_descriptors();
+  ::umask(077);
+  Keeper keeper(idle_limit);
+  Result<void> prepared = keeper.prepare(paths);
+  tell(ready_fd, prepared ? "R" : prepared.error().message);
+  if (ready_fd >= 0) ::close(ready_fd);
+  TRY_VOID(prepared);
+  TRY_VOID(keeper.run());
+  keeper.close();
+  return {};
+}
+
+}  // namespace schedctl::keeper

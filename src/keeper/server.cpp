@@ -1,0 +1,189 @@
+#include "server.hpp"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "socket.hpp"
+
+// The order that "unknown run means never started" hangs on: a new daemon is welcomed only after
+// the old one can send no more and everything it had sent has been carried out. Then its inventory
+// is complete, whatever was on its way when the old connection broke.
+
+namespace schedctl::keeper {
+namespace {
+
+/// Starts taken in one turn of the loop: between them ends are noticed and told.
+constexpr int kStartsPerTurn = 8;
+/// Callers who have not said hello; the oldest goes when there are more.
+constexpr std::size_t kMostCallers = 8;
+/// Reports that a daemon has not read, beyond its inventory: some twenty thousand. One that lags
+/// further behind is stopped or stuck; it is dropped, and learns the rest when it comes back.
+constexpr std::size_t kMostUnsent = 4 * 1024 * 1024;
+
+UniqueFd open_spare() {
+  return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+}  // namespace
+
+Server::Server(loop::Loop& loop, UniqueFd listener, std::string instance)
+    : loop_(loop),
+      listener_(std::move(listener)),
+      instance_(std::move(instance)),
+      spare_(open_spare()) {}
+
+Server::~Server() {
+  loop_.unwatch(listener_.get());
+  for (const auto& caller : callers_) loop_.unwatch(caller->fd());
+  drop_daemon();
+}
+
+Result<void> Server::listen(Runs& runs) {
+  runs_ = &runs;
+  return loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_callers(); });
+}
+
+void Server::report(const Runs::Report& report) {
+  if (!daemon_) return;
+  std::visit([&](const auto& m) { daemon_->post(m); }, report);
+}
+
+void Server::turn() {
+  if (!daemon_) return;
+  for (int starts = 0; (readable_ || daemon_->has_unread()) && starts < kStartsPerTurn;) {
+    Result<std::optional<Message>> message = daemon_->receive();
+    if (!message) return drop_daemon();
+    if (!*message) {
+      readable_ = false;
+      break;
+    }
+    if (std::holds_alternative<StartOrder>(**message)) ++starts;
+    carry_out(**message);
+  }
+  send();
+}
+
+void Server::accept_callers() {
+  while (true) {
+    UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno != EMFILE && errno != ENFILE) return;
+      // Left in the queue, a caller would keep the listener readable, and the loop spinning.
+      spare_.reset();
+      fd.reset(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      fd.reset();
+      spare_ = open_spare();
+      return;
+    }
+    if (!is_trusted(fd.get())) continue;
+    if (callers_.size() >= kMostCallers) drop_caller(callers_.front()->fd());
+    const int number = fd.get();
+    callers_.push_back(std::make_unique<Channel>(std::move(fd)));
+    const auto watched =
+        loop_.watch(number, EPOLLIN, [this, number](std::uint32_t) { hear_caller(number); });
+    if (!watched) drop_caller(number);
+  }
+}
+
+void Server::hear_caller(int fd) {
+  const auto caller =
+      std::find_if(callers_.begin(), callers_.end(), [&](const auto& c) { return c->fd() == fd; });
+  if (caller == callers_.end()) return;
+  const Result<std::optional<Message>> message = (*caller)->receive();
+  if (message && !*message) return;
+  const Hello* hello = message ? std::get_if<Hello>(&**message) : nullptr;
+  if (hello == nullptr || hello->version != kProtocolVersion) {
+    if (hello != nullptr) {
+      (*caller)->post(Refused{kProtocolVersion, last_epoch_});
+      (*caller)->flush();
+    }
+    drop_caller(fd);
+    return;
+  }
+  if (hello->epoch <= last_epoch_) {
+    // Stays, and may come again with a higher one.
+    (*caller)->post(Refused{kProtocolVersion, last_epoch_});
+    (*caller)->flush();
+    return;
+  }
+  drain_daemon();
+  loop_.unwatch(fd);
+  std::unique_ptr<Channel> channel = std::move(*caller);
+  callers_.erase(caller);
+  welcome(std::move(channel), hello->epoch);
+}
+
+void Server::drop_caller(int fd) {
+  loop_.unwatch(fd);
+  std::erase_if(callers_, [&](const auto& c) { return c->fd() == fd; });
+}
+
+void Server::welcome(std::unique_ptr<Channel> channel, std::uint64_t epoch) {
+  last_epoch_ = epoch;
+  daemon_ = std::move(channel);
+  readable_ = true;
+  watches_writable_ = false;
+  daemon_->post(Welcome{kProtocolVersion, epoch, ::getpid(), instance_});
+  runs_->for_each([this](const Runs::Report& known) { report(known); });
+  daemon_->post(InventoryEnd{});
+  most_unsent_ = daemon_->unsent_bytes() + kMostUnsent;
+  const auto watched =
+      loop_.watch(daemon_->fd(), EPOLLIN, [this](std::uint32_t) { readable_ = true; });
+  if (!watched) return drop_daemon();
+  send();
+}
+
+/// The old daemon is gone, or is being replaced: what it sent before it could know still counts.
+void Server::drain_daemon() {
+  if (!daemon_) return;
+  daemon_->refuse_more();
+  while (true) {
+    Result<std::optional<Message>> message = daemon_->receive();
+    if (!message || !*message) break;
+    carry_out(**message);
+  }
+  drop_daemon();
+}
+
+void Server::drop_daemon() {
+  if (!daemon_) return;
+  loop_.unwatch(daemon_->fd());
+  daemon_.reset();
+}
+
+void Server::carry_out(Message& message) {
+  if (const auto* order = std::get_if<StartOrder>(&message)) {
+    dismissed_ = false;
+    runs_->start(*order);
+  } else if (const auto* end = std::get_if<End>(&message)) {
+    runs_->end(end->key, end->kill_grace);
+  } else if (const auto* done = std::get_if<Acknowledge>(&message)) {
+    runs_->acknowledge(done->keys);
+  } else if (const auto* ping = std::get_if<Ping>(&message)) {
+    daemon_->post(Pong{ping->token});
+  } else if (std::holds_alternative<QuitIfIdle>(message)) {
+    dismissed_ = runs_->is_idle();
+  }
+}
+
+void Server::send() {
+  if (!daemon_) return;
+  daemon_->flush();
+  if (daemon_->unsent_bytes() > most_unsent_) return drop_daemon();
+  if (daemon_->has_unsent() == watches_writable_) return;
+  watches_writable_ = daemon_->has_unsent();
+  const std::uint32_t events = EPOLLIN | (watches_writable_ ? EPOLLOUT : 0U);
+  const auto watched = loop_.watch(daemon_->fd(), events, [this](std::uint32_t ready) {
+    if ((ready & ~static_cast<std::uint32_t>(EPOLLOUT)) != 0) readable_ = true;
+  });
+  if (!watched) drop_daemon();
+}
+
+}  // namespace schedctl::keeper

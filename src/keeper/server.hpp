@@ -1,0 +1,57 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "channel.hpp"
+#include "runs.hpp"
+#include "schedctl/base/unique_fd.hpp"
+#include "schedctl/loop/loop.hpp"
+
+namespace schedctl::keeper {
+
+/// The keeper's listener and its connections: one daemon at a time, and callers who have yet to say
+/// who they are.
+class Server {
+ public:
+  Server(loop::Loop& loop, UniqueFd listener, std::string instance);
+  ~Server();
+
+  Result<void> listen(Runs& runs);
+  void report(const Runs::Report& report);
+
+  /// Takes what the daemon sent, but not so much that the rest of the loop waits for long, and
+  /// sends what there is to send. Once a turn of the loop.
+  void turn();
+  /// turn() would find more to do at once.
+  bool is_busy() const { return daemon_ != nullptr && daemon_->has_unread(); }
+  bool has_daemon() const { return daemon_ != nullptr; }
+  /// The daemon asked an idle keeper to end.
+  bool is_dismissed() const { return dismissed_; }
+
+ private:
+  void accept_callers();
+  void hear_caller(int fd);
+  void drop_caller(int fd);
+  void welcome(std::unique_ptr<Channel> channel, std::uint64_t epoch);
+  void drain_daemon();
+  void drop_daemon();
+  void carry_out(Message& message);
+  void send();
+
+  loop::Loop& loop_;
+  UniqueFd listener_;
+  std::string instance_;
+  Runs* runs_ = nullptr;
+  std::uint64_t last_epoch_ = 0;
+  std::vector<std::unique_ptr<Channel>> callers_;
+  std::unique_ptr<Channel> daemon_;
+  std::size_t most_unsent_ = 0;
+  bool readable_ = false;
+  bool watches_writable_ = false;
+  bool dismissed_ = false;
+  UniqueFd spare_;  ///< given up for a moment to turn callers away when descriptors run out
+};
+
+}  // namespace schedctl::keeper

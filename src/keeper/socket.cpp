@@ -1,0 +1,78 @@
+#include "socket.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace schedctl::keeper {
+namespace {
+
+constexpr const char* kName = "socket";
+/// A daemon connects once; a crowd here is no daemon.
+constexpr int kBacklog = 8;
+
+sockaddr_un address_in(int keeper_dir) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", keeper_dir,
+                kName);
+  return address;
+}
+
+}  // namespace
+
+Result<UniqueFd> open_directory(const std::string& path) {
+  UniqueFd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir) return fail(error_from_errno("cannot open the keeper's directory " + path, errno));
+  return dir;
+}
+
+Result<UniqueFd> listen_in(int keeper_dir) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail(error_from_errno("cannot make a socket", errno));
+  ::unlinkat(keeper_dir, kName, 0);
+  const sockaddr_un address = address_in(keeper_dir);
+  const mode_t old = ::umask(0177);
+  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int error_number = errno;
+  ::umask(old);
+  if (bound != 0) return fail(error_from_errno("cannot bind the keeper's socket", error_number));
+  if (::listen(fd.get(), kBacklog) != 0) {
+    return fail(error_from_errno("cannot listen on the keeper's socket", errno));
+  }
+  return fd;
+}
+
+Result<UniqueFd> connect_in(int keeper_dir, Duration timeout) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!fd) return fail(error_from_errno("cannot make a socket", errno));
+  // A keeper that does not accept leaves connect() waiting once its backlog is full.
+  timeval patience{};
+  patience.tv_sec = timeout / std::chrono::seconds(1);
+  patience.tv_usec = (timeout % std::chrono::seconds(1)).count();
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  const sockaddr_un address = address_in(keeper_dir);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    Error error = error_from_errno("cannot connect to the keeper", errno);
+    error.kind = ErrorKind::unavailable;
+    return fail(std::move(error));
+  }
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return fail(error_from_errno("cannot set up the connection to the keeper", errno));
+  }
+  return fd;
+}
+
+bool is_trusted(int connection) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  return peer.uid == 0 || peer.uid == ::geteuid();
+}
+
+}  // namespace schedctl::keeper

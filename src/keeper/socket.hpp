@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+
+#include "schedctl/base/result.hpp"
+#include "schedctl/base/time.hpp"
+#include "schedctl/base/unique_fd.hpp"
+
+/// The keeper's socket in its directory. Addressed through /proc/self/fd, because a socket's path
+/// may have 107 bytes at most, and the directory's may be longer.
+namespace schedctl::keeper {
+
+/// Opens the keeper's directory.
+Result<UniqueFd> open_directory(const std::string& path);
+
+/// Listens (0600), in the place of a socket that an earlier keeper left. Only for the holder of the
+/// keeper's lock.
+Result<UniqueFd> listen_in(int keeper_dir);
+
+/// Connects, waiting for at most `timeout` for a busy keeper. The socket is non-blocking.
+Result<UniqueFd> connect_in(int keeper_dir, Duration timeout);
+
+/// Whether the peer of a connection is this process's user or root.
+bool is_trusted(int connection);
+
+}  // namespace schedctl::keeper

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "schedctl/base/result.hpp"
+#include "schedctl/base/unique_fd.hpp"
+
+namespace schedctl::keeper {
+
+/// The output files of runs. Making a file costs more than a small program's whole run, so one that
+/// stayed empty goes to the next run; one that was written to is kept under the name it has, which
+/// no other file ever gets. Used by one thread.
+class Spool {
+ public:
+  /// One file, while a run has it.
+  struct File {
+    std::string name;
+    UniqueFd watch;  ///< the keeper's own description of it: tells whether others still have one
+  };
+  struct Taken {
+    File file;
+    UniqueFd output;  ///< O_WRONLY | O_APPEND, a description of its own, for the run
+  };
+  struct Outcome {
+    std::string path;  ///< empty: nothing was written, the file was taken back
+    std::int64_t bytes = 0;
+  };
+
+  /// Opens the directory, which exists. `instance` begins every file's name.
+  static Result<Spool> open(const std::string& directory, const std::string& instance);
+
+  /// A file for a run. The error is an errno value.
+  tl::expected<Taken, int> take();
+  /// The run has ended, and its end of `Taken::output` is closed here.
+  Outcome give_back(File file);
+  std::string path(const File& file) const { return directory_ + "/" + file.name; }
+  /// Removes the files that wait for a run: the keeper ends.
+  void clear();
+
+  /// Removes a file that a run of an earlier keeper left, if it is empty and nobody has it open.
+  void sweep(const std::string& path) const;
+
+ private:
+  std::string directory_;
+  std::string instance_;
+  UniqueFd dir_;
+  std::vector<File> free_;
+  std::uint64_t made_ = 0;
+};
+
+}  // namespace schedctl::keeper
