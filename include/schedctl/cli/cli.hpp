@@ -17,7 +17,7 @@ struct Done {
 /// `start`: main hands it to daemon/.
 struct StartRequest {
   bool foreground = false;
-  bool json = false;  ///< errors as JSON
+  bool json = false;        ///< errors as JSON
   config::Sources sources;  ///< to read the configuration again at reload
   config::Loaded loaded;
 };
@@ -30,7 +30,8 @@ struct KeeperRequest {
 
 using Outcome = std::variant<Done, StartRequest, KeeperRequest>;
 
-/// Parses a whole command line and carries out every command but the two above. Never throws.
+/// Parses a whole command line (argv[0], the program's name, included) and carries out every
+/// command but the two above. Never throws.
 Outcome run(const std::vector<std::string>& argv);
 
 /// Prints an error as every command does ("schedctl: --cron: ..." or JSON) and gives its exit code.

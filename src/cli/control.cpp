@@ -1,0 +1,193 @@
+#include <csignal>
+#include <sstream>
+
+#include "schedctl/host/control.hpp"
+#include "src/cli/daemon_process.hpp"
+#include "src/cli/errors.hpp"
+#include "src/cli/families.hpp"
+#include "src/cli/json.hpp"
+#include "src/cli/output.hpp"
+#include "src/cli/parse.hpp"
+#include "src/cli/session.hpp"
+
+// start, keeper (both for main), stop, restart, reload, reopen-logs: commands about the daemon.
+
+namespace schedctl::cli {
+namespace {
+
+constexpr Duration kAnswer = std::chrono::seconds(30);
+constexpr Duration kRestart = std::chrono::seconds(30);
+constexpr Duration kSayEvery = std::chrono::seconds(3);
+constexpr Duration kLook = std::chrono::milliseconds(20);
+constexpr std::size_t kRunsNamed = 5;
+
+void print_answer(const Invocation& call, const char* verb, bool done, pid_t pid,
+                  const std::string& text) {
+  if (call.globals.json)
+    print(json_answer(verb, done, pid, text) + "\n");
+  else
+    print_result(call, text);
+}
+
+/// "backup (#41), sync (#44)"; empty if nothing runs or the store cannot be read.
+std::string live_runs_text(Session& session) {
+  if (!session.store && !session.open_store(Access::read)) return {};
+  const auto runs = session.store->runs_in_state(job::RunState::running);
+  if (!runs) return {};
+  std::string text;
+  for (std::size_t i = 0; i < runs->size() && i < kRunsNamed; ++i)
+    text += (i == 0 ? "" : ", ") + (*runs)[i].job_name + " (#" +
+            std::to_string((*runs)[i].id.value) + ")";
+  if (runs->size() > kRunsNamed)
+    text += " and " + std::to_string(runs->size() - kRunsNamed) + " more";
+  return text;
+}
+
+/// What is said every few seconds of a stop that takes its time.
+std::string waiting_text(Session& session, Duration waited, bool drains) {
+  const std::string runs = live_runs_text(session);
+  if (runs.empty()) return "waiting for the daemon to end";
+  std::string text = "waiting for " + runs;
+  const Duration left = session.config().stop_timeout - waited;
+  if (!drains) return text;
+  if (left > Duration::zero())
+    return text + "; ended by force in " +
+           format_duration(std::chrono::ceil<std::chrono::seconds>(left));
+  return text + "; being ended";
+}
+
+Result<void> order_to_stop(const Invocation& call, const DaemonProcess& daemon,
+                           const config::Config& config) {
+  if (call.has("now")) {
+    const auto reply = host::control_request(config.control_socket(), "stop-now", kAnswer);
+    // One that ends before it has answered did as it was told.
+    if (!reply && !daemon.wait_gone(Duration::zero())) return fail(reply.error());
+    return {};
+  }
+  return daemon.send(call.has("keep-jobs") ? SIGUSR1 : SIGTERM);
+}
+
+/// The third word of "ok PID STARTED_AT ...": tells one instance from the next under the same pid.
+Result<std::string> instance_of(const config::Config& config) {
+  TRY(const std::string reply,
+      host::control_request(config.control_socket(), "ping", std::chrono::seconds(2)));
+  std::istringstream words(reply);
+  std::string ok, pid, started_at;
+  if (words >> ok >> pid >> started_at) return started_at;
+  return fail(ErrorKind::failed,
+              "the daemon answers in a way this program does not know: " + reply);
+}
+
+Error not_running(const config::Config& config) {
+  return {ErrorKind::unavailable,
+          std::string("no daemon is running; start it with schedctl start") +
+              (config.own ? " --own" : "")};
+}
+
+Result<Outcome> request(const Invocation& call, const char* what, const char* verb,
+                        const std::string& fallback) {
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(session->config()));
+  if (!daemon) return fail(not_running(session->config()));
+  TRY(const std::string reply,
+      host::control_request(session->config().control_socket(), what, kAnswer));
+  const std::string text = reply.size() > 3 ? reply.substr(3) : fallback;
+  if (call.globals.json)
+    print_answer(call, verb, true, daemon->pid(), text);
+  else
+    print_result(call, escape_lines(text));
+  return Done{};
+}
+
+}  // namespace
+
+Result<Outcome> run_start(const Invocation& call) {
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  return StartRequest{.foreground = call.has("foreground"),
+                      .json = call.globals.json,
+                      .sources = std::move(session->sources),
+                      .loaded = std::move(session->loaded)};
+}
+
+Result<Outcome> run_keeper(const Invocation& call) {
+  KeeperRequest request;
+  for (const char* name : {"keeper-dir", "output-dir"})
+    if (!call.has(name)) return fail(ErrorKind::usage, "is missing", std::string("--") + name);
+  request.paths.keeper_dir = *call.value("keeper-dir");
+  request.paths.output_dir = *call.value("output-dir");
+  TRY(const std::int64_t fd, number_option(call, "ready-fd", -1, 0, 1'000'000));
+  request.ready_fd = static_cast<int>(fd);
+  return request;
+}
+
+Result<Outcome> run_stop(const Invocation& call) {
+  TRY(const std::optional<Duration> timeout, duration_option(call, "timeout"));
+  if (call.has("now") && call.has("keep-jobs"))
+    return fail(ErrorKind::usage, "cannot be combined with --keep-jobs", "--now");
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(session->config()));
+  if (!daemon) {
+    print_answer(call, "stopped", true, 0, "no daemon is running");
+    return Done{};
+  }
+  TRY_VOID(order_to_stop(call, *daemon, session->config()));
+  const bool drains = !call.has("now") && !call.has("keep-jobs");
+  const Duration start = session->clock.elapsed();
+  Duration next_word = kSayEvery;
+  while (true) {
+    const Duration waited = session->clock.elapsed() - start;
+    if (timeout && waited >= *timeout && !daemon->wait_gone(Duration::zero())) {
+      const std::string runs = live_runs_text(*session);
+      return fail(ErrorKind::failed, "the daemon (pid " + std::to_string(daemon->pid()) +
+                                         ") still lives after " + format_duration(*timeout) +
+                                         (runs.empty() ? "" : ": it waits for " + runs) +
+                                         "; it goes on stopping");
+    }
+    Duration patience = next_word - waited;
+    if (timeout) patience = std::min(patience, *timeout - waited);
+    // A millisecond at least, which is what poll counts in.
+    if (daemon->wait_gone(std::max<Duration>(patience, std::chrono::milliseconds(1)))) break;
+    if (session->clock.elapsed() - start < next_word) continue;
+    talk(call, waiting_text(*session, session->clock.elapsed() - start, drains));
+    next_word += kSayEvery;
+  }
+  print_answer(call, "stopped", true, daemon->pid(),
+               "stopped (pid " + std::to_string(daemon->pid()) + ")");
+  return Done{};
+}
+
+Result<Outcome> run_restart(const Invocation& call) {
+  // Reading the configuration here means that a broken one stops nothing.
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  const config::Config& config = session->config();
+  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(config));
+  if (!daemon) {
+    talk(call, "no daemon was running");
+    return run_start(call);
+  }
+  TRY(const std::string before, instance_of(config));
+  TRY_VOID(daemon->send(SIGUSR2));
+  const Duration start = session->clock.elapsed();
+  while (session->clock.elapsed() - start < kRestart) {
+    if (daemon->wait_gone(kLook))
+      return fail(ErrorKind::failed,
+                  "the daemon ended instead of starting again; see " + config.log_file);
+    const Result<std::string> now = instance_of(config);
+    if (!now || *now == before) continue;
+    print_answer(call, "restarted", true, daemon->pid(),
+                 "restarted (pid " + std::to_string(daemon->pid()) + ")");
+    return Done{};
+  }
+  return fail(ErrorKind::failed, "the daemon did not start again within " +
+                                     format_duration(kRestart) + "; see " + config.log_file);
+}
+
+Result<Outcome> run_reload(const Invocation& call) {
+  return request(call, "reload", "reloaded", "configuration reloaded");
+}
+
+Result<Outcome> run_reopen_logs(const Invocation& call) {
+  return request(call, "reopen-logs", "reopened", "log reopened");
+}
+
+}  // namespace schedctl::cli

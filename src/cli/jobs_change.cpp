@@ -1,0 +1,168 @@
+#include <algorithm>
+
+#include "schedctl/base/text.hpp"
+#include "src/cli/draft.hpp"
+#include "src/cli/errors.hpp"
+#include "src/cli/families.hpp"
+#include "src/cli/json.hpp"
+#include "src/cli/output.hpp"
+#include "src/cli/session.hpp"
+#include "src/cli/times.hpp"
+
+// add, set, remove, pause, resume: the commands that change jobs.
+
+namespace schedctl::cli {
+namespace {
+
+constexpr std::size_t kFiresShown = 3;
+
+/// What follows every change of a definition: warnings about what will not work.
+void warn_of_trouble(Session& session, const job::Job& job) {
+  if (const std::string trouble = command_trouble(job.definition); !trouble.empty())
+    warn(session.call, "the command cannot be executed as things are: " + trouble);
+  if (!session.is_served())
+    warn(session.call, std::string("no daemon is running: start it with schedctl start") +
+                           (session.config().own && session.call.globals.own ? " --own" : ""));
+}
+
+/// Says what was understood: words, zone, next fires.
+Result<void> print_understood(Session& session, const job::Job& job, const char* verb) {
+  const Invocation& call = session.call;
+  const job::Definition& definition = job.definition;
+  const job::Schedule& schedule = definition.schedule;
+  TRY(const job::ZonePtr zone, session.zone_of(schedule));
+  const std::string description = job::describe(schedule, *zone);
+  TRY(const std::vector<ops::Fire> fires,
+      session.ops().next(schedule, job.seed(), session.now, kFiresShown));
+  if (call.globals.json) {
+    TRY(const store::JobListing listing, session.listing(job));
+    print(json_understood(listing, description, fires) + "\n");
+    return {};
+  }
+  print_result(call, std::string(verb) + " " + job.name + ": " + escape_control(description));
+  print_result(call, "  command    " + escape_control(short_action(definition.action)));
+  print_result(call, "  time zone  " + zone->name());
+  std::string label = "  next       ";
+  for (const ops::Fire& fire : fires) {
+    print_result(call, label + absolute_and_relative(fire.at, *zone, session.now) +
+                           (fire.note.empty() ? "" : "  " + escape_control(fire.note)));
+    label = "             ";
+  }
+  if (schedule.kind == job::ScheduleKind::manual)
+    print_result(call, label + "only by hand: schedctl trigger " + job.name);
+  else if (fires.empty())
+    print_result(call, label + "no more");
+  if (job.paused) print_result(call, "  paused     until schedctl resume " + job.name);
+  return {};
+}
+
+Result<void> check_complete(const Invocation& call, const job::JobDraft& draft) {
+  if (!draft.has_schedule())
+    return fail(ErrorKind::usage,
+                "when should it run? Give one of --every D, --cron E, --at T, --in D, --manual");
+  if (!draft.command && !draft.shell)
+    return fail(ErrorKind::usage,
+                "what should it run? Give the command after \"--\" (schedctl add " +
+                    escape_control(call.words[0]) + " ... -- COMMAND ARG...) or --shell LINE");
+  return {};
+}
+
+/// "misfire-grace" and "tag", as flags are called, into the TOML keys that ops knows.
+std::string toml_key(std::string name) {
+  if (name.starts_with("--")) name.erase(0, 2);
+  std::replace(name.begin(), name.end(), '-', '_');
+  if (name.starts_with("retry.")) name.erase(0, 6);
+  return name == "tag" ? "tags" : name;
+}
+
+/// The jobs that NAME..., --all or --tag mean.
+Result<std::vector<std::string>> chosen_jobs(Session& session) {
+  const Invocation& call = session.call;
+  const int ways =
+      (call.words.empty() ? 0 : 1) + (call.has("all") ? 1 : 0) + (call.has("tag") ? 1 : 0);
+  if (ways != 1) return fail(ErrorKind::usage, "name jobs, or give one of --all and --tag T");
+  if (!call.words.empty()) {
+    for (const std::string& name : call.words) TRY_VOID(session.job(name));
+    return call.words;
+  }
+  TRY(const std::vector<store::JobListing> all, session.store->list_jobs(""));
+  std::vector<std::string> names;
+  const auto tag = call.value("tag");
+  for (const store::JobListing& listing : all) {
+    const auto& tags = listing.job.definition.tags;
+    if (!tag || std::find(tags.begin(), tags.end(), *tag) != tags.end())
+      names.push_back(listing.job.name);
+  }
+  if (names.empty() && tag)
+    return fail(ErrorKind::not_found, "no job has the tag \"" + escape_control(*tag) + "\"");
+  return names;
+}
+
+Outcome say_changed(const Invocation& call, const char* verb, const std::vector<std::string>& named,
+                    const std::vector<std::string>& changed, const char* already) {
+  if (call.globals.json) {
+    print(json_names(verb, changed) + "\n");
+    return Done{};
+  }
+  for (const std::string& name : changed) print_result(call, std::string(verb) + " " + name);
+  for (const std::string& name : named)
+    if (std::find(changed.begin(), changed.end(), name) == changed.end())
+      print_result(call, name + " " + already);
+  return Done{};
+}
+
+}  // namespace
+
+Result<Outcome> run_add(const Invocation& call) {
+  TRY(const job::JobDraft draft, draft_of(call));
+  TRY_VOID(check_complete(call, draft));
+  TRY_VOID(with_flag(job::check_name(call.words[0])));
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  session->name_other_store();
+  TRY(const job::Job job,
+      with_flag(session->ops().add(
+          call.words[0], draft, {.replace = call.has("replace"), .paused = call.has("paused")})));
+  TRY_VOID(print_understood(*session, job, job.version > 1 ? "changed" : "added"));
+  warn_of_trouble(*session, job);
+  return Done{};
+}
+
+Result<Outcome> run_set(const Invocation& call) {
+  TRY(const job::JobDraft draft, draft_of(call));
+  std::vector<std::string> unset;
+  for (const std::string& key : call.values("unset")) unset.push_back(toml_key(key));
+  bool changes = call.argv.has_value();
+  for (const Option& option : call.command->options) changes = changes || call.has(option.name);
+  if (!changes)
+    return fail(ErrorKind::usage, "what should change? schedctl set --help lists the options");
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  TRY_VOID(session->job(call.words[0]));
+  TRY(const job::Job job, with_flag(session->ops().set(call.words[0], draft, unset)));
+  TRY_VOID(print_understood(*session, job, "changed"));
+  warn_of_trouble(*session, job);
+  return Done{};
+}
+
+Result<Outcome> run_remove(const Invocation& call) {
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  for (const std::string& name : call.words) TRY_VOID(session->job(name));
+  TRY_VOID(session->ops().remove(call.words, call.has("force")));
+  return say_changed(call, "removed", {}, call.words, "");
+}
+
+Result<Outcome> run_pause(const Invocation& call) {
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  TRY(const std::vector<std::string> names, chosen_jobs(*session));
+  TRY(const std::vector<std::string> paused,
+      session->ops().pause(names, call.value("reason").value_or("")));
+  return say_changed(call, "paused", names, paused, "was paused already");
+}
+
+Result<Outcome> run_resume(const Invocation& call) {
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  TRY(const std::vector<std::string> names, chosen_jobs(*session));
+  TRY(const std::vector<std::string> resumed, session->ops().resume(names));
+  return say_changed(call, "resumed", names, resumed, "was not paused");
+}
+
+}  // namespace schedctl::cli

@@ -1,0 +1,301 @@
+#include "src/cli/json.hpp"
+
+#include <csignal>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "schedctl/cli/cli.hpp"
+#include "schedctl/store/record_plan.hpp"
+#include "src/cli/errors.hpp"
+#include "src/cli/times.hpp"
+
+namespace schedctl::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Bytes that are no UTF-8 become U+FFFD: a document must always be one.
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+double seconds(Duration d) {
+  return static_cast<double>(d.count()) / 1e6;
+}
+
+Json time_or_null(const std::optional<Time>& t) {
+  return t ? Json(format_rfc3339(*t)) : Json();
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+template <class T>
+Json value_or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json schedule_json(const job::Schedule& schedule) {
+  switch (schedule.kind) {
+    case job::ScheduleKind::every:
+      return Json{{"every", format_duration(schedule.every)}};
+    case job::ScheduleKind::cron:
+      return Json{{"cron", schedule.cron}};
+    case job::ScheduleKind::at:
+      return Json{{"at", format_rfc3339(schedule.at)}};
+    case job::ScheduleKind::manual:
+      return Json{{"manual", true}};
+  }
+  return {};
+}
+
+Json action_json(const job::Action& action) {
+  if (!action.command.empty()) return Json{{"command", action.command}};
+  return Json{{"shell", action.shell}};
+}
+
+Json listing_json(const store::JobListing& listing) {
+  const job::Job& job = listing.job;
+  const job::Definition& definition = job.definition;
+  Json json;
+  json["name"] = job.name;
+  json["schedule"] = schedule_json(definition.schedule);
+  json["timezone"] = text_or_null(definition.schedule.timezone);
+  json["action"] = action_json(definition.action);
+  json["paused"] = job.paused;
+  json["next_fire"] = time_or_null(job.next_fire);
+  json["last_fire"] = time_or_null(job.last_fire);
+  json["last_start"] = time_or_null(job.last_start);
+  json["last_end"] = time_or_null(job.last_end);
+  json["last_state"] = job.last_state ? Json(job::to_string(*job.last_state)) : Json();
+  json["running"] = listing.running;
+  json["tags"] = definition.tags;
+  json["managed_by"] = job.managed_by;
+  json["open_alerts"] = 0;
+  return json;
+}
+
+Json run_json(const job::Run& run, const std::string& store_id) {
+  const job::AttemptResult& result = run.result;
+  const bool started = result.started_at.has_value();
+  const bool ended = started && result.ended_at.has_value();
+  Json json;
+  json["id"] = run.id.value;
+  json["job"] = run.job_name;
+  json["cause"] = job::to_string(run.cause);
+  json["state"] = job::to_string(run.state);
+  json["reason"] = text_or_null(std::string(job::to_string(run.reason)));
+  json["attempt"] = run.attempt;
+  json["fire_time"] = format_rfc3339(run.fire_time);
+  json["started"] = time_or_null(result.started_at);
+  json["ended"] = time_or_null(result.ended_at);
+  json["duration_s"] = ended ? Json(seconds(*result.ended_at - *result.started_at)) : Json();
+  json["delay_s"] = started ? Json(seconds(*result.started_at - run.fire_time)) : Json();
+  json["exit_code"] = value_or_null(result.exit_code);
+  json["signal"] = result.signal == 0 ? Json() : Json(signal_name(result.signal));
+  json["pid"] = result.pid == 0 ? Json() : Json(result.pid);
+  json["node"] = text_or_null(run.node);
+  json["key"] = run.key.empty() ? store::run_key(store_id, run) : run.key;
+  json["output"] = text_or_null(result.output_path);
+  json["cpu_s"] = ended ? Json(seconds(result.cpu)) : Json();
+  json["max_rss_kb"] = value_or_null(result.max_rss_kb);
+  json["count"] = run.count;
+  json["last_fire_time"] = time_or_null(run.last_fire_time);
+  json["error"] = text_or_null(result.error);
+  return json;
+}
+
+Json fire_json(const ops::Fire& fire) {
+  return Json{{"fire_time", format_rfc3339(fire.at)},
+              {"local", fire.local},
+              {"note", text_or_null(fire.note)}};
+}
+
+Json error_json(const Error& error, int code) {
+  return Json{{"kind", to_string(error.kind)},
+              {"message", error.message},
+              {"where", text_or_null(error.where)},
+              {"exit_code", code}};
+}
+
+job::PolicyDraft builtin_policy() {
+  const job::Policy p;
+  job::PolicyDraft draft;
+  draft.overlap = p.overlap;
+  draft.misfire_grace = p.misfire_grace;
+  draft.coalesce = p.coalesce;
+  draft.jitter = p.jitter;
+  draft.timeout = p.timeout;
+  draft.kill_grace = p.kill_grace;
+  draft.max_attempts = p.max_attempts;
+  draft.backoff = p.backoff;
+  draft.max_delay = p.max_delay;
+  draft.on_lost = p.on_lost;
+  return draft;
+}
+
+Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) {
+  Json json = Json::object();
+  for (const EffectiveSetting& setting : effective_policy(own, defaults)) {
+    Json entry{{"value", setting.value}, {"origin", setting.origin}};
+    // Names and bare numbers are no durations.
+    if (const auto duration = parse_duration(setting.value)) entry["value_s"] = seconds(*duration);
+    json[setting.key] = std::move(entry);
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string json_error(const Error& error, int code) {
+  return text_of(Json{{"error", error_json(error, code)}});
+}
+
+std::string json_listing(const store::JobListing& listing) {
+  return text_of(listing_json(listing));
+}
+
+std::string json_run(const job::Run& run, const std::string& store_id) {
+  return text_of(run_json(run, store_id));
+}
+
+std::string json_fire(const ops::Fire& fire, const std::string* job) {
+  Json json = fire_json(fire);
+  if (job != nullptr) json["job"] = *job;
+  return text_of(json);
+}
+
+std::string json_understood(const store::JobListing& listing, const std::string& description,
+                            const std::vector<ops::Fire>& fires) {
+  Json json = listing_json(listing);
+  json["description"] = description;
+  json["next"] = Json::array();
+  for (const ops::Fire& fire : fires) json["next"].push_back(fire_json(fire));
+  return text_of(json);
+}
+
+std::string json_job(const store::JobListing& listing, const std::string& description,
+                     const job::PolicyDraft& defaults, const std::vector<job::Run>& runs,
+                     const std::string& store_id) {
+  const job::Job& job = listing.job;
+  const job::Definition& definition = job.definition;
+  const job::Schedule& schedule = definition.schedule;
+  const bool grid = schedule.kind == job::ScheduleKind::every;
+  Json json = listing_json(listing);
+  json["description"] = description;
+  json["version"] = job.version;
+  json["created"] = format_rfc3339(job.created_at);
+  json["anchor"] = grid ? Json(format_rfc3339(schedule.anchor)) : Json();
+  json["dst_gap"] = job::to_string(schedule.dst_gap);
+  json["dst_fold"] = job::to_string(schedule.dst_fold);
+  json["paused_since"] = job.paused ? Json(format_rfc3339(job.paused_at)) : Json();
+  json["paused_reason"] = job.paused ? text_or_null(job.paused_reason) : Json();
+  json["cwd"] = text_or_null(definition.cwd);
+  json["env"] = Json::object();
+  for (const auto& [name, value] : definition.env) json["env"][name] = value;
+  json["policy"] = policy_json(definition.policy, defaults);
+  json["runs"] = Json::array();
+  for (const job::Run& run : runs) json["runs"].push_back(run_json(run, store_id));
+  return text_of(json);
+}
+
+std::string json_setting(const config::Setting& setting) {
+  return text_of(Json{{"key", setting.key},
+                      {"value", setting.value},
+                      {"origin", setting.origin},
+                      {"flag", setting.key == "store" ? "--store" : "--set " + setting.key + "="},
+                      {"variable", setting.variable}});
+}
+
+std::string json_cancelled(const ops::Cancelled& cancelled, const std::string& store_id) {
+  Json json = run_json(cancelled.run, store_id);
+  json["was_running"] = cancelled.was_running;
+  return text_of(json);
+}
+
+std::string json_output(const job::Run& run, const std::string& output, bool truncated) {
+  return text_of(Json{{"id", run.id.value},
+                      {"job", run.job_name},
+                      {"state", job::to_string(run.state)},
+                      {"output", output},
+                      {"truncated", truncated}});
+}
+
+std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors) {
+  Json json{{"jobs", jobs}, {"files", files}, {"errors", Json::array()}};
+  for (const Error& error : errors)
+    json["errors"].push_back(Json{{"kind", to_string(error.kind)},
+                                  {"message", error.message},
+                                  {"where", text_or_null(error.where)}});
+  return text_of(json);
+}
+
+std::string json_answer(const char* verb, bool done, std::int64_t pid, const std::string& message) {
+  return text_of(Json{
+      {verb, done}, {"pid", pid == 0 ? Json() : Json(pid)}, {"message", text_or_null(message)}});
+}
+
+std::string json_version() {
+  return text_of(Json{{"version", version()}});
+}
+
+std::string json_names(const char* key, const std::vector<std::string>& names) {
+  return text_of(Json{{key, names}});
+}
+
+std::string json_status(const StatusReport& status) {
+  Json json;
+  json["running"] = status.running;
+  json["pid"] = value_or_null(status.pid);
+  json["keeper_pid"] = value_or_null(status.keeper_pid);
+  json["uptime_s"] = status.uptime ? Json(seconds(*status.uptime)) : Json();
+  json["version"] = status.version;
+  json["node"] = value_or_null(status.node);
+  json["environment"] = status.environment;
+  json["store"] = status.store;
+  json["jobs"] = value_or_null(status.jobs);
+  json["runs_running"] = value_or_null(status.runs_running);
+  json["next_fire"] = time_or_null(status.next_fire);
+  json["alerts_open"] = 0;
+  return text_of(json);
+}
+
+std::string json_array(const std::vector<std::string>& elements) {
+  if (elements.empty()) return "[]\n";
+  std::string out = "[";
+  for (const std::string& element : elements) {
+    if (out.size() > 1) out += ",\n ";
+    out += element;
+  }
+  return out + "]\n";
+}
+
+std::string signal_name(int number) {
+  const char* name = sigabbrev_np(number);
+  if (name != nullptr) return std::string("SIG") + name;
+  if (number >= SIGRTMIN && number <= SIGRTMAX)
+    return "SIGRTMIN+" + std::to_string(number - SIGRTMIN);
+  return "SIG" + std::to_string(number);
+}
+
+std::vector<EffectiveSetting> effective_policy(const job::PolicyDraft& own,
+                                               const job::PolicyDraft& defaults) {
+  const job::PolicyDraft builtin = builtin_policy();
+  std::vector<EffectiveSetting> settings;
+  for (const std::string& key : job::policy_keys()) {
+    const struct {
+      const job::PolicyDraft& draft;
+      const char* origin;
+    } sources[] = {{own, "job"}, {defaults, "[defaults]"}, {builtin, "built-in"}};
+    for (const auto& source : sources) {
+      const std::optional<std::string> value = job::policy_value(source.draft, key);
+      if (!value) continue;
+      settings.push_back({key, *value, source.origin});
+      break;
+    }
+  }
+  return settings;
+}
+
+}  // namespace schedctl::cli

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "schedctl/config/config.hpp"
+#include "schedctl/job/run.hpp"
+#include "schedctl/ops/ops.hpp"
+#include "schedctl/store/store.hpp"
+
+/// The documents of --json, as text (no JSON library in a header). Shapes: DESIGN section 5. All
+/// keys are always there; null where unknown. Times are RFC 3339 UTC, durations seconds.
+namespace schedctl::cli {
+
+std::string json_error(const Error& error, int exit_code);
+std::string json_listing(const store::JobListing& listing);
+std::string json_run(const job::Run& run, const std::string& store_id);
+/// `job` is null for a schedule that belongs to no job.
+std::string json_fire(const ops::Fire& fire, const std::string* job);
+/// What add and set answer: the listing, what was understood, and the next fires.
+std::string json_understood(const store::JobListing& listing, const std::string& description,
+                            const std::vector<ops::Fire>& fires);
+/// Everything `show` knows.
+std::string json_job(const store::JobListing& listing, const std::string& description,
+                     const job::PolicyDraft& defaults, const std::vector<job::Run>& runs,
+                     const std::string& store_id);
+std::string json_setting(const config::Setting& setting);
+std::string json_cancelled(const ops::Cancelled& cancelled, const std::string& store_id);
+std::string json_output(const job::Run& run, const std::string& output, bool truncated);
+std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors);
+/// {"VERB": true, "pid": 1, "message": "..."}: what a daemon command did.
+std::string json_answer(const char* verb, bool done, std::int64_t pid, const std::string& message);
+/// {"version": "0.1.0"}
+std::string json_version();
+/// {"KEY": ["a", "b"]}
+std::string json_names(const char* key, const std::vector<std::string>& names);
+
+/// What `status` says; absent is null.
+struct StatusReport {
+  bool running = false;
+  std::optional<std::int64_t> pid;
+  std::optional<std::int64_t> keeper_pid;
+  std::optional<Duration> uptime;
+  std::string version;
+  std::optional<std::string> node;
+  std::string environment;
+  std::string store;
+  std::optional<std::int64_t> jobs;
+  std::optional<std::int64_t> runs_running;
+  std::optional<Time> next_fire;
+};
+std::string json_status(const StatusReport& status);
+
+/// One document of an array, an element a line.
+std::string json_array(const std::vector<std::string>& elements);
+
+/// "SIGKILL"; "SIG77" for a number without a name.
+std::string signal_name(int number);
+
+/// Where a policy setting of a job comes from.
+struct EffectiveSetting {
+  std::string key;
+  std::string value;
+  const char* origin = "";  ///< "job", "[defaults]", "built-in"
+};
+std::vector<EffectiveSetting> effective_policy(const job::PolicyDraft& own,
+                                               const job::PolicyDraft& defaults);
+
+}  // namespace schedctl::cli

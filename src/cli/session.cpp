@@ -1,0 +1,158 @@
+#include "src/cli/session.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "schedctl/base/check.hpp"
+#include "schedctl/base/text.hpp"
+#include "schedctl/host/control.hpp"
+#include "schedctl/host/host.hpp"
+#include "schedctl/zone/system_zones.hpp"
+#include "src/cli/errors.hpp"
+#include "src/cli/output.hpp"
+
+namespace schedctl::cli {
+namespace {
+
+/// The lock of the machine's daemon: while it is held, that daemon is everybody's default.
+constexpr const char* kSystemLock = "/run/schedctl/schedctl.lock";
+constexpr Duration kPokePatience = std::chrono::milliseconds(300);
+
+bool system_daemon_runs() {
+  const Result<pid_t> holder = host::lock_holder(kSystemLock);
+  return holder && *holder != 0;
+}
+
+config::Sources sources_of(const Invocation& call) {
+  config::Sources sources = config::process_sources();
+  sources.config_file = call.globals.config;
+  sources.store = call.globals.store;
+  sources.own = call.globals.own;
+  sources.set = call.globals.set;
+  if (sources.uid != 0 && !sources.own) sources.system_daemon = system_daemon_runs();
+  if (sources.host_timezone.empty()) sources.host_timezone = zone::host_zone_name();
+  return sources;
+}
+
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::open(const Invocation& call, Access access) {
+  auto session = std::make_unique<Session>(call);
+  session->sources = sources_of(call);
+  TRY(session->loaded, config::load(session->sources));
+  for (const std::string& warning : session->loaded.warnings) warn(call, warning);
+  session->zones = zone::system_zones();
+  session->now = session->clock.wall();
+  if (access != Access::none) TRY_VOID(session->open_store(access));
+  return session;
+}
+
+Result<void> Session::open_store(Access access) {
+  const std::string path = config().sqlite_path();
+  tell(call, "store " + config().store);
+  if (access == Access::write && parent_of(path) == config().state_dir) {
+    Result<void> made = host::make_directory(config().state_dir, 0700);
+    if (!made) return fail(with_permission_hint(std::move(made.error())));
+  }
+  auto opened = store::open_sqlite({.path = path, .create = access == Access::write});
+  if (!opened && opened.error().kind == ErrorKind::not_found && access == Access::read) {
+    tell(call, "there is no database yet");
+    store = store::open_memory();
+    return {};
+  }
+  if (!opened) return fail(with_permission_hint(std::move(opened.error())));
+  store = std::move(*opened);
+  return {};
+}
+
+ops::Ops Session::ops() {
+  return ops::Ops({.store = *store,
+                   .zones = *zones,
+                   .clock = clock,
+                   .config = config(),
+                   .who = host::acting_user(),
+                   .poke = [this] { poked_ = request_nodes("poke") || poked_; }});
+}
+
+const job::Zone& Session::local_zone() {
+  if (!local_) {
+    auto found = zones->find(sources.host_timezone);
+    if (!found) found = zones->find("UTC");
+    CHECK(found.has_value());
+    local_ = std::move(*found);
+  }
+  return *local_;
+}
+
+Result<job::ZonePtr> Session::zone_of(const job::Schedule& schedule) {
+  return zones->find(schedule.timezone.empty() ? config().timezone : schedule.timezone);
+}
+
+Result<job::Job> Session::job(const std::string& name) {
+  TRY(const std::optional<job::Job> found, store->find_job(name));
+  if (found) return *found;
+  std::string message = "there is no job \"" + escape_control(name) + "\"";
+  TRY(const std::vector<store::JobListing> all, store->list_jobs(""));
+  std::vector<std::string> names;
+  for (const store::JobListing& listing : all) names.push_back(listing.job.name);
+  if (const auto near = nearest(name, names))
+    message += "; did you mean \"" + *near + "\"?";
+  else
+    message += "; schedctl list shows all";
+  return fail(ErrorKind::not_found, message);
+}
+
+Result<store::JobListing> Session::listing(const job::Job& job) {
+  TRY(const std::vector<job::Run> live,
+      store->list_runs({.job_id = job.id, .states = {job::RunState::running}, .limit = 10'000}));
+  return store::JobListing{job, static_cast<int>(live.size())};
+}
+
+bool Session::is_served() {
+  return poked_ || request_nodes("ping");
+}
+
+bool Session::request_nodes(const std::string& request) {
+  const auto nodes = store->list_nodes();
+  if (!nodes) return false;
+  bool answered = false;
+  for (const store::Node& node : *nodes) {
+    if (node.pid == 0 || node.control_path.empty()) continue;
+    const auto reply = host::control_request(node.control_path, request, kPokePatience);
+    // One that is too busy to answer in time, or answers only others, is there all the same.
+    const auto lives = [&] {
+      const Result<pid_t> holder = host::lock_holder(config().lock_file());
+      return holder && *holder == node.pid;
+    };
+    if (reply || lives()) answered = true;
+    if (!reply) tell(call, request + ": " + reply.error().message);
+  }
+  return answered;
+}
+
+void Session::name_other_store() {
+  const bool chosen = config().own || call.globals.store || call.globals.config ||
+                      !call.globals.set.empty() || std::getenv("SCHEDCTL_STORE") != nullptr ||
+                      std::getenv("SCHEDCTL_STATE_DIR") != nullptr;
+  if (!chosen) return;
+  const bool machine_has_one =
+      ::access(sources.system_config_file.c_str(), F_OK) == 0 || system_daemon_runs();
+  if (!machine_has_one) return;
+  config::Sources machine;
+  machine.uid = sources.uid;
+  machine.system_config_file = sources.system_config_file;
+  machine.system_daemon = true;
+  machine.host_timezone = sources.host_timezone;
+  const auto theirs = config::load(machine);
+  if (!theirs || theirs->config.store != config().store)
+    talk(call, "using the store " + config().store + ", not the machine's");
+}
+
+}  // namespace schedctl::cli

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "schedctl/base/clock.hpp"
+#include "schedctl/config/config.hpp"
+#include "schedctl/job/zone.hpp"
+#include "schedctl/ops/ops.hpp"
+#include "schedctl/store/store.hpp"
+#include "src/cli/command.hpp"
+
+namespace schedctl::cli {
+
+/// What a command does with the store.
+enum class Access {
+  none,   ///< nothing
+  read,   ///< looks; where there is no database yet, an empty one in memory is looked at
+  write,  ///< changes; makes the database if there is none
+};
+
+/// The configuration read and the store opened for one command.
+class Session {
+ public:
+  static Result<std::unique_ptr<Session>> open(const Invocation& call, Access access);
+
+  const Invocation& call;
+  config::Sources sources;
+  config::Loaded loaded;
+  std::unique_ptr<job::ZoneSource> zones;
+  SystemClock clock;
+  std::unique_ptr<store::Store> store;  ///< null for Access::none
+  Time now{};                           ///< when the command began
+
+  const config::Config& config() const { return loaded.config; }
+  ops::Ops ops();
+  /// The zone in which tables show instants: the caller's.
+  const job::Zone& local_zone();
+  /// The zone of a schedule; the local one if it names none.
+  Result<job::ZonePtr> zone_of(const job::Schedule& schedule);
+  /// Kind not_found, with the nearest name.
+  Result<job::Job> job(const std::string& name);
+  /// Live runs among a job's, as `list` counts them.
+  Result<store::JobListing> listing(const job::Job& job);
+
+  /// Opens the store; with Access::none the caller may still do so later.
+  Result<void> open_store(Access access);
+  /// Whether a daemon of this store answers. Costs a round trip to it, so only asked where the
+  /// answer is said.
+  bool is_served();
+  /// Names the store on stderr if it is not the machine's, where there is one.
+  void name_other_store();
+
+  explicit Session(const Invocation& c) : call(c) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+ private:
+  /// Sends a request to every node of the store; whether one answered.
+  bool request_nodes(const std::string& request);
+
+  job::ZonePtr local_;
+  bool poked_ = false;  ///< a daemon took the poke of this command's own change
+};
+
+}  // namespace schedctl::cli
