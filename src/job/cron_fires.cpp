@@ -144,7 +144,7 @@ class Search {
         const Readings gap = removed_by(meaning.transition, zone_);
         from = std::max(from, gap.end);
         if (fires_.expr.wildcard || fires_.gap == DstGap::skip) return std::nullopt;
-        if (!owes_fire(fires_.expr, {match, gap.end})) return std::nullopt;
+        if (!owes_fire(fires_.expr, gap)) return std::nullopt;
         return if_later(meaning.transition);
       }
     }

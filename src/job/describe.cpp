@@ -133,12 +133,20 @@ TimeWords in_some_hours(const CronExpr& e) {
   return {every(step, "minute") + " from " + clock(first, 0) + " to " + clock(last, 60 - step)};
 }
 
+/// Whether the times are better told by their rhythm than one by one.
+bool rhythmic(const CronExpr& e) {
+  constexpr int kBeats = 4;
+  const bool by_minute = even_step(e.minute_set, 60) > 0 && std::popcount(e.minute_set) >= kBeats;
+  const bool by_hour = even_step(e.hour_set, 24) > 0 && std::popcount(e.hour_set) >= kBeats;
+  return e.second_set == 1 && (by_minute || by_hour);
+}
+
 /// Empty if there are no plain words.
 TimeWords time_words(const CronExpr& e) {
   const int times =
       std::popcount(e.second_set) * std::popcount(e.minute_set) * std::popcount(e.hour_set);
   if (e.second_set == 1 && e.hour_set == kAllHours) return in_every_hour(e);
-  if (times <= kListed && !(even_step(e.hour_set, 24) > 0 && times > 3)) return times_of_day(e);
+  if (times <= kListed && !rhythmic(e)) return times_of_day(e);
   if (e.second_set != 1) return by_second(e);
   return in_some_hours(e);
 }

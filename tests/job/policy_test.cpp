@@ -1,0 +1,86 @@
+#include "schedctl/job/policy.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace schedctl;
+using namespace schedctl::job;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+TEST_CASE("each policy is set, shown and forgotten by its name") {
+  const std::vector<std::pair<std::string, std::string>> values = {
+      {"overlap", "skip"},  {"misfire_grace", "2h"}, {"coalesce", "all"},   {"jitter", "30s"},
+      {"timeout", "1h30m"}, {"kill_grace", "5s"},    {"max_attempts", "3"}, {"backoff", "250ms"},
+      {"max_delay", "10m"}, {"on_lost", "retry"}};
+  CHECK(policy_keys().size() == values.size());
+  PolicyDraft draft;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto& [key, value] = values[i];
+    CHECK(policy_keys()[i] == key);
+    CHECK_FALSE(policy_value(draft, key).has_value());
+    CHECK(set_policy(draft, key, value).has_value());
+    CHECK(policy_value(draft, key) == value);
+  }
+  for (const auto& [key, value] : values) CHECK(unset_policy(draft, key));
+  CHECK(draft == PolicyDraft{});
+  CHECK_FALSE(unset_policy(draft, "nice"));
+  CHECK_FALSE(policy_value(draft, "nice").has_value());
+}
+
+TEST_CASE("a job's own word goes before the defaults, and those before the built-in values") {
+  PolicyDraft own, defaults;
+  own.timeout = seconds(5);
+  defaults.timeout = seconds(7);
+  defaults.coalesce = Coalesce::all;
+  const Policy policy = resolve(own, defaults);
+  CHECK(policy.timeout == seconds(5));
+  CHECK(policy.coalesce == Coalesce::all);
+  CHECK(policy.misfire_grace == hours(1));
+  CHECK(policy.max_attempts == 1);
+  CHECK(policy.on_lost == OnLost::fail);
+}
+
+TEST_CASE("bad policy values are refused, name their key and change nothing") {
+  PolicyDraft draft;
+  draft.max_attempts = 7;
+  const PolicyDraft before = draft;
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, std::string>>{{"overlap", ""},
+                                                        {"overlap", "queue"},
+                                                        {"overlap", "replace"},
+                                                        {"overlap", "allow"},
+                                                        {"misfire_grace", "1"},
+                                                        {"misfire_grace", "-5s"},
+                                                        {"coalesce", "newest"},
+                                                        {"jitter", "soon"},
+                                                        {"max_attempts", "0"},
+                                                        {"max_attempts", "-1"},
+                                                        {"max_attempts", "1001"},
+                                                        {"max_attempts", "3x"},
+                                                        {"max_attempts", ""},
+                                                        {"backoff", "9999999999d"},
+                                                        {"on_lost", "maybe"}}) {
+    const auto set = set_policy(draft, key, value);
+    INFO(key, " = ", value);
+    REQUIRE_FALSE(set.has_value());
+    CHECK(set.error().kind == ErrorKind::usage);
+    CHECK(set.error().where == key);
+    CHECK(draft == before);
+  }
+  CHECK(set_policy(draft, "overlap", "queue")
+            .error()
+            .message.find("not available in this version; only skip") != std::string::npos);
+  CHECK(set_policy(draft, "misfire-grace", "1h")
+            .error()
+            .message.find("did you mean misfire_grace?") != std::string::npos);
+}
+
+TEST_CASE("names of policies read back") {
+  CHECK(parse_overlap(to_string(Overlap::skip)) == Overlap::skip);
+  for (const auto v : {Coalesce::latest, Coalesce::earliest, Coalesce::all}) {
+    CHECK(parse_coalesce(to_string(v)) == v);
+  }
+  for (const auto v : {OnLost::fail, OnLost::retry}) CHECK(parse_on_lost(to_string(v)) == v);
+}
