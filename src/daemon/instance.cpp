@@ -49,6 +49,7 @@ Result<ops::Synced> sync_files(store::Store& store, const Parts& parts,
   const config::JobFiles files = config::read_job_files(config.jobs_dirs, false);
   ops::Ops ops({store, *parts.zones, *parts.clock, config, "daemon", [] {}});
   TRY(ops::Synced synced, ops.sync_job_files(files, config.jobs_dirs));
+  synced.errors.insert(synced.errors.begin(), files.errors.begin(), files.errors.end());
   for (const Error& error : synced.errors) {
     log::error("job-file-error", {{"at", error.where}, {"error", error.message}});
   }

@@ -296,7 +296,8 @@ std::vector<log::Field> end_fields(const job::Run& run) {
   if (result.exit_code) fields.emplace_back("exit", *result.exit_code);
   if (result.signal != 0) {
     const char* name = ::sigabbrev_np(result.signal);
-    fields.emplace_back("signal", name != nullptr ? name : std::to_string(result.signal));
+    fields.emplace_back("signal", name != nullptr ? "SIG" + std::string(name)
+                                                  : std::to_string(result.signal));
   }
   if (!result.error.empty()) fields.emplace_back("error", result.error);
   if (result.started_at && result.ended_at) {
