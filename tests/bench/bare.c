@@ -1,0 +1,62 @@
+// The machine's own limit: starts a program N times by vfork and exec, so many at once as it is
+// told, waits for each, and prints how many a second that were. It records nothing.
+//
+// usage: bare N IN_FLIGHT PROGRAM [ARG...]
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void start(char** argv) {
+  pid_t pid = vfork();
+  if (pid == 0) {
+    execv(argv[0], argv);
+    _exit(127);
+  }
+  if (pid < 0) {
+    perror("vfork");
+    exit(1);
+  }
+}
+
+static void reap(void) {
+  int status = 0;
+  if (wait(&status) < 0) {
+    perror("wait");
+    exit(1);
+  }
+  if (status != 0) {
+    fprintf(stderr, "bare: the program ended with wait status %d\n", status);
+    exit(1);
+  }
+}
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    fprintf(stderr, "usage: bare N IN_FLIGHT PROGRAM [ARG...]\n");
+    return 2;
+  }
+  const int runs = atoi(argv[1]);
+  const int in_flight = atoi(argv[2]);
+  const double begin = now();
+  int live = 0;
+  for (int started = 0; started < runs; ++started) {
+    if (live == in_flight) {
+      reap();
+      --live;
+    }
+    start(argv + 3);
+    ++live;
+  }
+  for (; live > 0; --live) reap();
+  printf("%.1f\n", runs / (now() - begin));
+  return 0;
+}
