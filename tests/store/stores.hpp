@@ -41,6 +41,12 @@ inline void must(Result<void> result) {
   if (!result) FAIL(result.error().message);
 }
 
+template <class T>
+Error error_of(const Result<T>& result) {
+  if (result) FAIL("this should have failed");
+  return result.error();
+}
+
 constexpr Time at(std::int64_t seconds) {
   return time_from_us(seconds * 1'000'000);
 }

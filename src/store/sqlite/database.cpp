@@ -41,7 +41,7 @@ Result<void> make_file(const std::string& path) {
   return fail(error_from_errno("cannot make the database " + path, error));
 }
 
-/// There must be a regular file; a link might lead root anywhere.
+/// There must be a regular file that nobody else writes; a link might lead root anywhere.
 Result<void> find_file(const SqliteOptions& options) {
   const std::string& path = options.path;
   struct stat st {};
@@ -57,6 +57,11 @@ Result<void> find_file(const SqliteOptions& options) {
     return fail(ErrorKind::config,
                 "the database " + path + " is a symbolic link; name the file it leads to", "store");
   if (!S_ISREG(st.st_mode)) return fail(ErrorKind::config, path + " is not a file", "store");
+  if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return fail(ErrorKind::config,
+                "others may write the database " + path +
+                    ", and who writes it decides what is run; say chmod 600 " + path,
+                "store");
   return {};
 }
 
@@ -72,8 +77,10 @@ Result<std::unique_ptr<Database>> Database::open(const SqliteOptions& options) {
   try {
     return std::unique_ptr<Database>(new Database(options));
   } catch (const SQLite::Exception& e) {
-    return fail(
-        error_from_errno("cannot open the database " + options.path, errno != 0 ? errno : EIO));
+    const bool forbidden = errno == EACCES || errno == EPERM;
+    return fail(forbidden ? ErrorKind::not_allowed : ErrorKind::unavailable,
+                "cannot open the database " + options.path + ": " +
+                    (errno != 0 ? errno_text(errno) : e.what()));
   }
 }
 
@@ -161,6 +168,10 @@ Error Database::error_of(const SQLite::Exception& e) const {
   const std::string& path = options_.path;
   const int os_error = sqlite3_system_errno(connection_.getHandle());
   const std::string why = os_error != 0 ? errno_text(os_error) : e.what();
+  const Error read_only = {ErrorKind::not_allowed,
+                           "database " + path +
+                               " cannot be written: check who owns the file and its directory, and "
+                               "that the file system is writable"};
   switch (e.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -175,6 +186,8 @@ Error Database::error_of(const SQLite::Exception& e) const {
     case SQLITE_NOMEM:
       return {ErrorKind::unavailable, "out of memory while using the database " + path};
     case SQLITE_CANTOPEN:
+      // The file could be opened for reading only, and its WAL not be made.
+      if (sqlite3_db_readonly(connection_.getHandle(), "main") == 1) return read_only;
       return {
           os_error == EACCES || os_error == EPERM ? ErrorKind::not_allowed : ErrorKind::unavailable,
           "cannot open the database " + path + ": " + why};
@@ -182,9 +195,7 @@ Error Database::error_of(const SQLite::Exception& e) const {
       if (e.getExtendedErrorCode() == SQLITE_READONLY_DBMOVED)
         return {ErrorKind::config,
                 "database " + path + " was moved or removed while it was in use; put it back"};
-      return {ErrorKind::not_allowed, "database " + path +
-                                          " cannot be written: check who owns the file and its "
-                                          "directory, and that the file system is writable"};
+      return read_only;
     case SQLITE_PERM:
     case SQLITE_AUTH:
       return {ErrorKind::not_allowed, "database " + path + " cannot be used: " + e.what()};
