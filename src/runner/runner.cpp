@@ -181,8 +181,19 @@ Result<void> Runner::record(Work& work) {
     TRY_VOID(store_.add_event({work.now, settings_.node.id, "keeper-lost", *keeper_loss_}));
     work.dirty = true;
   }
+  // A start whose end is known already costs no write of its own.
+  std::set<std::pair<RunId, std::int64_t>> finished;
+  for (const executor::Report& report : reports_) {
+    if (report.kind == executor::Report::Kind::finished) {
+      finished.emplace(report.run, report.fence);
+    }
+  }
   // Reports first: what they settle, an adoption that came after them need not guess at.
-  for (const executor::Report& report : reports_) TRY_VOID(record_report(work, report));
+  for (const executor::Report& report : reports_) {
+    const bool overtaken = report.kind == executor::Report::Kind::started &&
+                           finished.contains({report.run, report.fence});
+    if (!overtaken) TRY_VOID(record_report(work, report));
+  }
   for (const executor::Adoption& adoption : adoptions_) TRY_VOID(adopt(work, adoption));
   return {};
 }
@@ -263,12 +274,16 @@ Result<void> Runner::record_report(Work& work, const executor::Report& report) {
   TRY_VOID(store_.update_run(*run, run->fence));
   TRY_VOID(store_.set_last_run(*run));
   work.dirty = true;
-  work.run_line(log::Level::info, "run-started", *run,
-                {{"attempt", attempt},
-                 {"pid", report.result.pid},
-                 {"late", format_duration(std::max(Duration{}, *report.result.started_at -
-                                                                   run->due_at))}});
+  started_line(work, *run);
   return {};
+}
+
+void Runner::started_line(Work& work, const job::Run& run) {
+  const Duration late = std::max(Duration{}, *run.result.started_at - run.due_at);
+  work.run_line(log::Level::info, "run-started", run,
+                {{"attempt", run.result.attempt},
+                 {"pid", run.result.pid},
+                 {"late", format_duration(late)}});
 }
 
 namespace {
@@ -310,7 +325,11 @@ std::vector<log::Field> end_fields(const job::Run& run) {
 
 Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happening,
                                 const job::AttemptResult& result) {
-  TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
+  // Success needs no policy, and most runs succeed.
+  std::optional<job::Job> job;
+  if (happening != job::Happening::exited_zero) {
+    TRY(job, store_.get_job(run.job_id));
+  }
   const std::int64_t fence = run.fence;
   std::optional<job::Step> step = job::transition(run, happening, policy_of(job), work.now);
   if (!step) {
@@ -329,6 +348,7 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
   run.result = result;
   run.result.attempt = attempt;
   if (!run.result.started_at) run.result.started_at = started_before;
+  if (run.result.started_at && !started_before) started_line(work, run);
   run.state = step->state;
   run.reason = step->reason;
   run.attempt = step->attempt;

@@ -79,6 +79,7 @@ class Runner {
   Result<void> record_report(Work& work, const executor::Report& report);
   Result<void> record_end(Work& work, job::Run run, job::Happening happening,
                           const job::AttemptResult& result);
+  static void started_line(Work& work, const job::Run& run);
   Result<void> forward_cancels(Work& work);
   Result<void> plan(Work& work);
   Result<void> plan_job(Work& work, const job::Job& job);
