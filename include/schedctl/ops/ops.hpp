@@ -87,11 +87,13 @@ class Ops {
                                  std::size_t n);
 
   /// Makes the jobs managed by these files equal to what they say, in one transaction. A job that
-  /// somebody else manages is left alone with an error. Jobs of files that are gone are removed;
-  /// jobs of bad files stay as they are. Jobs managed by `file:` paths outside `directories` too.
+  /// somebody else manages is left alone with an error. Jobs of files that are gone are removed (a
+  /// running one runs on to its end); jobs of bad files, and of files outside `directories`, stay as
+  /// they are. One that moved from one of our files to another stays the same job. The errors of the
+  /// reading itself (files.errors) are the caller's to tell.
   Result<Synced> sync_job_files(const config::JobFiles& files,
                                 const std::vector<std::string>& directories);
-  /// Checks without writing: every error found.
+  /// Checks without writing: every error found, those of the reading itself included.
   std::vector<Error> validate(const config::JobFiles& files);
 
  private:

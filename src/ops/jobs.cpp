@@ -1,0 +1,154 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "schedctl/base/text.hpp"
+#include "schedctl/ops/ops.hpp"
+#include "src/ops/change.hpp"
+#include "src/ops/compile.hpp"
+
+namespace schedctl::ops {
+namespace {
+
+/// Who must make the change instead, if the job is not this manager's.
+Result<void> check_manager(const job::Job& job, const std::string& manager) {
+  if (job.managed_by == manager) return {};
+  const std::string file = managing_file(job);
+  if (!file.empty()) {
+    return fail(ErrorKind::conflict,
+                "job " + job.name + " is defined in " + file + "; change it there and reload");
+  }
+  return fail(ErrorKind::conflict,
+              "job " + job.name + " is managed by " + escape_control(job.managed_by));
+}
+
+std::string schedule_words(const Context& context, const job::Definition& definition) {
+  const auto zone = zone_of(context, definition.schedule);
+  return zone ? job::describe(definition.schedule, **zone) : "";
+}
+
+bool says_nothing(const job::JobDraft& draft) {
+  return !draft.has_schedule() && !draft.anchor && !draft.immediately && !draft.timezone &&
+         !draft.dst_gap && !draft.dst_fold && !draft.command && !draft.shell &&
+         draft.policy == job::PolicyDraft{} && !draft.cwd && draft.env.empty() && !draft.tags;
+}
+
+Result<job::Job> replace(const Context& context, job::Job job, const job::JobDraft& draft,
+                         const AddOptions& options, Time now) {
+  TRY_VOID(check_manager(job, options.managed_by));
+  TRY(job::Definition definition, compile_draft(context, draft, &job, now));
+  const bool pause = options.paused && !job.paused;
+  if (definition == job.definition && !draft.immediately && !pause) return job;
+  const std::string what = changed_keys(job.definition, definition);
+  // Paused last: what was due before now is judged as of a job that was not.
+  TRY_VOID(redefine(context, job, std::move(definition), draft.immediately, now));
+  if (pause) {
+    job.paused = true;
+    job.paused_at = now;
+    job.paused_reason.clear();
+    job.next_fire.reset();
+    TRY_VOID(context.store.update_job(job));
+  }
+  TRY_VOID(audit(context, "set", job.name, what, now));
+  return job;
+}
+
+/// A job that a file defines can only be removed there; if the file itself is gone, nobody else
+/// will ever do it.
+Result<void> check_removable(const job::Job& job) {
+  const std::string file = managing_file(job);
+  std::error_code error;
+  if (file.empty() || !std::filesystem::exists(file, error)) return {};
+  return fail(ErrorKind::conflict,
+              "job " + job.name + " is defined in " + file + "; remove it there and reload");
+}
+
+Result<void> remove_one(const Context& context, const std::string& name, bool force, Time now) {
+  TRY(const job::Job job, find_job(context, name));
+  TRY_VOID(check_removable(job));
+  TRY(std::vector<job::Run> live, runs_of(context, job.id, {job::RunState::running}));
+  if (!live.empty() && !force) {
+    return fail(ErrorKind::conflict, "job " + name + " is running (#" +
+                                         std::to_string(live.front().id.value) +
+                                         "); wait for it, or use --force to stop it");
+  }
+  for (job::Run& run : live) {
+    if (run.cancel_requested) continue;
+    run.cancel_requested = true;
+    TRY_VOID(context.store.update_run(run, run.fence));
+  }
+  const job::Happening pending =
+      force ? job::Happening::cancelled_pending : job::Happening::withdrawn_removed;
+  TRY_VOID(erase(context, job, pending, now));
+  return audit(context, "remove", name, live.empty() ? "" : "stops its running runs", now);
+}
+
+}  // namespace
+
+Result<job::Definition> Ops::compile(const job::JobDraft& draft, const job::Job* existing) {
+  return compile_draft(context_, draft, existing, context_.clock.wall());
+}
+
+Result<job::Job> Ops::add(const std::string& name, const job::JobDraft& draft,
+                          const AddOptions& options) {
+  TRY_VOID(job::check_name(name));
+  const Time now = context_.clock.wall();
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  TRY(std::optional<job::Job> existing, context_.store.find_job(name));
+  job::Job job;
+  if (existing) {
+    if (!options.replace) {
+      const std::string file = managing_file(*existing);
+      return fail(ErrorKind::conflict,
+                  "job " + name + " exists already" +
+                      (file.empty() ? "; use --replace, or set, to change it"
+                                    : ", defined in " + file + "; change it there and reload"));
+    }
+    TRY(job, replace(context_, std::move(*existing), draft, options, now));
+  } else {
+    TRY(job::Definition definition, compile_draft(context_, draft, nullptr, now));
+    const Birth birth{.managed_by = options.managed_by,
+                      .paused = options.paused,
+                      .immediately = draft.immediately};
+    TRY(job, create(context_, name, std::move(definition), birth, now));
+    TRY_VOID(audit(context_, "add", name, schedule_words(context_, job.definition), now));
+  }
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return job;
+}
+
+Result<job::Job> Ops::set(const std::string& name, const job::JobDraft& draft,
+                          const std::vector<std::string>& unset) {
+  if (says_nothing(draft) && unset.empty()) {
+    return fail(ErrorKind::usage,
+                "nothing to change: say what job " + escape_control(name) + " should have");
+  }
+  const Time now = context_.clock.wall();
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  TRY(job::Job job, find_job(context_, name));
+  TRY_VOID(check_manager(job, "cli"));
+  TRY(job::Definition definition, amend(context_, job, draft, unset, now));
+  if (definition == job.definition && !draft.immediately) return job;
+  const std::string what = changed_keys(job.definition, definition);
+  TRY_VOID(redefine(context_, job, std::move(definition), draft.immediately, now));
+  TRY_VOID(audit(context_, "set", name, what, now));
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return job;
+}
+
+Result<void> Ops::remove(const std::vector<std::string>& names, bool force) {
+  const Time now = context_.clock.wall();
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  std::vector<std::string> done;
+  for (const std::string& name : names) {
+    if (std::find(done.begin(), done.end(), name) != done.end()) continue;
+    TRY_VOID(remove_one(context_, name, force, now));
+    done.push_back(name);
+  }
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return {};
+}
+
+}  // namespace schedctl::ops

@@ -1,0 +1,65 @@
+#include "schedctl/ops/ops.hpp"
+#include "src/ops/change.hpp"
+#include "src/ops/compile.hpp"
+
+namespace schedctl::ops {
+namespace {
+
+Result<bool> pause_one(const Context& context, const std::string& name, const std::string& reason,
+                       Time now) {
+  TRY(job::Job job, find_job(context, name));
+  if (job.paused) return false;
+  job.paused = true;
+  job.paused_at = now;
+  job.paused_reason = reason;
+  job.next_fire.reset();
+  TRY_VOID(context.store.update_job(job));
+  TRY_VOID(audit(context, "pause", name, reason, now));
+  return true;
+}
+
+Result<bool> resume_one(const Context& context, const std::string& name, Time now) {
+  TRY(job::Job job, find_job(context, name));
+  if (!job.paused) return false;
+  TRY(const job::FireSeries fires, series_of(context, job.definition.schedule, job.seed()));
+  TRY_VOID(settle(context, job, fires, now));
+  job.paused = false;
+  job.paused_at = {};
+  job.paused_reason.clear();
+  job.next_fire = fires.next_after(job.planned_through);
+  TRY_VOID(context.store.update_job(job));
+  TRY_VOID(audit(context, "resume", name, "", now));
+  return true;
+}
+
+/// Does it to each of the names in one transaction; returns those that changed.
+template <class One>
+Result<std::vector<std::string>> each(const Context& context, const std::vector<std::string>& names,
+                                      const One& one) {
+  TRY(store::Transaction transaction, store::Transaction::begin(context.store));
+  std::vector<std::string> changed;
+  for (const std::string& name : names) {
+    TRY(const bool did, one(name));
+    if (did) changed.push_back(name);
+  }
+  TRY_VOID(transaction.commit());
+  if (!changed.empty()) context.poke();
+  return changed;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> Ops::pause(const std::vector<std::string>& names,
+                                            const std::string& reason) {
+  const Time now = context_.clock.wall();
+  return each(context_, names,
+              [&](const std::string& name) { return pause_one(context_, name, reason, now); });
+}
+
+Result<std::vector<std::string>> Ops::resume(const std::vector<std::string>& names) {
+  const Time now = context_.clock.wall();
+  return each(context_, names,
+              [&](const std::string& name) { return resume_one(context_, name, now); });
+}
+
+}  // namespace schedctl::ops

@@ -1,0 +1,113 @@
+#include <algorithm>
+
+#include "schedctl/base/text.hpp"
+#include "schedctl/ops/ops.hpp"
+#include "schedctl/store/record_plan.hpp"
+#include "src/ops/change.hpp"
+
+namespace schedctl::ops {
+namespace {
+
+using job::RunState;
+
+std::string number(const job::Run& run) {
+  return "#" + std::to_string(run.id.value);
+}
+
+Result<bool> job_is_busy(const Context& context, JobId id) {
+  TRY(const std::vector<job::Run> runs,
+      runs_of(context, id, {RunState::running, RunState::pending}));
+  return std::any_of(runs.begin(), runs.end(),
+                     [](const job::Run& run) { return run.occupies_slot(); });
+}
+
+Result<std::vector<job::Run>> runs_to_cancel(const Context& context, const std::string& target) {
+  if (target.starts_with('#')) {
+    const std::optional<std::int64_t> id = parse_int(std::string_view(target).substr(1));
+    if (!id || *id < 1) {
+      return fail(ErrorKind::usage,
+                  "'" + escape_control(target) + "' is not the number of a run, such as #42");
+    }
+    TRY(const std::optional<job::Run> run, context.store.get_run(RunId(*id)));
+    if (!run) return fail(ErrorKind::not_found, "there is no run " + target);
+    if (job::is_final(run->state)) {
+      return fail(ErrorKind::conflict, "run " + target + " has already ended: it is " +
+                                           std::string(job::to_string(run->state)));
+    }
+    return std::vector<job::Run>{*run};
+  }
+  // By name, not by id: a run may outlive a job that was removed while it ran.
+  store::RunFilter filter;
+  filter.job_name = target;
+  filter.states = {RunState::pending, RunState::running};
+  TRY(std::vector<job::Run> runs, context.store.list_runs(filter));
+  if (runs.empty()) {
+    TRY_VOID(find_job(context, target));
+    return fail(ErrorKind::conflict, "job " + target + " neither runs nor waits to run");
+  }
+  return runs;
+}
+
+Result<Cancelled> cancel_one(const Context& context, job::Run run, Time now) {
+  if (run.state == RunState::running) {
+    if (!run.cancel_requested) {
+      run.cancel_requested = true;
+      TRY(const bool written, context.store.update_run(run, run.fence));
+      if (!written) {
+        return fail(ErrorKind::unavailable,
+                    "run " + number(run) + " was changed at the same moment; try again");
+      }
+    }
+    return Cancelled{.run = run, .was_running = true};
+  }
+  TRY(const std::optional<job::Job> job, context.store.get_job(run.job_id));
+  const job::Policy policy =
+      job::resolve(job ? job->definition.policy : job::PolicyDraft{}, context.config.defaults);
+  TRY_VOID(step_run(context, run, job::Happening::cancelled_pending, policy, now));
+  return Cancelled{.run = run, .was_running = false};
+}
+
+}  // namespace
+
+Result<job::Run> Ops::trigger(const std::string& name, bool force) {
+  const Time now = context_.clock.wall();
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  TRY(const job::Job job, find_job(context_, name));
+  job::Run run;
+  run.job_id = job.id;
+  run.job_name = job.name;
+  run.job_version = job.version;
+  run.cause = job::Cause::manual;
+  run.fire_time = run.created_at = run.due_at = now;
+  run.forced = force;
+  TRY_VOID(context_.store.insert_run(run));
+  // The key of a run by hand is made of its id.
+  run.key = store::run_key(context_.store.id(), run);
+  TRY_VOID(context_.store.update_run(run, run.fence));
+  if (!force) {
+    TRY(const bool busy, job_is_busy(context_, job.id));
+    const job::Policy policy = job::resolve(job.definition.policy, context_.config.defaults);
+    if (busy) TRY_VOID(step_run(context_, run, job::Happening::overlapped, policy, now));
+  }
+  TRY_VOID(audit(context_, "trigger", name, number(run), now));
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return run;
+}
+
+Result<std::vector<Cancelled>> Ops::cancel(const std::string& target) {
+  const Time now = context_.clock.wall();
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  TRY(std::vector<job::Run> runs, runs_to_cancel(context_, target));
+  std::vector<Cancelled> cancelled;
+  for (job::Run& run : runs) {
+    TRY(Cancelled one, cancel_one(context_, std::move(run), now));
+    TRY_VOID(audit(context_, "cancel", one.run.job_name, number(one.run), now));
+    cancelled.push_back(std::move(one));
+  }
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return cancelled;
+}
+
+}  // namespace schedctl::ops

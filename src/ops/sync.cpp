@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "schedctl/base/text.hpp"
+#include "schedctl/ops/ops.hpp"
+#include "src/ops/change.hpp"
+#include "src/ops/compile.hpp"
+
+namespace schedctl::ops {
+namespace {
+
+std::string manager_of(const config::FileJob& job) {
+  return "file:" + job.file;
+}
+
+/// Whether `path` is `directory` or lies below it.
+bool is_under(const std::string& path, const std::string& directory) {
+  if (!path.starts_with(directory)) return false;
+  return path.size() == directory.size() || directory.ends_with('/') ||
+         path[directory.size()] == '/';
+}
+
+bool is_under_any(const std::string& path, const std::vector<std::string>& directories) {
+  return std::any_of(directories.begin(), directories.end(),
+                     [&path](const std::string& one) { return is_under(path, one); });
+}
+
+/// The error as the reader of the file sees it: with the place where the key stands.
+Error placed(Error error, const config::FileJob& job) {
+  const auto position = job.positions.find(error.where);
+  error.where = position != job.positions.end() ? position->second : job.position;
+  error.message = "job " + job.name + ": " + error.message;
+  if (error.kind == ErrorKind::usage) error.kind = ErrorKind::config;
+  return error;
+}
+
+Error managed_elsewhere(const job::Job& existing, const config::FileJob& job) {
+  const std::string file = managing_file(existing);
+  const std::string who = file.empty() ? "was added by " + escape_control(existing.managed_by)
+                                       : "is defined in " + file;
+  return Error{ErrorKind::conflict,
+               "job " + job.name + " " + who + " already; remove it there, or rename this one",
+               job.position};
+}
+
+/// A file that goes on saying `immediately` means the job's creation, not each reading.
+job::JobDraft without_restart(job::JobDraft draft, const job::Job& existing) {
+  const job::Schedule& old = existing.definition.schedule;
+  if (!draft.immediately || !draft.every || old.kind != job::ScheduleKind::every) return draft;
+  const Result<Duration> period = parse_duration(*draft.every);
+  if (period && *period == old.every) draft.immediately = false;
+  return draft;
+}
+
+/// One reading of the job files, put into the store.
+class Sync {
+ public:
+  Sync(const Context& context, const config::JobFiles& files,
+       const std::vector<std::string>& directories, Time now)
+      : context_(context), files_(files), directories_(directories), now_(now) {}
+
+  Result<Synced> run() {
+    TRY_VOID(load());
+    for (const config::FileJob& job : files_.jobs) TRY_VOID(put(job));
+    TRY_VOID(remove_gone());
+    return std::move(synced_);
+  }
+
+ private:
+  Result<void> load() {
+    TRY(std::vector<store::JobListing> all, context_.store.list_jobs(""));
+    for (const config::FileJob& job : files_.jobs) named_.insert(job.name);
+    for (store::JobListing& one : all) {
+      // Of many jobs, most are often no file's business.
+      std::string name = one.job.name;
+      if (managing_file(one.job).empty() && named_.count(name) == 0) continue;
+      stored_.emplace(std::move(name), std::move(one.job));
+    }
+    return {};
+  }
+
+  /// A bad file keeps its last good jobs; a directory that could not be read keeps all of them.
+  bool is_bad(const std::string& file) const { return is_under_any(file, files_.bad_files); }
+
+  /// A job may move from one of our files to another and stays the same job.
+  bool may_take(const job::Job& existing, const config::FileJob& job) const {
+    if (existing.managed_by == manager_of(job)) return true;
+    const std::string file = managing_file(existing);
+    return !file.empty() && is_under_any(file, directories_) && !is_bad(file);
+  }
+
+  Result<void> put(const config::FileJob& job) {
+    const auto found = stored_.find(job.name);
+    if (found == stored_.end()) return add(job);
+    job::Job& existing = found->second;
+    if (!may_take(existing, job)) {
+      synced_.errors.push_back(managed_elsewhere(existing, job));
+      return {};
+    }
+    const job::JobDraft draft = without_restart(job.draft, existing);
+    Result<job::Definition> definition = compile_draft(context_, draft, &existing, now_);
+    if (!definition) {
+      synced_.errors.push_back(placed(std::move(definition).error(), job));
+      return {};
+    }
+    const bool moved = existing.managed_by != manager_of(job);
+    if (*definition == existing.definition && !moved) return {};
+    std::string what = changed_keys(existing.definition, *definition);
+    if (moved) what += (what.empty() ? "" : ", ") + ("moved to " + job.file);
+    existing.managed_by = manager_of(job);
+    TRY_VOID(redefine(context_, existing, std::move(*definition), draft.immediately, now_));
+    TRY_VOID(audit(context_, "load", job.name, "changed: " + what, now_));
+    synced_.changed.push_back(job.name);
+    return {};
+  }
+
+  Result<void> add(const config::FileJob& job) {
+    Result<job::Definition> definition = compile_draft(context_, job.draft, nullptr, now_);
+    if (!definition) {
+      synced_.errors.push_back(placed(std::move(definition).error(), job));
+      return {};
+    }
+    const Birth birth{.managed_by = manager_of(job), .immediately = job.draft.immediately};
+    TRY_VOID(create(context_, job.name, std::move(*definition), birth, now_));
+    TRY_VOID(audit(context_, "load", job.name, "added from " + job.file, now_));
+    synced_.added.push_back(job.name);
+    return {};
+  }
+
+  Result<void> remove_gone() {
+    for (const auto& [name, job] : stored_) {
+      const std::string file = managing_file(job);
+      if (file.empty() || named_.count(name) != 0) continue;
+      if (!is_under_any(file, directories_) || is_bad(file)) continue;
+      TRY_VOID(erase(context_, job, job::Happening::withdrawn_removed, now_));
+      TRY_VOID(audit(context_, "load", name, "removed: no longer in " + file, now_));
+      synced_.removed.push_back(name);
+    }
+    return {};
+  }
+
+  const Context& context_;
+  const config::JobFiles& files_;
+  const std::vector<std::string>& directories_;
+  const Time now_;
+  std::map<std::string, job::Job> stored_;
+  std::set<std::string> named_;
+  Synced synced_;
+};
+
+}  // namespace
+
+Result<Synced> Ops::sync_job_files(const config::JobFiles& files,
+                                   const std::vector<std::string>& directories) {
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  TRY(Synced synced, Sync(context_, files, directories, context_.clock.wall()).run());
+  if (synced.added.empty() && synced.changed.empty() && synced.removed.empty()) return synced;
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return synced;
+}
+
+std::vector<Error> Ops::validate(const config::JobFiles& files) {
+  std::vector<Error> errors = files.errors;
+  const Time now = context_.clock.wall();
+  for (const config::FileJob& job : files.jobs) {
+    const auto found = context_.store.find_job(job.name);
+    if (!found) {
+      errors.push_back(found.error());
+      return errors;
+    }
+    const job::Job* existing = *found ? &**found : nullptr;
+    if (existing != nullptr && managing_file(*existing).empty()) {
+      errors.push_back(managed_elsewhere(*existing, job));
+    }
+    const auto definition = compile_draft(context_, job.draft, existing, now);
+    if (!definition) errors.push_back(placed(definition.error(), job));
+  }
+  return errors;
+}
+
+}  // namespace schedctl::ops

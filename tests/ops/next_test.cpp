@@ -1,0 +1,93 @@
+#include "tests/ops/world.hpp"
+
+using namespace schedctl;
+using namespace schedctl::ops;
+
+namespace {
+
+job::Schedule berlin(const std::string& expression) {
+  job::Schedule schedule;
+  schedule.kind = job::ScheduleKind::cron;
+  schedule.cron = expression;
+  schedule.timezone = "Europe/Berlin";
+  return schedule;
+}
+
+/// "2026-03-29T03:00:00+02:00 | note" for each fire from a day on.
+std::vector<std::string> fires(const job::Schedule& schedule, std::chrono::year_month_day from,
+                               std::size_t n) {
+  World world;
+  std::vector<std::string> lines;
+  for (const Fire& fire :
+       World::must(world.ops.next(schedule, 1, Time{std::chrono::sys_days{from}}, n))) {
+    lines.push_back(fire.local + (fire.note.empty() ? "" : " | " + fire.note));
+  }
+  return lines;
+}
+
+using Lines = std::vector<std::string>;
+using std::chrono::year;
+
+}  // namespace
+
+TEST_CASE("next shows fires in the schedule's zone") {
+  CHECK(fires(berlin("30 2 * * *"), year{2026} / 3 / 2, 2) ==
+        Lines{"2026-03-02T02:30:00+01:00", "2026-03-03T02:30:00+01:00"});
+  CHECK(fires(berlin("30 2 * * *"), year{2026} / 3 / 2, 0).empty());
+}
+
+TEST_CASE("a fire that the spring gap moves says so, one that belongs there does not") {
+  CHECK(fires(berlin("30 2 * * *"), year{2026} / 3 / 29, 1) ==
+        Lines{"2026-03-29T03:00:00+02:00 | clock goes forward at 02:00: 02:30 does not exist, "
+              "runs at 03:00"});
+  CHECK(fires(berlin("0 3 * * *"), year{2026} / 3 / 29, 1) == Lines{"2026-03-29T03:00:00+02:00"});
+  CHECK(fires(berlin("15,45 2 * * *"), year{2026} / 3 / 29, 2) ==
+        Lines{"2026-03-29T03:00:00+02:00 | clock goes forward at 02:00: 02:15 does not exist, "
+              "runs at 03:00",
+              "2026-03-30T02:15:00+02:00"});
+  job::Schedule skipping = berlin("30 2 * * *");
+  skipping.dst_gap = job::DstGap::skip;
+  CHECK(fires(skipping, year{2026} / 3 / 29, 1) == Lines{"2026-03-30T02:30:00+02:00"});
+}
+
+TEST_CASE("a fire in the autumn fold says which of the two it is") {
+  const auto day = year{2026} / 10 / 25;
+  CHECK(fires(berlin("30 2 * * *"), day, 1) ==
+        Lines{"2026-10-25T02:30:00+02:00 | clock goes back at 03:00: first 02:30"});
+  job::Schedule both = berlin("30 2 * * *");
+  both.dst_fold = job::DstFold::both;
+  CHECK(fires(both, day, 2) ==
+        Lines{"2026-10-25T02:30:00+02:00 | clock goes back at 03:00: first 02:30",
+              "2026-10-25T02:30:00+01:00 | clock goes back at 03:00: second 02:30"});
+  // From 02:00 in Berlin on: both passes of the wildcard's hour, then the day goes on.
+  CHECK(fires(berlin("0 * * * *"), day, 3) ==
+        Lines{"2026-10-25T02:00:00+01:00 | clock goes back at 03:00: second 02:00",
+              "2026-10-25T03:00:00+01:00", "2026-10-25T04:00:00+01:00"});
+}
+
+TEST_CASE("intervals need no notes") {
+  job::Schedule schedule;
+  schedule.kind = job::ScheduleKind::every;
+  schedule.every = hours(12);
+  schedule.timezone = "Europe/Berlin";
+  CHECK(fires(schedule, year{2026} / 3 / 29, 2) ==
+        Lines{"2026-03-29T14:00:00+02:00", "2026-03-30T02:00:00+02:00"});
+}
+
+TEST_CASE("a moment has one fire, and none once it is past") {
+  job::Schedule schedule;
+  schedule.kind = job::ScheduleKind::at;
+  schedule.at = World::kStart;
+  schedule.timezone = "UTC";
+  CHECK(fires(schedule, year{2026} / 3 / 1, 5) == Lines{"2026-03-02T00:00:00+00:00"});
+  CHECK(fires(schedule, year{2026} / 3 / 2, 5).empty());
+}
+
+TEST_CASE("next refuses impossible schedules and numbers") {
+  World world;
+  CHECK_FALSE(world.ops.next(berlin("61 * * * *"), 1, World::kStart, 1));
+  CHECK_FALSE(world.ops.next(berlin("* * * * *"), 1, World::kStart, 10'001));
+  job::Schedule nowhere = berlin("* * * * *");
+  nowhere.timezone = "Nowhere";
+  CHECK_FALSE(world.ops.next(nowhere, 1, World::kStart, 1));
+}
