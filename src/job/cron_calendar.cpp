@@ -35,6 +35,11 @@ MonthShape shape_of(int y, unsigned m) {
   return {length_of(y, m), std::chrono::weekday{first}.c_encoding()};
 }
 
+/// Bit d-1 for each day of the month.
+std::uint32_t days_in(MonthShape shape) {
+  return 0xffffffffU >> (32 - shape.length);
+}
+
 /// The day of the month, 1 to 31, of the weekday nearest to day `d` in the same month.
 unsigned nearest_weekday(unsigned d, MonthShape shape) {
   const unsigned weekday = (shape.first_weekday + d - 1) % 7;
@@ -71,7 +76,8 @@ std::uint32_t days_by_weekday(const CronExpr& e, MonthShape shape) {
     out |= days_on_weekdays(e.nth_weekday_set[week], shape) & (0x7fU << (7 * week));
   }
   if (e.last_weekday_set != 0) {
-    out |= days_on_weekdays(e.last_weekday_set, shape) & (0x7fU << (shape.length - 7));
+    const std::uint32_t all = days_in(shape);
+    out |= days_on_weekdays(e.last_weekday_set, shape) & all & ~(all >> 7);
   }
   return out;
 }
@@ -203,7 +209,7 @@ std::uint32_t CronExpr::days_of(int y, unsigned m) const {
   const std::uint32_t by_date = days_by_date(*this, shape);
   const std::uint32_t by_weekday = days_by_weekday(*this, shape);
   const std::uint32_t set = both_days ? by_date & by_weekday : by_date | by_weekday;
-  return set & (0xffffffffU >> (32 - shape.length));
+  return set & days_in(shape);
 }
 
 bool CronExpr::matches(CivilTime t) const {

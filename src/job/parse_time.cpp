@@ -160,7 +160,7 @@ Result<Time> next_time_of_day(std::string_view text, Duration time_of_day, const
   LocalDate date = floor<days>(zone.civil(now));
   // A third day, since a gap may swallow one.
   for (int i = 0; i < 2; ++i, date += days{1}) {
-    const Result<Time> found = resolve(text, date, time_of_day, zone, gap, fold);
+    Result<Time> found = resolve(text, date, time_of_day, zone, gap, fold);
     if (found && *found > now) return found;
   }
   return resolve(text, date, time_of_day, zone, gap, fold);

@@ -44,12 +44,12 @@ struct Policy {
   Overlap overlap = Overlap::skip;
   Duration misfire_grace = std::chrono::hours(1);
   Coalesce coalesce = Coalesce::latest;
-  Duration jitter{};                              ///< 0: none
-  Duration timeout{};                             ///< 0: none
-  Duration kill_grace = std::chrono::seconds(10); ///< between TERM and KILL
+  Duration jitter{};                               ///< 0: none
+  Duration timeout{};                              ///< 0: none
+  Duration kill_grace = std::chrono::seconds(10);  ///< between TERM and KILL
   int max_attempts = 1;
-  Duration backoff = std::chrono::seconds(10);    ///< before the second attempt; then doubled
-  Duration max_delay = std::chrono::hours(1);     ///< cap of the doubling
+  Duration backoff = std::chrono::seconds(10);  ///< before the second attempt; then doubled
+  Duration max_delay = std::chrono::hours(1);   ///< cap of the doubling
   OnLost on_lost = OnLost::fail;
 };
 

@@ -48,22 +48,24 @@ std::optional<Cause> parse_cause(std::string_view text);
 std::optional<RunState> parse_run_state(std::string_view text);
 std::optional<Reason> parse_reason(std::string_view text);
 
-constexpr bool is_final(RunState s) { return s != RunState::pending && s != RunState::running; }
+constexpr bool is_final(RunState s) {
+  return s != RunState::pending && s != RunState::running;
+}
 
 /// How the last attempt of a run went; what the `attempt` table keeps for the earlier ones.
 struct AttemptResult {
   int attempt = 1;
   std::optional<Time> started_at;
   std::optional<Time> ended_at;
-  std::int64_t pid = 0;            ///< 0: none was started
-  std::optional<int> exit_code;    ///< of a process that exited
-  int signal = 0;                  ///< number of the signal that ended it; 0: none
-  std::string error;               ///< words for exec_error and start_error
-  Duration cpu{};                  ///< user + system, of the process and its waited-for children
+  std::int64_t pid = 0;          ///< 0: none was started
+  std::optional<int> exit_code;  ///< of a process that exited
+  int signal = 0;                ///< number of the signal that ended it; 0: none
+  std::string error;             ///< words for exec_error and start_error
+  Duration cpu{};                ///< user + system, of the process and its waited-for children
   std::optional<std::int64_t> max_rss_kb;
-  std::string output_path;         ///< absolute; empty: none was written
+  std::string output_path;  ///< absolute; empty: none was written
   std::int64_t output_bytes = 0;
-  std::string output_tail;         ///< at most limits::kOutputTail bytes, raw
+  std::string output_tail;  ///< at most limits::kOutputTail bytes, raw
 };
 
 /// One execution of a job, for an occurrence or by hand; also a row for occurrences that did not
@@ -71,27 +73,27 @@ struct AttemptResult {
 struct Run {
   RunId id;
   JobId job_id;
-  std::string job_name;       ///< as of then: history outlives the job
+  std::string job_name;  ///< as of then: history outlives the job
   std::int64_t job_version = 0;
   Cause cause = Cause::schedule;
-  Time fire_time{};           ///< the occurrence, or when it was asked for by hand
+  Time fire_time{};                    ///< the occurrence, or when it was asked for by hand
   std::optional<Time> last_fire_time;  ///< of a stretch
   std::int64_t count = 1;
   Time created_at{};
-  Time due_at{};              ///< earliest start: fire time + jitter, or the retry's time
+  Time due_at{};  ///< earliest start: fire time + jitter, or the retry's time
   RunState state = RunState::pending;
   Reason reason = Reason::none;
   int attempt = 1;
-  int lost_count = 0;         ///< how often its process was lost (on_lost = "retry")
-  int start_failures = 0;     ///< starts in a row that the machine refused
-  std::int64_t fence = 0;     ///< raised at each claim
-  std::string node;           ///< id of the node that claimed it
-  std::string keeper;         ///< instance id of the keeper it was, or will be, handed to
-  bool waits = false;         ///< one of a caught-up series: waits for its job, is not skipped
-  bool forced = false;        ///< runs even beside a living run of its job
+  int lost_count = 0;      ///< how often its process was lost (on_lost = "retry")
+  int start_failures = 0;  ///< starts in a row that the machine refused
+  std::int64_t fence = 0;  ///< raised at each claim
+  std::string node;        ///< id of the node that claimed it
+  std::string keeper;      ///< instance id of the keeper it was, or will be, handed to
+  bool waits = false;      ///< one of a caught-up series: waits for its job, is not skipped
+  bool forced = false;     ///< runs even beside a living run of its job
   bool cancel_requested = false;
-  AttemptResult result;       ///< of the attempt that runs or ran last
-  std::string key;            ///< UUIDv5, the same over retries
+  AttemptResult result;  ///< of the attempt that runs or ran last
+  std::string key;       ///< UUIDv5, the same over retries
 
   /// Waiting for a retry: it occupies its job's slot though nothing runs.
   bool occupies_slot() const {
