@@ -22,7 +22,7 @@ inline constexpr Duration kLongestDuration = std::chrono::hours(24 * 365 * 100);
 /// How far next_fire looks for a match before it says "never": 29 February on a given weekday comes
 /// back within 40 years.
 inline constexpr std::chrono::years kSearchHorizon{50};
-/// Fires that one call of plan() may walk over; a longer backlog is planned in several beats.
+/// Pending rows that one call of plan() may make; a longer backlog is planned in several beats.
 inline constexpr std::int64_t kFiresPerPlan = 20'000;
 /// Jobs planned, and runs claimed, in one beat: keeps a beat short so that starts are not late.
 inline constexpr std::size_t kJobsPerBeat = 500;
