@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "schedctl/base/ids.hpp"
 #include "schedctl/base/time.hpp"
