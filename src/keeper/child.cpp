@@ -40,7 +40,6 @@ SCHEDCTL_IN_CHILD void set_descriptors(ChildPlan& plan) {
       ::dup2(plan.output_fd, 2) < 0) {
     give_up(plan, Stage::setup, errno);
   }
-  if (plan.cwd_fd >= 0 && ::fchdir(plan.cwd_fd) != 0) give_up(plan, Stage::cwd, errno);
   int first_unused = kReportFd;
   if (plan.report_fd >= 0) {
     if (plan.report_fd != kReportFd && ::dup3(plan.report_fd, kReportFd, O_CLOEXEC) < 0) {
@@ -100,7 +99,7 @@ SCHEDCTL_IN_CHILD int become_command(void* plan_pointer) {
   if (::setsid() < 0) give_up(plan, Stage::setup, errno);
   ::umask(022);
   restore_limits(plan);
-  if (plan.cwd_fd < 0 && ::chdir(plan.cwd) != 0) give_up(plan, Stage::cwd, errno);
+  if (::chdir(plan.cwd) != 0) give_up(plan, Stage::cwd, errno);
   // After everything that would clear it, and checked: the keeper may have died before it was set.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(plan, Stage::setup, errno);
   if (::getppid() != plan.keeper) ::_exit(127);

@@ -15,7 +15,6 @@ struct ChildPlan {
   std::vector<char*> argv;
   std::vector<char*> env;
   const char* cwd = nullptr;
-  int cwd_fd = -1;  ///< if it is open already
   int null_fd = -1;
   int output_fd = -1;
   int lock_fd = -1;    ///< closed first: a child that hangs must not keep the keeper's lock

@@ -37,6 +37,9 @@ constexpr std::size_t kStackBytes = 64 * 1024;
 constexpr rlim_t kFiles = 65'536;
 /// Below nearly everything else, but above what must never be killed.
 constexpr std::string_view kOomScore = "-900";
+/// How long, and of how many commands, it is remembered that they are at hand.
+constexpr std::chrono::seconds kAtHand{1};
+constexpr std::size_t kMostAtHand = 1000;
 /// As execvp has it where there is no PATH.
 constexpr std::string_view kDefaultPath = "/bin:/usr/bin";
 
@@ -143,10 +146,7 @@ tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order, in
   plan.keeper = ::getpid();
   plan.files = files_ ? &*files_ : nullptr;
   plan.oom_score = oom_score_ ? &*oom_score_ : nullptr;
-  UniqueFd cwd;
-  if (!may_share_memory(plan, cwd)) return launch_forking(plan);
-  plan.cwd_fd = cwd.get();
-  return launch_sharing(plan);
+  return may_share_memory(plan) ? launch_sharing(plan) : launch_forking(plan);
 }
 
 /// Whether the path is in the kernel's cache and on a local mount. If not, `error_number` says what
@@ -169,8 +169,24 @@ bool Launcher::is_at_hand(int dir, const char* path, UniqueFd& found, int& error
   return mounts_.is_local(st.stx_mnt_id);
 }
 
-bool Launcher::may_share_memory(const ChildPlan& plan, UniqueFd& cwd) {
+/// An answer holds for a second: asking costs as much as a tenth of a small program's run.
+bool Launcher::may_share_memory(const ChildPlan& plan) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - at_hand_since_ > kAtHand || at_hand_.size() > kMostAtHand) {
+    at_hand_.clear();
+    at_hand_since_ = now;
+  }
+  std::string what = plan.cwd;
+  for (const std::string& program : plan.programs) what.append(1, '\0').append(program);
+  if (at_hand_.contains(what)) return true;
+  if (!is_all_at_hand(plan)) return false;
+  at_hand_.insert(std::move(what));
+  return true;
+}
+
+bool Launcher::is_all_at_hand(const ChildPlan& plan) {
   int error_number = 0;
+  UniqueFd cwd;
   if (!is_at_hand(AT_FDCWD, plan.cwd, cwd, error_number)) return false;
   for (const std::string& program : plan.programs) {
     UniqueFd found;

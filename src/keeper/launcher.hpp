@@ -3,8 +3,10 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
+#include <unordered_set>
 
 #include "child.hpp"
 #include "mounts.hpp"
@@ -43,7 +45,8 @@ class Launcher {
  private:
   Launcher() = default;
   bool is_at_hand(int dir, const char* path, UniqueFd& found, int& error_number);
-  bool may_share_memory(const ChildPlan& plan, UniqueFd& cwd);
+  bool is_all_at_hand(const ChildPlan& plan);
+  bool may_share_memory(const ChildPlan& plan);
   tl::expected<Launch, LaunchFailure> launch_sharing(ChildPlan& plan);
   static tl::expected<Launch, LaunchFailure> launch_forking(ChildPlan& plan);
 
@@ -53,6 +56,8 @@ class Launcher {
   std::optional<rlimit> files_;
   std::optional<std::string> oom_score_;
   Mounts mounts_;
+  std::unordered_set<std::string> at_hand_;  ///< what was found so since at_hand_since_
+  std::chrono::steady_clock::time_point at_hand_since_;
 };
 
 }  // namespace schedctl::keeper

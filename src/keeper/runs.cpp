@@ -58,22 +58,19 @@ int wait_status_of(const siginfo_t& info) {
   return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
-/// waitid with the rusage that only the system call has. Zero pid: nothing to tell.
-pid_t wait_for(idtype_t type, pid_t pid, int options, siginfo_t& info, rusage* usage) {
-  info = {};
-  while (::syscall(SYS_waitid, type, pid, &info, options | WEXITED | WNOHANG, usage) != 0) {
-    if (errno != EINTR) return 0;
-  }
-  return info.si_pid;
-}
-
 /// A child begins with the memory of its parent on its account (KEEPER contract, small print), so a
 /// peak that is not above the keeper's own says nothing about the command.
-std::optional<std::int64_t> peak_of(const rusage& usage) {
+std::optional<std::int64_t> peak_of(long max_rss_kb) {
   rusage own{};
   ::getrusage(RUSAGE_SELF, &own);
-  if (usage.ru_maxrss <= own.ru_maxrss) return std::nullopt;
-  return usage.ru_maxrss;
+  if (max_rss_kb <= own.ru_maxrss) return std::nullopt;
+  return max_rss_kb;
+}
+
+/// Takes the zombie away; its pid is free from now on.
+void reap(pid_t pid) {
+  while (::waitpid(pid, nullptr, WNOHANG) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace
@@ -180,16 +177,11 @@ bool Runs::adopt(const std::vector<JournalContents>& left) {
 }
 
 void Runs::on_child() {
-  siginfo_t info{};
   while (held_ == 0) {
-    const pid_t pid = wait_for(P_ALL, 0, WNOWAIT, info, nullptr);
-    if (pid == 0) return;
-    const auto it = live_.find(pid);
-    if (it != live_.end()) {
-      on_exit(pid, it->second);
-    } else {
-      wait_for(P_PID, pid, 0, info, nullptr);  // an orphan
-    }
+    // An end that was asked for may have to be held: then the zombie must stay for now.
+    const Exit exit = look(0, ending_ == 0);
+    if (exit.pid == 0) return;
+    on_exit(exit);
   }
   // The kernel would show a held zombie first, over and over: ask for each run by name. Orphans
   // wait until none is held any more.
@@ -198,8 +190,22 @@ void Runs::on_child() {
     if (run.phase != Phase::held) pids.push_back(pid);
   }
   for (const pid_t pid : pids) {
-    if (wait_for(P_PID, pid, WNOWAIT, info, nullptr) != 0) on_exit(pid, live_.at(pid));
+    const Exit exit = look(pid, false);
+    if (exit.pid != 0) on_exit(exit);
   }
+}
+
+/// Asks for a child that has ended, `pid` or (0) any. The system call and not waitid(3), for the
+/// usage of resources.
+Runs::Exit Runs::look(pid_t pid, bool reap_it) {
+  siginfo_t info{};
+  rusage usage{};
+  const int options = WEXITED | WNOHANG | (reap_it ? 0 : WNOWAIT);
+  while (::syscall(SYS_waitid, pid == 0 ? P_ALL : P_PID, pid, &info, options, &usage) != 0) {
+    if (errno != EINTR) return {};
+  }
+  return {info.si_pid, wait_status_of(info),
+          to_duration(usage.ru_utime) + to_duration(usage.ru_stime), usage.ru_maxrss, reap_it};
 }
 
 void Runs::on_pending(pid_t pid) {
@@ -223,36 +229,37 @@ void Runs::settle(pid_t pid, Live& run) {
   fail_start(key, *failure, run.started.at);
 }
 
-/// The process is a zombie now.
-void Runs::on_exit(pid_t pid, Live& run) {
-  if (run.phase == Phase::pending) settle(pid, run);
-  if (run.phase == Phase::failed) {
-    siginfo_t info{};
-    wait_for(P_PID, pid, 0, info, nullptr);
-    spool_.give_back(std::move(run.output));
-    forget(pid, run);
+void Runs::on_exit(const Exit& exit) {
+  const auto it = live_.find(exit.pid);
+  if (it == live_.end()) {  // an orphan
+    if (!exit.reaped) reap(exit.pid);
     return;
   }
-  if (run.killed) kill_session(pid);
-  const bool hold = run.ending && !run.killed && !session_members(pid).empty();
-  finish(pid, run, hold);
+  Live& run = it->second;
+  if (run.phase == Phase::pending) settle(exit.pid, run);
+  if (run.phase == Phase::failed) {
+    if (!exit.reaped) reap(exit.pid);
+    spool_.give_back(std::move(run.output));
+    forget(exit.pid, run);
+    return;
+  }
+  if (run.killed) kill_session(exit.pid);
+  const bool hold = run.ending && !run.killed && !session_members(exit.pid).empty();
+  finish(run, exit, hold);
 }
 
-void Runs::finish(pid_t pid, Live& run, bool hold) {
-  siginfo_t info{};
-  rusage usage{};
-  wait_for(P_PID, pid, hold ? WNOWAIT : 0, info, &usage);
+void Runs::finish(Live& run, const Exit& exit, bool hold) {
   Spool::Outcome output = spool_.give_back(std::move(run.output));
   Ended ended;
   ended.key = run.started.key;
-  ended.pid = pid;
+  ended.pid = exit.pid;
   ended.started_at = run.started.at;
   ended.ended_at = wall_time();
-  ended.wait_status = wait_status_of(info);
+  ended.wait_status = exit.wait_status;
   ended.timed_out = run.timed_out;
   ended.ended_on_order = run.ended_on_order;
-  ended.cpu = to_duration(usage.ru_utime) + to_duration(usage.ru_stime);
-  ended.max_rss_kb = peak_of(usage);
+  ended.cpu = exit.cpu;
+  ended.max_rss_kb = peak_of(exit.max_rss_kb);
   ended.output_path = std::move(output.path);
   ended.output_bytes = output.bytes;
   pids_.erase(ended.key);
@@ -260,7 +267,8 @@ void Runs::finish(pid_t pid, Live& run, bool hold) {
     run.phase = Phase::held;
     ++held_;
   } else {
-    forget(pid, run);
+    if (!exit.reaped) reap(exit.pid);
+    forget(exit.pid, run);
   }
   const RunKey key = ended.key;
   conclude(key, std::move(ended));
@@ -282,6 +290,7 @@ void Runs::begin_end(pid_t pid, Live& run, Duration kill_grace) {
     return;
   }
   run.ending = true;
+  ++ending_;
   set_deadline(pid, run, kill_at);
   // Before its exec it may not have a group of its own yet.
   if (run.phase == Phase::pending) ::kill(pid, SIGTERM);
@@ -296,8 +305,7 @@ void Runs::kill_all(pid_t pid, Live& run) {
   ::kill(-pid, SIGKILL);
   kill_session(pid);
   if (run.phase != Phase::held) return;
-  siginfo_t info{};
-  wait_for(P_PID, pid, 0, info, nullptr);
+  reap(pid);
   --held_;
   forget(pid, run);
   on_child();
@@ -330,6 +338,7 @@ void Runs::set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline) 
 
 void Runs::forget(pid_t pid, Live& run) {
   set_deadline(pid, run, std::nullopt);
+  if (run.ending) --ending_;
   live_.erase(pid);
 }
 

@@ -88,8 +88,17 @@ class Runs {
   void settle(pid_t pid, Live& run);
   void begin_end(pid_t pid, Live& run, Duration kill_grace);
   void kill_all(pid_t pid, Live& run);
-  void on_exit(pid_t pid, Live& run);
-  void finish(pid_t pid, Live& run, bool hold);
+  /// What waitid told of a child.
+  struct Exit {
+    pid_t pid = 0;
+    int wait_status = 0;
+    Duration cpu{};
+    long max_rss_kb = 0;
+    bool reaped = false;
+  };
+  static Exit look(pid_t pid, bool reap);
+  void on_exit(const Exit& exit);
+  void finish(Live& run, const Exit& exit, bool hold);
   void forget(pid_t pid, Live& run);
   void set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline);
   void conclude(const RunKey& key, Report report);
@@ -103,6 +112,7 @@ class Runs {
   std::map<RunKey, pid_t> pids_;       ///< of the pending and running ones
   std::map<RunKey, Report> finished_;  ///< StartFailed or Ended, unacknowledged
   std::set<std::pair<Duration, pid_t>> deadlines_;
+  int ending_ = 0;  ///< how many of live_ are, held ones included
   int held_ = 0;
   bool journal_ok_ = true;  ///< false: something is missing in it until it is rewritten
 };

@@ -1,0 +1,128 @@
+#include "living_keeper.hpp"
+
+#include <set>
+
+namespace schedctl::keeper {
+namespace {
+
+using namespace test;
+
+std::size_t files_in(const std::string& directory) {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator(directory), {}));
+}
+
+TEST_CASE("output is kept under the name it was announced with") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  const Ended ended = daemon.run(shell(1, "echo out; echo err >&2; echo more >>/dev/stderr"));
+  CHECK(ended.output_path == daemon.started[0].output_path);
+  CHECK(read_file(ended.output_path) == "out\nerr\nmore\n");
+  CHECK(ended.output_bytes == 13);
+  struct stat st {};
+  REQUIRE(::stat(ended.output_path.c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == 0600);
+  const Ended next = daemon.run(shell(2, "echo next"));
+  CHECK(next.output_path != ended.output_path);
+}
+
+TEST_CASE("a silent run's file goes to the next run") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  for (int run = 1; run <= 5; ++run) {
+    const Ended ended = daemon.run(order_of(run, {"true"}));
+    CHECK(ended.output_path.empty());
+    CHECK(ended.output_bytes == 0);
+  }
+  CHECK(files_in(scratch / "output") == 1);
+  const Ended loud = daemon.run(shell(6, "echo hello"));
+  CHECK(loud.output_path == daemon.started[0].output_path);
+  CHECK(read_file(loud.output_path) == "hello\n");
+}
+
+TEST_CASE("commands that run at once have files of their own") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  for (int run = 1; run <= 10; ++run) daemon.client->start(shell(run, "sleep 0.2; echo $$"));
+  daemon.until([&] { return daemon.ended.size() == 10; });
+  std::set<std::string> paths;
+  for (const Ended& ended : daemon.ended) {
+    paths.insert(ended.output_path);
+    CHECK(read_file(ended.output_path) == std::to_string(ended.pid) + "\n");
+  }
+  CHECK(paths.size() == 10);
+}
+
+TEST_CASE("a background process that holds the output delays no end, and its file is not reused") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  const std::string go = scratch / "go";
+  const Ended ended = daemon.run(
+      shell(1, "(setsid sh -c 'while [ ! -e " + go + " ]; do sleep 0.01; done; echo late') & :"));
+  CHECK(ended.wait_status == 0);
+  CHECK(ended.output_bytes == 0);
+  REQUIRE(ended.output_path == daemon.started[0].output_path);
+  const Ended next = daemon.run(shell(2, "echo mine"));
+  CHECK(next.output_path != ended.output_path);
+  std::ofstream(go) << "go";
+  CHECK(comes_true([&] { return read_file(ended.output_path) == "late\n"; }));
+  CHECK(read_file(next.output_path) == "mine\n");
+}
+
+TEST_CASE("a silent run's file that somebody reads, linked or removed is not reused") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  daemon.run(order_of(1, {"true"}));
+  const std::string pooled = daemon.started[0].output_path;
+  std::filesystem::create_hard_link(pooled, scratch / "link");
+  daemon.run(order_of(2, {"true"}));
+  CHECK(daemon.started[1].output_path != pooled);
+  std::filesystem::remove(daemon.started[1].output_path);
+  daemon.run(order_of(3, {"true"}));
+  CHECK(daemon.started[2].output_path != daemon.started[1].output_path);
+  std::ifstream reader(daemon.started[2].output_path);
+  daemon.run(order_of(4, {"true"}));  // opened before: had the file already
+  CHECK(daemon.ended[3].output_path == daemon.started[3].output_path);
+  daemon.run(order_of(5, {"true"}));
+  CHECK(daemon.started[4].output_path != daemon.started[3].output_path);
+}
+
+TEST_CASE("an output directory that cannot take files fails the start, not the keeper") {
+  if (::geteuid() == 0 && ::getenv("SCHEDCTL_TEST_AS_USER") == nullptr) {
+    // Root writes into read-only directories: one that is gone stops it too.
+    Scratch scratch;
+    KeeperProcess keeper(scratch.paths());
+    Daemon daemon(scratch.paths());
+    std::filesystem::remove(scratch / "output");
+    daemon.client->start(order_of(1, {"true"}));
+    daemon.until([&] { return daemon.failed.size() == 1; });
+    CHECK(daemon.failed[0].stage == Stage::output);
+    CHECK(daemon.failed[0].error_number == ENOENT);
+  }
+}
+
+TEST_CASE("a keeper that ends takes its empty files along, and leaves the others") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  std::string loud;
+  {
+    Daemon daemon(scratch.paths());
+    for (int run = 1; run <= 4; ++run) daemon.client->start(shell(run, "sleep 0.1"));
+    daemon.until([&] { return daemon.ended.size() == 4; });
+    loud = daemon.run(shell(5, "echo hello")).output_path;
+    CHECK(files_in(scratch / "output") == 4);
+    daemon.client->quit_if_idle();
+    daemon.client->on_ready(POLLOUT);
+    CHECK(keeper.wait() == 0);
+  }
+  CHECK(files_in(scratch / "output") == 1);
+  CHECK(read_file(loud) == "hello\n");
+}
+
+}  // namespace
+}  // namespace schedctl::keeper
