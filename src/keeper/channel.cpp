@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace schedctl::keeper {
 namespace {
@@ -11,6 +12,12 @@ namespace {
 constexpr std::size_t kReceiveBytes = kMessageBytes + kPacketBytes;
 
 }  // namespace
+
+Channel::Channel(UniqueFd fd) : fd_(std::move(fd)) {
+  // The longest message has to fit, whatever this machine's default is.
+  const int bytes = 2 * static_cast<int>(kMessageBytes);
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
 
 bool Channel::post_bytes(const std::string& bytes) {
   if (bytes.size() > kMessageBytes) return false;

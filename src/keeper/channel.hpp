@@ -22,7 +22,7 @@ inline constexpr std::size_t kPacketBytes = 32 * 1024;
 class Channel {
  public:
   /// `fd` is connected and non-blocking.
-  explicit Channel(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit Channel(UniqueFd fd);
 
   int fd() const { return fd_.get(); }
 

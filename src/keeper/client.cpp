@@ -38,6 +38,10 @@ Error unavailable(const std::string& keeper_dir, const std::string& why) {
 class SocketClient final : public Client {
  public:
   explicit SocketClient(UniqueFd fd) : channel_(std::move(fd)) {}
+  SocketClient(const SocketClient&) = delete;
+  SocketClient& operator=(const SocketClient&) = delete;
+  /// Orders that waited for company still count.
+  ~SocketClient() override { channel_.flush(); }
 
   Result<void> greet(steady_clock::time_point until);
 
@@ -53,8 +57,8 @@ class SocketClient final : public Client {
   void start(const StartOrder& order) override;
   void end(const RunKey& key, Duration kill_grace) override { post(End{key, kill_grace}); }
   void acknowledge(const std::vector<RunKey>& keys) override;
-  void quit_if_idle() override { post(QuitIfIdle{}); }
-  void ping(std::uint64_t token) override { post(Ping{token}); }
+  void quit_if_idle() override { post(QuitIfIdle{}), channel_.flush(); }
+  void ping(std::uint64_t token) override { post(Ping{token}), channel_.flush(); }
 
  private:
   template <class M>

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -102,6 +103,11 @@ std::optional<std::string> lower_oom_score() {
 }
 
 }  // namespace
+
+bool is_settled(const UniqueFd& pending) {
+  pollfd poll{pending.get(), POLLIN, 0};
+  return ::poll(&poll, 1, 0) > 0;
+}
 
 std::optional<LaunchFailure> outcome_of(const UniqueFd& pending) {
   ChildReport report;

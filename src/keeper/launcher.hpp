@@ -29,6 +29,8 @@ struct Launch {
   UniqueFd pending;
 };
 
+/// Whether outcome_of() has an answer.
+bool is_settled(const UniqueFd& pending);
 /// Nothing: the command runs (or the process was killed before it did).
 std::optional<LaunchFailure> outcome_of(const UniqueFd& pending);
 

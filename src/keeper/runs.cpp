@@ -210,7 +210,9 @@ Runs::Exit Runs::look(pid_t pid, bool reap_it) {
 
 void Runs::on_pending(pid_t pid) {
   const auto it = live_.find(pid);
-  if (it != live_.end() && it->second.phase == Phase::pending) settle(pid, it->second);
+  if (it == live_.end() || it->second.phase != Phase::pending) return;
+  // The event may have been meant for an earlier descriptor of the same number.
+  if (is_settled(it->second.pending)) settle(pid, it->second);
 }
 
 void Runs::settle(pid_t pid, Live& run) {

@@ -171,6 +171,10 @@ Result<void> Keeper::prepare(const KeeperPaths& paths) {
           .unwatch = [this](int fd) { loop_->unwatch(fd); },
       });
   recover(dir_.get(), instance, *runs_);
+  // No file system should be held busy by a keeper that happened to be started there.
+  if (paths.keeper_dir.starts_with('/') && paths.output_dir.starts_with('/') && ::chdir("/") != 0) {
+    return fail(error_from_errno("cannot enter /", errno));
+  }
   TRY_VOID(loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }));
   return server_->listen(*runs_);
 }

@@ -39,6 +39,7 @@ class Client {
   /// Connects, says hello and reads the inventory; blocks for at most `timeout`. Kind unavailable:
   /// no keeper lives there, or it does not answer (the message says which: see `alive`).
   static Result<std::unique_ptr<Client>> connect(const KeeperPaths& paths, Duration timeout);
+  /// Sends what is queued, as far as the socket takes it, and closes.
   virtual ~Client() = default;
 
   virtual const Inventory& inventory() const = 0;
