@@ -71,14 +71,13 @@ Result<void> Runner::claim(Work& work) {
   for (store::DueRun& candidate : due) {
     job::Run& run = candidate.run;
     const bool busy = candidate.job_busy || work.busy_jobs.contains(run.job_id);
-    if (busy && !run.forced && run.waits) continue;
-    if (busy && !run.forced && !run.occupies_slot()) {
+    const bool patient = run.waits || run.occupies_slot();
+    if (busy && !run.forced && patient) continue;
+    if (busy && !run.forced) {
       TRY_VOID(withdraw(work, std::move(run), job::Happening::overlapped));
       progress = true;
       continue;
     }
-    // A waiting retry of a job that runs (by force) beside it waits for its turn.
-    if (busy && !run.forced) continue;
     if (free == 0) continue;
     TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
     if (!job) {

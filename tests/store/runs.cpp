@@ -228,13 +228,13 @@ FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   OPEN_STORE;
   job::Job job = add_job(store, "a");
   job::Job other = add_job(store, "b");
+  job::Run blocker = add_run(store, run_of(job, at(3)));
   add_run(store, run_of(job, at(1)));
   auto busy = [&] { return must(store.due_runs(at(1), 10)).at(0).job_busy; };
 
   job::Run of_other = run_of(other, at(2));
   of_other.state = job::RunState::running;
   add_run(store, of_other);
-  job::Run blocker = add_run(store, run_of(job, at(3)));
   CHECK_FALSE(busy());
 
   blocker.state = job::RunState::running;
@@ -259,6 +259,44 @@ FOR_EACH_BACKEND("a run that waits for its own retry does not block itself") {
   run.attempt = 2;
   add_run(store, run);
   CHECK_FALSE(must(store.due_runs(at(1), 10)).at(0).job_busy);
+}
+
+FOR_EACH_BACKEND("runs that wait for their busy job are not listed, so that they hide nobody") {
+  OPEN_STORE;
+  job::Job job = add_job(store, "a");
+  job::Run live = run_of(job, at(1));
+  live.state = job::RunState::running;
+  live = add_run(store, live);
+  job::Run waiting = run_of(job, at(2));
+  waiting.waits = true;
+  waiting = add_run(store, waiting);
+  job::Run retry = run_of(job, at(3));
+  retry.attempt = 2;
+  retry = add_run(store, retry);
+  job::Run other = add_run(store, run_of(add_job(store, "b"), at(4)));
+  auto due = [&] {
+    std::vector<std::int64_t> ids;
+    for (const DueRun& run : must(store.due_runs(at(9), 10))) ids.push_back(run.run.id.value);
+    return ids;
+  };
+  CHECK(due() == std::vector{other.id.value});
+  live.state = job::RunState::succeeded;
+  CHECK(must(store.update_run(live, 0)));
+  CHECK(due() == std::vector{waiting.id.value, retry.id.value, other.id.value});
+}
+
+FOR_EACH_BACKEND("of two waiting retries of a job the older one goes first") {
+  OPEN_STORE;
+  job::Job job = add_job(store, "a");
+  job::Run first = run_of(job, at(1));
+  first.attempt = 2;
+  first = add_run(store, first);
+  job::Run second = run_of(job, at(2));
+  second.attempt = 2;
+  add_run(store, second);
+  const std::vector<DueRun> due = must(store.due_runs(at(9), 10));
+  REQUIRE(due.size() == 1);
+  CHECK(due[0].run.id.value == first.id.value);
 }
 
 FOR_EACH_BACKEND("runs of a state come oldest first, without their tails") {

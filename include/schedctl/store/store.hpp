@@ -124,7 +124,9 @@ class Store {
   virtual Result<bool> update_run(const job::Run& run, std::int64_t expected_fence) = 0;
   virtual Result<std::optional<job::Run>> get_run(RunId id) = 0;
   virtual Result<std::vector<job::Run>> list_runs(const RunFilter& filter) = 0;
-  /// Pending runs with due_at <= now, earliest due first, then by id.
+  /// Pending runs with due_at <= now, earliest due first, then by id; without those that wait until
+  /// their job is free (`waits`, retries; not forced) while it is busy, so that they hide nobody. Of
+  /// two waiting retries only the younger one finds its job busy.
   virtual Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) = 0;
   /// Runs of this state, oldest first, without their output tails.
   virtual Result<std::vector<job::Run>> runs_in_state(job::RunState state) = 0;

@@ -176,9 +176,14 @@ class MemoryStore final : public Store {
     for (const auto& [id, run] : now_.runs) {
       if (run.state != job::RunState::pending || run.due_at > now) continue;
       auto busy = [&run = run](const auto& row) {
-        return row.first != run.id && row.second.job_id == run.job_id && row.second.occupies_slot();
+        // Of two retries the older one goes first: neither may wait for the other for ever.
+        const bool before = row.second.state == job::RunState::running || row.first < run.id;
+        return row.first != run.id && row.second.job_id == run.job_id &&
+               row.second.occupies_slot() && before;
       };
-      due.push_back({run, std::ranges::any_of(now_.runs, busy)});
+      const bool job_busy = std::ranges::any_of(now_.runs, busy);
+      const bool patient = !run.forced && (run.waits || run.occupies_slot());
+      if (!patient || !job_busy) due.push_back({run, job_busy});
     }
     std::ranges::stable_sort(due, {}, [](const DueRun& d) { return d.run.due_at; });
     due.resize(std::min(due.size(), limit));
