@@ -17,7 +17,7 @@ namespace schedctl::config {
 namespace {
 
 /// A settings or jobs file is written by hand; more than this is a mistake (a log, a database).
-constexpr off_t kFileBytes = 1024 * 1024;
+constexpr off_t kFileBytes = off_t{1024} * 1024;
 
 Error unsuitable(const std::string& path, const std::string& why) {
   return Error{ErrorKind::config, "cannot use " + path + ": " + why, path};
