@@ -13,9 +13,9 @@ namespace schedctl::keeper {
 
 /// One message may not be longer: a seqpacket send over the socket's buffer (208 KiB by default)
 /// fails with EMSGSIZE, and limits::kCommandBytes of argv and environment fit easily.
-inline constexpr std::size_t kMessageBytes = 160 * 1024;
+inline constexpr std::size_t kMessageBytes = std::size_t{160} * 1024;
 /// Messages are packed into packets of about this size, so that a burst costs few system calls.
-inline constexpr std::size_t kPacketBytes = 32 * 1024;
+inline constexpr std::size_t kPacketBytes = std::size_t{32} * 1024;
 
 /// One end of the connection between daemon and keeper: a non-blocking seqpacket socket, with the
 /// messages that it did not take yet. Used by one thread.

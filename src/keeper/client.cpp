@@ -19,7 +19,7 @@ using std::chrono::steady_clock;
 
 /// Orders that the keeper has not read; as many as a keeper that is stopped for long may miss
 /// before the connection is given up. Runs are limited by the daemon, so this is far out of reach.
-constexpr std::size_t kMostUnsent = 64 * 1024 * 1024;
+constexpr std::size_t kMostUnsent = std::size_t{64} * 1024 * 1024;
 
 std::uint64_t boot_nanoseconds() {
   timespec ts{};

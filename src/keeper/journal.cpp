@@ -26,11 +26,11 @@ constexpr std::size_t kChecksum = 8;
 constexpr std::string_view kPrefix = "journal-";
 /// A journal is rewritten when it has grown by this much: reading it stays a matter of
 /// milliseconds.
-constexpr std::int64_t kGrowth = 1024 * 1024;
+constexpr std::int64_t kGrowth = std::int64_t{1024} * 1024;
 /// Below this there is no point in truncating a journal in which everything is acknowledged.
-constexpr std::int64_t kShort = 16 * 1024;
+constexpr std::int64_t kShort = std::int64_t{16} * 1024;
 /// A longer file was not written by a keeper.
-constexpr std::size_t kLongest = 256 * 1024 * 1024;
+constexpr std::size_t kLongest = std::size_t{256} * 1024 * 1024;
 
 void add_record(const std::string& body, std::string& out) {
   const std::uint64_t sum = stable_hash(body);

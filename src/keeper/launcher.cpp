@@ -33,7 +33,7 @@ namespace schedctl::keeper {
 namespace {
 
 /// What the child of a shared memory uses is a few frames; execve's work is on the kernel's stack.
-constexpr std::size_t kStackBytes = 64 * 1024;
+constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
 /// A running command costs one descriptor, a connection one; the usual soft limit is 1024.
 constexpr rlim_t kFiles = 65'536;
 /// Below nearly everything else, but above what must never be killed.

@@ -24,7 +24,7 @@ constexpr int kStartsPerTurn = 8;
 constexpr std::size_t kMostCallers = 8;
 /// Reports that a daemon has not read, beyond its inventory: some twenty thousand. One that lags
 /// further behind is stopped or stuck; it is dropped, and learns the rest when it comes back.
-constexpr std::size_t kMostUnsent = 4 * 1024 * 1024;
+constexpr std::size_t kMostUnsent = std::size_t{4} * 1024 * 1024;
 
 UniqueFd open_spare() {
   return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));

@@ -66,6 +66,7 @@ Result<pid_t> spawn(const std::string& program, const KeeperPaths& paths, int re
       program,        "keeper",         "--keeper-dir", paths.keeper_dir,
       "--output-dir", paths.output_dir, "--ready-fd",   std::to_string(kReadyFd)};
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
