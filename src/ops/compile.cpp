@@ -143,7 +143,7 @@ Result<void> read_in(const JobDraft& draft, Time now, Schedule& schedule) {
 /// Reads the one schedule of the draft. `base` holds what it keeps where the draft says nothing
 /// (the DST rules); `existing` lends zone and anchor, and may be null.
 Result<Schedule> read_schedule(const Context& context, const JobDraft& draft,
-                               const Schedule* existing, Schedule base, Time now) {
+                               const Schedule* existing, const Schedule& base, Time now) {
   TRY_VOID(check_combination(draft));
   TRY(const job::ZonePtr zone, find_zone(context, draft, existing));
   Schedule schedule;
