@@ -458,6 +458,8 @@ TEST_CASE("what a beat asks is answered from an index") {
   CHECK(plan(sqlite::sql::kDueRuns) ==
         "SEARCH due USING INDEX run_due (due_at<?)\n"
         "CORRELATED SCALAR SUBQUERY 1\n"
+        "SEARCH other USING INDEX run_busy (job_id=?)\n"
+        "CORRELATED SCALAR SUBQUERY 1\n"
         "SEARCH other USING INDEX run_busy (job_id=?)\n");
   CHECK(plan(sqlite::sql::kOccurrenceBefore) ==
         "SEARCH run USING INDEX run_occurrence (job_id=? AND fire_time<?)\n");
