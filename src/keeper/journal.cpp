@@ -32,12 +32,6 @@ constexpr std::int64_t kShort = std::int64_t{16} * 1024;
 /// A longer file was not written by a keeper.
 constexpr std::size_t kLongest = std::size_t{256} * 1024 * 1024;
 
-void add_record(const std::string& body, std::string& out) {
-  const std::uint64_t sum = stable_hash(body);
-  for (std::size_t i = 0; i < kChecksum; ++i) out.push_back(static_cast<char>(sum >> (8 * i)));
-  out += body;
-}
-
 bool write_all(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
@@ -61,7 +55,8 @@ Result<Journal> Journal::create(int keeper_dir, const JournalHead& head) {
   journal.head_ = head;
   journal.name_ = std::string(kPrefix) + head.instance;
   journal.fd_ = create_file(keeper_dir, journal.name_);
-  if (!journal.fd_ || !journal.append(head)) {
+  journal.add(head);
+  if (!journal.fd_ || !journal.write()) {
     return fail(error_from_errno("cannot write the keeper's journal", errno));
   }
   journal.head_size_ = journal.size_;
@@ -69,16 +64,21 @@ Result<Journal> Journal::create(int keeper_dir, const JournalHead& head) {
   return journal;
 }
 
-bool Journal::append_bytes(const std::string& body) {
+void Journal::add_record(const std::string& body, std::string& out) {
+  const std::uint64_t sum = stable_hash(body);
+  for (std::size_t i = 0; i < kChecksum; ++i) out.push_back(static_cast<char>(sum >> (8 * i)));
+  out += body;
+}
+
+bool Journal::write() {
+  if (unwritten_.empty()) return true;
+  const std::string records = std::exchange(unwritten_, {});
   if (damaged_) {
     errno = EIO;
     return false;
   }
-  std::string record;
-  record.reserve(kChecksum + body.size());
-  add_record(body, record);
-  if (write_all(fd_.get(), record)) {
-    size_ += static_cast<std::int64_t>(record.size());
+  if (write_all(fd_.get(), records)) {
+    size_ += static_cast<std::int64_t>(records.size());
     return true;
   }
   // Half a record would hide every later one.
@@ -122,6 +122,7 @@ bool Journal::rewrite(const std::function<void(const Sink&)>& records) {
     return false;
   }
   damaged_ = false;
+  unwritten_.clear();
   fd_ = std::move(fresh);
   size_ = size;
   rewrite_at_ = 2 * size_ + kGrowth;
@@ -131,6 +132,7 @@ bool Journal::rewrite(const std::function<void(const Sink&)>& records) {
 void Journal::clear() {
   if (size_ < kShort && !damaged_) return;
   if (::ftruncate(fd_.get(), head_size_) != 0) return;
+  unwritten_.clear();
   damaged_ = false;
   size_ = head_size_;
   rewrite_at_ = head_size_ + kGrowth;

@@ -28,18 +28,20 @@ class Journal {
   /// Makes `journal-INSTANCE` in the directory.
   static Result<Journal> create(int keeper_dir, const JournalHead& head);
 
-  /// Appends a record. False (with errno): the disk is full, or broken; the journal is as before,
-  /// and the caller decides what that means.
+  /// Adds a record; write() puts it into the file.
   template <class Record>
-  bool append(const Record& record) {
-    std::string body;
-    encode(record, body);
-    return append_bytes(body);
+  void add(const Record& record) {
+    body_.clear();
+    encode(record, body_);
+    add_record(body_, unwritten_);
   }
+  /// Writes what was added, in one go. False (with errno): the disk is full, or broken; the file is
+  /// as before, what was added is dropped, and only rewrite() can make it complete again.
+  bool write();
 
   /// Whether so much has piled up that it is time for rewrite().
   bool is_long() const { return damaged_ || size_ > rewrite_at_; }
-  /// It ends in half a record: append() fails until rewrite() mends it.
+  /// It ends in half a record: write() fails until rewrite() mends it.
   bool is_damaged() const { return damaged_; }
   /// Replaces the whole by what is live now: `records` calls its argument with each.
   using Sink = std::function<void(const Message&)>;
@@ -50,12 +52,14 @@ class Journal {
   void remove();
 
  private:
-  bool append_bytes(const std::string& body);
+  static void add_record(const std::string& body, std::string& out);
 
   int keeper_dir_ = -1;
   JournalHead head_;
   std::string name_;
   UniqueFd fd_;
+  std::string body_;
+  std::string unwritten_;
   std::int64_t head_size_ = 0;
   std::int64_t size_ = 0;
   std::int64_t rewrite_at_ = 0;

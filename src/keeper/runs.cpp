@@ -101,7 +101,7 @@ void Runs::start(const StartOrder& order) {
   run.output = std::move(taken->file);
   run.kill_grace = bounded(order.kill_grace);
   pids_[order.key] = pid;
-  journal_ok_ = journal_.append(Launched{run.started, since_boot}) && journal_ok_;
+  journal_.add(Launched{run.started, since_boot});
   if (order.timeout > Duration::zero()) {
     set_deadline(pid, run, read_clock(CLOCK_MONOTONIC) + bounded(order.timeout));
   }
@@ -159,7 +159,8 @@ void Runs::acknowledge(const std::vector<RunKey>& keys) {
     if (finished_.erase(key) > 0) gone.keys.push_back(key);
   }
   if (gone.keys.empty()) return;
-  journal_ok_ = journal_.append(gone) && journal_ok_;
+  journal_.add(gone);
+  write_journal();
   if (!journal_ok_ || journal_.is_long()) {
     rewrite_journal();
   } else if (finished_.empty() && live_.empty()) {
@@ -278,8 +279,7 @@ void Runs::finish(Live& run, const Exit& exit, bool hold) {
 
 /// Into the journal, then to the daemon.
 void Runs::conclude(const RunKey& key, Report report) {
-  journal_ok_ =
-      std::visit([&](const auto& m) { return journal_.append(m); }, report) && journal_ok_;
+  std::visit([&](const auto& m) { journal_.add(m); }, report);
   const Report& kept = finished_.insert_or_assign(key, std::move(report)).first->second;
   handlers_.report(kept);
 }
@@ -349,6 +349,10 @@ void Runs::for_each(const std::function<void(const Report&)>& each) const {
   for (const auto& [key, report] : finished_) each(report);
 }
 
+void Runs::write_journal() {
+  if (!journal_.write()) journal_ok_ = false;
+}
+
 bool Runs::rewrite_journal() {
   const bool written = journal_.rewrite([this](const Journal::Sink& sink) {
     for (const auto& [key, pid] : pids_) {
@@ -364,6 +368,7 @@ bool Runs::rewrite_journal() {
 }
 
 void Runs::close() {
+  write_journal();
   spool_.clear();
   if (finished_.empty()) journal_.remove();
 }

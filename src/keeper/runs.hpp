@@ -52,6 +52,9 @@ class Runs {
   std::optional<Duration> next_deadline() const;
   void on_deadline();
 
+  /// Puts everything that was reported into the journal: before any of it leaves the process.
+  void write_journal();
+
   /// No process is left of any run.
   bool is_idle() const { return live_.empty(); }
   /// Everything the daemon has not acknowledged, to `each`.

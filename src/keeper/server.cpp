@@ -55,7 +55,7 @@ void Server::report(const Runs::Report& report) {
 }
 
 void Server::turn() {
-  if (!daemon_) return;
+  if (!daemon_) return runs_->write_journal();
   for (int starts = 0; (readable_ || daemon_->has_unread()) && starts < kStartsPerTurn;) {
     Result<std::optional<Message>> message = daemon_->receive();
     if (!message) return drop_daemon();
@@ -174,6 +174,7 @@ void Server::carry_out(Message& message) {
 }
 
 void Server::send() {
+  runs_->write_journal();
   if (!daemon_) return;
   daemon_->flush();
   if (daemon_->unsent_bytes() > most_unsent_) return drop_daemon();

@@ -42,31 +42,45 @@ Result<Spool> Spool::open(const std::string& directory, const std::string& insta
 tl::expected<Spool::Taken, int> Spool::take() {
   Taken taken;
   while (!free_.empty()) {
-    const int watch = free_.back().watch.get();
-    if (is_untouched(watch)) {
-      // By descriptor, not by name: whatever stands under the name now cannot come in between.
-      taken.output.reset(::open(("/proc/self/fd/" + std::to_string(watch)).c_str(),
-                                O_WRONLY | O_APPEND | O_CLOEXEC));
-      if (!taken.output) return tl::unexpected(errno);
-      taken.file = std::move(free_.back());
-      free_.pop_back();
-      return taken;
-    }
+    taken.file = std::move(free_.back());
     free_.pop_back();
+    if (reopen(taken)) return taken;
   }
+  const int error_number = make(taken);
+  if (error_number != 0) return tl::unexpected(error_number);
+  return taken;
+}
+
+/// False: somebody removed, replaced, linked or filled it while it waited, so it is not ours any
+/// more.
+bool Spool::reopen(Taken& taken) const {
+  // What stands under the name now may be anything: opening it must not wait.
+  taken.output.reset(::openat(dir_.get(), taken.file.name.c_str(),
+                              O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st {};
+  return taken.output && ::fstat(taken.output.get(), &st) == 0 && st.st_dev == taken.file.device &&
+         st.st_ino == taken.file.inode && st.st_nlink == 1 && st.st_size == 0 &&
+         ::fcntl(taken.output.get(), F_SETFL, O_APPEND) == 0;
+}
+
+/// Zero, or an errno value.
+int Spool::make(Taken& taken) {
   taken.file.name = instance_ + "-" + std::to_string(++made_) + ".log";
   taken.output.reset(::openat(dir_.get(), taken.file.name.c_str(),
                               O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                               0600));
-  if (!taken.output) return tl::unexpected(errno);
+  if (!taken.output) return errno;
   taken.file.watch.reset(
       ::openat(dir_.get(), taken.file.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!taken.file.watch) {
+  struct stat st {};
+  if (!taken.file.watch || ::fstat(taken.file.watch.get(), &st) != 0) {
     const int error_number = errno;
     ::unlinkat(dir_.get(), taken.file.name.c_str(), 0);
-    return tl::unexpected(error_number);
+    return error_number;
   }
-  return taken;
+  taken.file.device = st.st_dev;
+  taken.file.inode = st.st_ino;
+  return 0;
 }
 
 Spool::Outcome Spool::give_back(File file) {

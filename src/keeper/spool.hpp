@@ -18,6 +18,8 @@ class Spool {
   struct File {
     std::string name;
     UniqueFd watch;  ///< the keeper's own description of it: tells whether others still have one
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
   };
   struct Taken {
     File file;
@@ -43,6 +45,9 @@ class Spool {
   void sweep(const std::string& path) const;
 
  private:
+  bool reopen(Taken& taken) const;
+  int make(Taken& taken);
+
   std::string directory_;
   std::string instance_;
   UniqueFd dir_;

@@ -35,13 +35,14 @@ TEST_CASE("a journal says who runs, who failed and who ended") {
   Directory dir;
   auto journal = Journal::create(dir.fd.get(), {kProtocolVersion, "me", "boot"});
   REQUIRE(journal);
-  CHECK(journal->append(launched(1)));
-  CHECK(journal->append(launched(2)));
-  CHECK(journal->append(StartFailed{key(3), Stage::exec, ENOENT, {}}));
-  CHECK(journal->append(ended(2)));
-  CHECK(journal->append(launched(4)));
-  CHECK(journal->append(ended(4)));
-  CHECK(journal->append(Acknowledge{{key(4), key(99)}}));
+  journal->add(launched(1));
+  journal->add(launched(2));
+  journal->add(StartFailed{key(3), Stage::exec, ENOENT, {}});
+  journal->add(ended(2));
+  journal->add(launched(4));
+  journal->add(ended(4));
+  journal->add(Acknowledge{{key(4), key(99)}});
+  CHECK(journal->write());
   CHECK(other_journals(dir.fd.get(), "me").empty());
   CHECK(other_journals(dir.fd.get(), "you") == std::vector<std::string>{"journal-me"});
   const JournalContents contents = read_journal(dir.fd.get(), "journal-me");
@@ -63,7 +64,8 @@ TEST_CASE("a torn tail is ignored, wherever it is torn, and so is what follows a
   std::vector<std::size_t> ends;
   const std::string path = dir.scratch / "journal-me";
   for (int run = 1; run <= 3; ++run) {
-    CHECK(journal->append(ended(run)));
+    journal->add(ended(run));
+    CHECK(journal->write());
     ends.push_back(std::filesystem::file_size(path));
   }
   const std::string bytes = read_file(path);
@@ -85,16 +87,23 @@ TEST_CASE("a rewrite keeps what is live, and records go on behind it") {
   auto journal = Journal::create(dir.fd.get(), {kProtocolVersion, "me", "boot"});
   REQUIRE(journal);
   int run = 0;
-  while (!journal->is_long()) CHECK(journal->append(ended(++run)));
+  const auto fill = [&] {
+    while (!journal->is_long()) {
+      journal->add(ended(++run));
+      CHECK(journal->write());
+    }
+  };
+  fill();
   CHECK(journal->rewrite([](const Journal::Sink& sink) {
     sink(launched(1));
     sink(ended(2));
   }));
   CHECK_FALSE(journal->is_long());
-  CHECK(journal->append(ended(1)));
+  journal->add(ended(1));
+  CHECK(journal->write());
   CHECK(std::filesystem::file_size(dir.scratch / "journal-me") < 1000);
   CHECK(read_journal(dir.fd.get(), "journal-me").ended.size() == 2);
-  while (!journal->is_long()) CHECK(journal->append(ended(++run)));
+  fill();
   journal->clear();
   const JournalContents contents = read_journal(dir.fd.get(), "journal-me");
   CHECK(contents.head.instance == "me");
