@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -165,6 +166,38 @@ TEST_CASE("a torn journal gives what was whole in it") {
   Daemon daemon(scratch.paths());
   REQUIRE(daemon.client->inventory().ended.size() == 1);
   CHECK(daemon.client->inventory().ended[0].wait_status == 3 << 8);
+}
+
+TEST_CASE("a journal that cannot grow refuses starts, tells all ends, and mends itself") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths(), [] {
+    const rlimit size{1000, 1000};  // a full disk for everything that grows over it
+    ::setrlimit(RLIMIT_FSIZE, &size);
+  });
+  std::vector<RunKey> keys;
+  {
+    Daemon daemon(scratch.paths());
+    for (int run = 1; daemon.failed.empty(); ++run) {
+      REQUIRE(run < 100);
+      daemon.client->start(shell(run, "exit 3"));
+      const auto told = static_cast<std::size_t>(run);
+      daemon.until([&] { return daemon.ended.size() + daemon.failed.size() == told; });
+    }
+    CHECK(daemon.failed[0].stage == Stage::setup);
+    CHECK(daemon.failed[0].error_number == EFBIG);
+    REQUIRE(daemon.ended.size() > 2);
+    for (const Ended& ended : daemon.ended) keys.push_back(ended.key);
+  }
+  Daemon daemon(scratch.paths());
+  CHECK(daemon.client->inventory().ended.size() == keys.size());
+  CHECK(daemon.client->inventory().failed.empty());
+  daemon.client->acknowledge(keys);
+  CHECK(daemon.run(shell(101, "exit 4")).wait_status == 4 << 8);
+  keeper.kill();
+  KeeperProcess next(scratch.paths());
+  Daemon heir(scratch.paths());
+  REQUIRE(heir.client->inventory().ended.size() == 1);
+  CHECK(heir.client->inventory().ended[0].wait_status == 4 << 8);
 }
 
 TEST_CASE("a second keeper is refused and does no harm") {
