@@ -69,13 +69,16 @@ class Sync {
 
  private:
   Result<void> load() {
-    TRY(std::vector<store::JobListing> all, context_.store.list_jobs(""));
-    for (const config::FileJob& job : files_.jobs) named_.insert(job.name);
-    for (store::JobListing& one : all) {
-      // Of many jobs, most are often no file's business.
-      std::string name = one.job.name;
-      if (managing_file(one.job).empty() && named_.count(name) == 0) continue;
-      stored_.emplace(std::move(name), std::move(one.job));
+    TRY(std::vector<job::Job> managed, context_.store.managed_jobs());
+    for (job::Job& job : managed) {
+      std::string name = job.name;
+      stored_.emplace(std::move(name), std::move(job));
+    }
+    for (const config::FileJob& job : files_.jobs) {
+      named_.insert(job.name);
+      if (stored_.contains(job.name)) continue;
+      TRY(std::optional<job::Job> other, context_.store.find_job(job.name));
+      if (other) stored_.emplace(job.name, std::move(*other));
     }
     return {};
   }

@@ -78,6 +78,20 @@ void check_same(const job::Job& a, const job::Job& b) {
   CHECK(a.last_state == b.last_state);
 }
 
+FOR_EACH_BACKEND("jobs that files define are found without the rest") {
+  OPEN_STORE;
+  add_job(store, "b");
+  for (const char* name : {"z", "a"}) {
+    job::Job job = add_job(store, name);
+    job.managed_by = "file:/etc/x.toml";
+    must(store.update_job(job));
+  }
+  const std::vector<job::Job> found = must(store.managed_jobs());
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].name == "a");
+  CHECK(found[1].name == "z");
+}
+
 FOR_EACH_BACKEND("a job comes back exactly as it was stored") {
   OPEN_STORE;
   job::Job job = job_with_everything();

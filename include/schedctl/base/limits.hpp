@@ -12,9 +12,9 @@ namespace schedctl::limits {
 inline constexpr std::size_t kJobName = 128;
 /// argv and environment together: they travel to the keeper in one message, and a seqpacket message
 /// over some 200 KiB fails with EMSGSIZE.
-inline constexpr std::size_t kCommandBytes = 120 * 1024;
+inline constexpr std::size_t kCommandBytes = std::size_t{120} * 1024;
 /// The end of a run's output kept in its row.
-inline constexpr std::size_t kOutputTail = 8 * 1024;
+inline constexpr std::size_t kOutputTail = std::size_t{8} * 1024;
 /// Shortest period of `every`: below a second a scheduler is the wrong tool.
 inline constexpr Duration kShortestEvery = std::chrono::seconds(1);
 /// Longest duration any setting may have; far below where microseconds overflow 64 bits.

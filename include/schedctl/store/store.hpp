@@ -104,6 +104,8 @@ class Store {
   virtual Result<std::optional<job::Job>> get_job(JobId id) = 0;
   /// By name, in byte order. `pattern` is a shell glob; empty: all.
   virtual Result<std::vector<JobListing>> list_jobs(const std::string& pattern) = 0;
+  /// Jobs that files and the like define (managed_by is not `cli`), by name; does not read the rest.
+  virtual Result<std::vector<job::Job>> managed_jobs() = 0;
   /// Jobs with next_fire <= now, earliest first. A row that cannot be read (somebody edited it) is
   /// left out, loses its next_fire, so that it is not due for ever, and an event `job-error` says
   /// so.

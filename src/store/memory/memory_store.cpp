@@ -105,6 +105,14 @@ class MemoryStore final : public Store {
     return listings;
   }
 
+  Result<std::vector<job::Job>> managed_jobs() override {
+    std::vector<job::Job> found;
+    for (const auto& [id, job] : now_.jobs)
+      if (job.managed_by != "cli") found.push_back(job);
+    std::ranges::sort(found, {}, &job::Job::name);
+    return found;
+  }
+
   Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) override {
     std::vector<job::Job> due;
     for (const auto& [id, job] : now_.jobs)

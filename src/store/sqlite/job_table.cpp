@@ -167,6 +167,14 @@ Result<std::optional<job::Job>> SqliteStore::one_job(Query& found) {
   return job;
 }
 
+Result<std::vector<job::Job>> SqliteStore::managed_jobs() {
+  return database_->read([&]() -> Result<std::vector<job::Job>> {
+    std::vector<job::Job> found;
+    for (Query jobs = query(sql::kManagedJobs); jobs.next();) read_job(jobs, found.emplace_back());
+    return found;
+  });
+}
+
 Result<std::vector<JobListing>> SqliteStore::list_jobs(const std::string& pattern) {
   return database_->read([&]() -> Result<std::vector<JobListing>> {
     std::unordered_map<std::int64_t, int> running;

@@ -42,6 +42,7 @@ constexpr const char* kVersion1 =
     "paused_reason TEXT NOT NULL, managed_by TEXT NOT NULL, " DEFINITION_COLUMNS_SQL
     ") STRICT;"
     "CREATE INDEX job_next_fire ON job(next_fire) WHERE next_fire IS NOT NULL;"
+    "CREATE INDEX job_managed ON job(name) WHERE managed_by <> 'cli';"
 
     "CREATE TABLE job_version(job_id INTEGER NOT NULL, version INTEGER NOT NULL, "
     "name TEXT NOT NULL, valid_from INTEGER NOT NULL, " DEFINITION_COLUMNS_SQL

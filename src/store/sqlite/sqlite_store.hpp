@@ -24,6 +24,7 @@ class SqliteStore final : public Store {
   Result<std::optional<job::Job>> find_job(const std::string& name) override;
   Result<std::optional<job::Job>> get_job(JobId id) override;
   Result<std::vector<JobListing>> list_jobs(const std::string& pattern) override;
+  Result<std::vector<job::Job>> managed_jobs() override;
   Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) override;
   Result<void> set_planned(JobId id, Time planned_through, std::optional<Time> next_fire) override;
   Result<void> set_last_run(const job::Run& run) override;

@@ -38,6 +38,8 @@ inline constexpr char kFindJob[] = "SELECT id, " JOB " FROM job WHERE name = ?";
 inline constexpr char kGetJob[] = "SELECT id, " JOB " FROM job WHERE id = ?";
 inline constexpr char kJobCount[] = "SELECT count(*) FROM job";
 inline constexpr char kListJobs[] = "SELECT id, " JOB " FROM job ORDER BY name";
+inline constexpr char kManagedJobs[] =
+    "SELECT id, " JOB " FROM job INDEXED BY job_managed WHERE managed_by <> 'cli' ORDER BY name";
 inline constexpr char kDueJobs[] =
     "SELECT id, " JOB
     " FROM job INDEXED BY job_next_fire WHERE next_fire <= ? ORDER BY next_fire, id LIMIT ?";
