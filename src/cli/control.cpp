@@ -127,7 +127,7 @@ Result<Outcome> run_stop(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(session->config()));
   if (!daemon) {
-    print_answer(call, "stopped", true, 0, "no daemon is running");
+    print_answer(call, "stopped", true, 0, "the daemon is not running");
     return Done{};
   }
   TRY_VOID(order_to_stop(call, *daemon, session->config()));
@@ -162,7 +162,7 @@ Result<Outcome> run_restart(const Invocation& call) {
   const config::Config& config = session->config();
   TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(config));
   if (!daemon) {
-    talk(call, "no daemon was running");
+    talk(call, "the daemon was not running");
     return run_start(call);
   }
   TRY(const std::string before, instance_of(config));

@@ -66,6 +66,8 @@ Error with_flag(Error error) {
   std::string_view key = error.where;
   if (key == "command") {
     error.where = "the command after --";
+  } else if (key == "name") {
+    error.where = "NAME";
   } else if (key == "tags") {
     error.where = "--tag";
   } else {

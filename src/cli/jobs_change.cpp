@@ -32,8 +32,11 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   const job::Schedule& schedule = definition.schedule;
   TRY(const job::ZonePtr zone, session.zone_of(schedule));
   const std::string description = job::describe(schedule, *zone);
+  // A new grid's anchor is now, which does not fire: the row knows what does.
+  const Time from =
+      job.next_fire ? *job.next_fire - Duration(1) : std::max(job.planned_through, session.now);
   TRY(const std::vector<ops::Fire> fires,
-      session.ops().next(schedule, job.seed(), session.now, kFiresShown));
+      session.ops().next(schedule, job.seed(), from, kFiresShown));
   if (call.globals.json) {
     TRY(const store::JobListing listing, session.listing(job));
     print(json_understood(listing, description, fires) + "\n");
@@ -81,10 +84,7 @@ Result<std::vector<std::string>> chosen_jobs(Session& session) {
   const int ways =
       (call.words.empty() ? 0 : 1) + (call.has("all") ? 1 : 0) + (call.has("tag") ? 1 : 0);
   if (ways != 1) return fail(ErrorKind::usage, "name jobs, or give one of --all and --tag T");
-  if (!call.words.empty()) {
-    for (const std::string& name : call.words) TRY_VOID(session.job(name));
-    return call.words;
-  }
+  if (!call.words.empty()) return call.words;
   TRY(const std::vector<store::JobListing> all, session.store->list_jobs(""));
   std::vector<std::string> names;
   const auto tag = call.value("tag");
@@ -136,7 +136,6 @@ Result<Outcome> run_set(const Invocation& call) {
   if (!changes)
     return fail(ErrorKind::usage, "what should change? schedctl set --help lists the options");
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
-  TRY_VOID(session->job(call.words[0]));
   TRY(const job::Job job, with_flag(session->ops().set(call.words[0], draft, unset)));
   TRY_VOID(print_understood(*session, job, "changed"));
   warn_of_trouble(*session, job);
@@ -145,7 +144,6 @@ Result<Outcome> run_set(const Invocation& call) {
 
 Result<Outcome> run_remove(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
-  for (const std::string& name : call.words) TRY_VOID(session->job(name));
   TRY_VOID(session->ops().remove(call.words, call.has("force")));
   return say_changed(call, "removed", {}, call.words, "");
 }

@@ -106,7 +106,8 @@ Result<Outcome> run_list(const Invocation& call) {
     return Done{};
   }
   if (jobs.empty()) {
-    const bool all = pattern.empty() && call.options.empty();
+    bool all = pattern.empty();
+    for (const Option& option : call.command->options) all = all && !call.has(option.name);
     talk(call, all ? "there are no jobs; make one with schedctl add" : "no job matches");
     return Done{};
   }

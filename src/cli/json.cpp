@@ -4,6 +4,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "schedctl/base/text.hpp"
 #include "schedctl/cli/cli.hpp"
 #include "schedctl/store/record_plan.hpp"
 #include "src/cli/errors.hpp"
@@ -138,8 +139,8 @@ job::PolicyDraft builtin_policy() {
 Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) {
   Json json = Json::object();
   for (const EffectiveSetting& setting : effective_policy(own, defaults)) {
-    Json entry{{"value", setting.value}, {"origin", setting.origin}};
-    // Names and bare numbers are no durations.
+    const auto number = parse_int(setting.value);
+    Json entry{{"value", number ? Json(*number) : Json(setting.value)}, {"origin", setting.origin}};
     if (const auto duration = parse_duration(setting.value)) entry["value_s"] = seconds(*duration);
     json[setting.key] = std::move(entry);
   }
@@ -272,8 +273,7 @@ std::string json_array(const std::vector<std::string>& elements) {
 }
 
 std::string signal_name(int number) {
-  const char* name = sigabbrev_np(number);
-  if (name != nullptr) return std::string("SIG") + name;
+  if (const char* name = sigabbrev_np(number)) return std::string("SIG") + name;
   if (number >= SIGRTMIN && number <= SIGRTMAX)
     return "SIGRTMIN+" + std::to_string(number - SIGRTMIN);
   return "SIG" + std::to_string(number);

@@ -55,7 +55,7 @@ std::string json_status(const StatusReport& status);
 /// One document of an array, an element a line.
 std::string json_array(const std::vector<std::string>& elements);
 
-/// "SIGKILL"; "SIG77" for a number without a name.
+/// "SIGKILL"; "SIG77" where there is no name.
 std::string signal_name(int number);
 
 /// Where a policy setting of a job comes from.

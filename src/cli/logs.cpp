@@ -134,10 +134,10 @@ bool is_live(const job::Run& run) {
 /// The run meant by the command line; a null run where the job has none with output yet.
 Result<std::optional<job::Run>> chosen_run(Session& session, bool live_only) {
   const std::string& word = session.call.words[0];
-  const auto target = run_target(word);
+  auto target = run_target(word);
   if (target && target->bare) {
     TRY(const std::optional<job::Job> job, session.store->find_job(word));
-    if (job) return fail(ErrorKind::usage, "a job is called " + word + "; write \"#" + word + "\"");
+    if (job) target.reset();
   }
   if (target) {
     TRY(std::optional<job::Run> run, session.store->get_run(target->id));

@@ -17,7 +17,7 @@
 namespace schedctl::cli {
 namespace {
 
-constexpr std::int64_t kMostFires = 100'000;
+constexpr std::int64_t kMostFires = 10'000;
 constexpr std::int64_t kDefaultFires = 10;
 
 struct NamedFire {

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "schedctl/base/text.hpp"
 
@@ -14,6 +15,8 @@ namespace schedctl::cli {
 namespace {
 
 bool g_color = false;
+/// errno of the first write to stdout that failed; later calls do not tell it any more.
+int g_write_error = 0;
 
 bool is_set(const char* variable) {
   const char* value = std::getenv(variable);
@@ -39,7 +42,8 @@ void set_output(const Globals& globals) {
 }
 
 void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size() && g_write_error == 0)
+    g_write_error = errno;
 }
 
 void print_result(const Invocation& call, std::string_view line) {
@@ -69,12 +73,11 @@ void print_error(std::string_view line) {
 }
 
 Result<void> finish_output() {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
-  const int error = errno;
+  if (std::fflush(stdout) != 0 && g_write_error == 0) g_write_error = errno;
+  const int error = std::exchange(g_write_error, 0);
   std::clearerr(stdout);
-  if (error == EPIPE) return {};
-  return fail(error_from_errno("cannot write to standard output", error == 0 ? EIO : error));
+  if (error == 0 || error == EPIPE) return {};
+  return fail(ErrorKind::failed, "cannot write to standard output: " + errno_text(error));
 }
 
 std::string error_line(const Error& error) {

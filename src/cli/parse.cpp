@@ -164,6 +164,13 @@ Result<void> check_words(const Invocation& call) {
   return fail(ErrorKind::usage, extra + " is too much; " + usage);
 }
 
+/// How people type a flag: its letter if it has one.
+std::string flag_of(const Invocation& call, std::string_view name) {
+  const Option* option = find_option(call.command->options, name);
+  if (option != nullptr && option->letter != 0) return std::string("-") + option->letter;
+  return "--" + std::string(name);
+}
+
 }  // namespace
 
 Result<Invocation> parse(const Words& argv) {
@@ -219,7 +226,7 @@ Result<std::int64_t> number_option(const Invocation& call, std::string_view name
     return fail(ErrorKind::usage,
                 "\"" + escape_control(*text) + "\" is not a number from " + std::to_string(least) +
                     " to " + std::to_string(most),
-                "--" + std::string(name));
+                flag_of(call, name));
   return *number;
 }
 

@@ -80,7 +80,6 @@ Result<std::string> cancel_target(Session& session, const std::string& word) {
     if (job) return word;
   }
   if (target) return "#" + std::to_string(target->id.value);
-  TRY_VOID(session.job(word));
   return word;
 }
 

@@ -55,15 +55,15 @@ void print_status(Session& session, const StatusReport& status, pid_t stale_pid)
   } else {
     out = "stopped\n";
   }
-  if (status.keeper_pid) out += "  keeper     pid " + std::to_string(*status.keeper_pid) + "\n";
-  out += "  store      " + escape_control(status.store) + "\n";
+  if (status.keeper_pid) out += "  keeper       pid " + std::to_string(*status.keeper_pid) + "\n";
+  out += "  store        " + escape_control(status.store) + "\n";
   if (!status.environment.empty())
-    out += "  environment " + escape_control(status.environment) + "\n";
+    out += "  environment  " + escape_control(status.environment) + "\n";
   if (status.jobs)
-    out += "  jobs       " + std::to_string(*status.jobs) + ", " +
+    out += "  jobs         " + std::to_string(*status.jobs) + ", " +
            std::to_string(status.runs_running.value_or(0)) + " running\n";
   if (status.next_fire)
-    out += "  next fire  " +
+    out += "  next fire    " +
            absolute_and_relative(*status.next_fire, session.local_zone(), session.now) + "\n";
   print(out);
 }

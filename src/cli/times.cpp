@@ -55,7 +55,7 @@ std::string absolute(Time t, const job::Zone& zone) {
   out += ':';
   two(out, static_cast<unsigned>(clock.seconds().count()));
   const auto east = static_cast<unsigned>(std::abs(offset.count()));
-  out += offset.count() < 0 ? " -" : " +";
+  out += offset.count() < 0 ? "-" : "+";
   two(out, east / 3600);
   out += ':';
   two(out, east % 3600 / 60);

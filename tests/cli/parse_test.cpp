@@ -153,7 +153,7 @@ TEST_CASE("numbers are whole, positive and bounded") {
     const auto result = number(text);
     REQUIRE_FALSE(result);
     CHECK(result.error().kind == ErrorKind::usage);
-    CHECK(result.error().where == "--count");
+    CHECK(result.error().where == "-n");
   }
   CHECK(number_option(*parse_words({"runs"}), "count", 7, 1, 100) == 7);
 }
