@@ -311,10 +311,12 @@ Sources process_sources() {
     sources.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   sources.uid = ::geteuid();
-  // The password file first: under sudo, HOME may still be somebody else's.
-  sources.home = home_of(sources.uid);
+  // $HOME, as every tool does, if it is this user's: under sudo it may still be somebody else's.
   const auto home = sources.environment.find("HOME");
-  if (sources.home.empty() && home != sources.environment.end()) sources.home = home->second;
+  struct stat status {};
+  const bool ours = home != sources.environment.end() && home->second.starts_with('/') &&
+                    ::stat(home->second.c_str(), &status) == 0 && status.st_uid == sources.uid;
+  sources.home = ours ? home->second : home_of(sources.uid);
   return sources;
 }
 

@@ -4,7 +4,9 @@
 
 #include "schedctl/runner/runner.hpp"
 
+#include <array>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "schedctl/base/limits.hpp"
@@ -16,6 +18,13 @@ namespace {
 
 // A step of the wall clock smaller than this is what time daemons do all day.
 constexpr Duration kNotableStep = std::chrono::seconds(1);
+
+// "4.584s": a column of them can be read, and sorted, at a glance.
+std::string seconds(Duration d) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3fs", static_cast<double>(d.count()) / 1e6);
+  return text.data();
+}
 
 job::Happening true_happening(const executor::Report& report, const job::Run& run,
                               bool shutting_down) {
@@ -283,7 +292,7 @@ void Runner::started_line(Work& work, const job::Run& run) {
   work.run_line(log::Level::info, "run-started", run,
                 {{"attempt", run.result.attempt},
                  {"pid", run.result.pid},
-                 {"late", format_duration(late)}});
+                 {"late", seconds(late)}});
 }
 
 namespace {
@@ -316,7 +325,7 @@ std::vector<log::Field> end_fields(const job::Run& run) {
   }
   if (!result.error.empty()) fields.emplace_back("error", result.error);
   if (result.started_at && result.ended_at) {
-    fields.emplace_back("took", format_duration(*result.ended_at - *result.started_at));
+    fields.emplace_back("took", seconds(*result.ended_at - *result.started_at));
   }
   return fields;
 }
