@@ -13,7 +13,11 @@ Duration read_clock(clockid_t id) {
 
 }  // namespace
 
-Time SystemClock::wall() const { return Time{read_clock(CLOCK_REALTIME)}; }
-Duration SystemClock::elapsed() const { return read_clock(CLOCK_BOOTTIME); }
+Time SystemClock::wall() const {
+  return Time{read_clock(CLOCK_REALTIME)};
+}
+Duration SystemClock::elapsed() const {
+  return read_clock(CLOCK_BOOTTIME);
+}
 
 }  // namespace schedctl

@@ -32,11 +32,12 @@ const Unit* find_unit(std::string_view name) {
 
 tl::unexpected<Error> bad_duration(std::string_view text, std::string_view why) {
   return fail(ErrorKind::usage, "\"" + std::string(text.substr(0, 64)) + "\" is not a duration: " +
-                                    std::string(why) +
-                                    "; write it like 250ms, 90s, 1h30m or 2d");
+                                    std::string(why) + "; write it like 250ms, 90s, 1h30m or 2d");
 }
 
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 }  // namespace
 
@@ -86,8 +87,7 @@ Result<Duration> parse_duration(std::string_view text) {
     while (at < text.size() && is_digit(text[at])) ++at;
     if (at == number_begin) return bad_duration(text, "a number is expected before each unit");
     std::int64_t number = 0;
-    const auto [end, error] =
-        std::from_chars(text.data() + number_begin, text.data() + at, number);
+    const auto [end, error] = std::from_chars(text.data() + number_begin, text.data() + at, number);
     const bool number_fits = error == std::errc{} && end == text.data() + at;
     const std::size_t unit_begin = at;
     while (at < text.size() && text[at] >= 'a' && text[at] <= 'z') ++at;
@@ -98,13 +98,12 @@ Result<Duration> parse_duration(std::string_view text) {
     }
     const Unit* unit = find_unit(name);
     if (unit == nullptr) {
-      return bad_duration(text, "\"" + std::string(name.substr(0, 16)) +
-                                    "\" is not a unit (us ms s m h d w)");
+      return bad_duration(
+          text, "\"" + std::string(name.substr(0, 16)) + "\" is not a unit (us ms s m h d w)");
     }
     std::int64_t part = 0;
     if (!number_fits || __builtin_mul_overflow(number, unit->us, &part) ||
-        __builtin_add_overflow(total, part, &total) ||
-        total > to_us(limits::kLongestDuration)) {
+        __builtin_add_overflow(total, part, &total) || total > to_us(limits::kLongestDuration)) {
       return fail(ErrorKind::usage, "\"" + std::string(text.substr(0, 64)) +
                                         "\" is too long a duration: the limit is 100 years");
     }

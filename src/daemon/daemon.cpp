@@ -91,13 +91,14 @@ void write_all(int fd, const std::string& text) {
   if (fd > 3) ::close_range(3, static_cast<unsigned>(fd - 1), 0);
   ::close_range(static_cast<unsigned>(fd + 1), ~0U, 0);
   [[maybe_unused]] const int moved = ::chdir("/");
-  const int code = run_here(std::move(options), parts, std::nullopt, [&](const Result<void>& ready) {
-    // "R PID", or "E KIND" and the message on the lines after it.
-    write_all(fd, ready ? "R " + std::to_string(::getpid())
-                        : "E " + std::to_string(static_cast<int>(ready.error().kind)) + "\n" +
-                              ready.error().where + "\n" + ready.error().message);
-    report.reset();
-  });
+  const int code =
+      run_here(std::move(options), parts, std::nullopt, [&](const Result<void>& ready) {
+        // "R PID", or "E KIND" and the message on the lines after it.
+        write_all(fd, ready ? "R " + std::to_string(::getpid())
+                            : "E " + std::to_string(static_cast<int>(ready.error().kind)) + "\n" +
+                                  ready.error().where + "\n" + ready.error().message);
+        report.reset();
+      });
   // The parts' destructors have run; those of the caller's stack belong to the calling process.
   std::fflush(nullptr);
   ::_exit(code);
@@ -122,8 +123,9 @@ Result<int> judge(const std::string& answer) {
   const std::size_t line = answer.find('\n');
   const std::size_t second = line == std::string::npos ? line : answer.find('\n', line + 1);
   if (!answer.starts_with("E ") || second == std::string::npos) {
-    return fail(ErrorKind::failed,
-                "the daemon died while it was starting; `schedctl start --foreground` may show why");
+    return fail(
+        ErrorKind::failed,
+        "the daemon died while it was starting; `schedctl start --foreground` may show why");
   }
   const auto kind = parse_int(std::string_view(answer).substr(2, line - 2)).value_or(0);
   return fail(static_cast<ErrorKind>(kind), answer.substr(second + 1),
@@ -169,10 +171,10 @@ Result<int> start(StartOptions options, const Parts& parts) {
     return started;
   }
   std::optional<Error> error;
-  const int code = run_here(std::move(options), parts, std::move(locks),
-                            [&](const Result<void>& ready) {
-                              if (!ready) error = ready.error();
-                            });
+  const int code =
+      run_here(std::move(options), parts, std::move(locks), [&](const Result<void>& ready) {
+        if (!ready) error = ready.error();
+      });
   if (error && error->kind == ErrorKind::conflict) error->kind = ErrorKind::failed;
   if (error) return fail(*error);
   return code;

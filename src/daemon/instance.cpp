@@ -103,9 +103,10 @@ Result<void> Instance::become_ready(std::optional<Locks> inherited) {
   TRY_VOID(watch_signals());
   TRY(store_, parts_.open_store(config_));
   TRY(control_, host::ControlServer::listen(config_.control_socket()));
-  control_->set_handler([this](const std::string& request, const host::ControlServer::Reply& reply) {
-    on_request(request, reply);
-  });
+  control_->set_handler(
+      [this](const std::string& request, const host::ControlServer::Reply& reply) {
+        on_request(request, reply);
+      });
   TRY_VOID(loop_->watch(control_->fd(), EPOLLIN, [this](auto) { control_->on_ready(); }));
   TRY_VOID(announce());
   TRY_VOID(load_jobs_at_start());
@@ -193,12 +194,12 @@ Result<void> Instance::load_jobs_at_start() {
 
 Result<void> Instance::start_runner() {
   TRY(runner_, runner::RunnerThread::create(*parts_.clock));
-  TRY(executor_, executor::CommandExecutor::create(
-                     *loop_,
-                     {.paths = {config_.keeper_dir(), config_.output_dir()},
-                      .program = host::program_path(),
-                      .store_id = store_->id()},
-                     *runner_));
+  TRY(executor_,
+      executor::CommandExecutor::create(*loop_,
+                                        {.paths = {config_.keeper_dir(), config_.output_dir()},
+                                         .program = host::program_path(),
+                                         .store_id = store_->id()},
+                                        *runner_));
   // The adoption compares the node's last boot with this one: the row is written by the first beat,
   // which comes after it.
   TRY_VOID(executor_->connect());
@@ -281,8 +282,9 @@ void Instance::on_signal() {
 
 void Instance::stop(runner::RunnerThread::Stop how) {
   left_ = how == runner::RunnerThread::Stop::leave;
-  log::info("stopping", {{"how", left_ ? "leave" : how == runner::RunnerThread::Stop::now ? "now"
-                                                                                        : "drain"}});
+  log::info("stopping", {{"how", left_                                    ? "leave"
+                                 : how == runner::RunnerThread::Stop::now ? "now"
+                                                                          : "drain"}});
   log::flush();
   runner_->stop(how, config_.stop_timeout);
 }
@@ -336,27 +338,28 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   next.runtime_dir = config_.runtime_dir;
   next.log_file = config_.log_file;
   config_ = next;
-  runner_->post([this, next, fixed, done = std::move(done)](runner::Runner& runner,
-                                                            store::Store& store) {
-    runner.configure(next.max_running, next.defaults);
-    auto synced = sync_files(store, parts_, next);
-    if (!synced) {
-      log::error("reload-failed", {{"error", synced.error().message}});
-      done(fail(synced.error()));
-      return;
-    }
-    std::string words = summary(*synced);
-    if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
-    const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
-    if (!told) log::error("event-not-written", {{"error", told.error().message}});
-    log::info("reloaded", {{"result", words}});
-    for (const Error& error : synced->errors) words += "\n" + error.where + ": " + error.message;
-    if (synced->errors.empty()) {
-      done(words);
-    } else {
-      done(fail(ErrorKind::config, words));
-    }
-  });
+  runner_->post(
+      [this, next, fixed, done = std::move(done)](runner::Runner& runner, store::Store& store) {
+        runner.configure(next.max_running, next.defaults);
+        auto synced = sync_files(store, parts_, next);
+        if (!synced) {
+          log::error("reload-failed", {{"error", synced.error().message}});
+          done(fail(synced.error()));
+          return;
+        }
+        std::string words = summary(*synced);
+        if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
+        const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
+        if (!told) log::error("event-not-written", {{"error", told.error().message}});
+        log::info("reloaded", {{"result", words}});
+        for (const Error& error : synced->errors)
+          words += "\n" + error.where + ": " + error.message;
+        if (synced->errors.empty()) {
+          done(words);
+        } else {
+          done(fail(ErrorKind::config, words));
+        }
+      });
   return {};
 }
 

@@ -21,8 +21,8 @@ struct Locks {
   host::FileLock database;  ///< one daemon a store
 };
 
-/// The running daemon: holds the locks and the parts, and is the io thread (signals, control socket,
-/// the executor's connection). Used on the main thread.
+/// The running daemon: holds the locks and the parts, and is the io thread (signals, control
+/// socket, the executor's connection). Used on the main thread.
 class Instance {
  public:
   Instance(StartOptions options, const Parts& parts);
@@ -66,7 +66,7 @@ class Instance {
   std::unique_ptr<host::ControlServer> control_;
   std::unique_ptr<runner::RunnerThread> runner_;
   std::unique_ptr<executor::CommandExecutor> executor_;
-  bool left_ = false;        ///< jobs were left to a successor
+  bool left_ = false;  ///< jobs were left to a successor
   bool restarting_ = false;
 };
 

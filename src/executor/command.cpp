@@ -61,7 +61,8 @@ Report report_of(const keeper::StartFailed& failed) {
   Report report;
   report.run = failed.key.run;
   report.fence = failed.key.fence;
-  // What the machine lacks for the moment is tried again; what the command lacks is the job's fault.
+  // What the machine lacks for the moment is tried again; what the command lacks is the job's
+  // fault.
   const bool machine = failed.stage == keeper::Stage::fork ||
                        failed.stage == keeper::Stage::output ||
                        failed.stage == keeper::Stage::setup;
@@ -89,8 +90,8 @@ Report report_of(const keeper::Ended& ended) {
   }
   if (WIFEXITED(ended.wait_status)) {
     result.exit_code = WEXITSTATUS(ended.wait_status);
-    report.happening = *result.exit_code == 0 ? job::Happening::exited_zero
-                                              : job::Happening::exited_nonzero;
+    report.happening =
+        *result.exit_code == 0 ? job::Happening::exited_zero : job::Happening::exited_nonzero;
   } else if (WIFSIGNALED(ended.wait_status)) {
     result.signal = WTERMSIG(ended.wait_status);
     report.happening = job::Happening::killed_by_signal;
@@ -136,8 +137,8 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
                                                                  ReportSink& sink) {
   TRY(loop::Mailbox<Order> orders, loop::Mailbox<Order>::create());
   TRY(loop::MonotonicTimer retry, loop::MonotonicTimer::create());
-  std::unique_ptr<CommandExecutor> executor(new CommandExecutor(
-      loop, std::move(options), sink, std::move(orders), std::move(retry)));
+  std::unique_ptr<CommandExecutor> executor(
+      new CommandExecutor(loop, std::move(options), sink, std::move(orders), std::move(retry)));
   CommandExecutor* raw = executor.get();
   TRY_VOID(loop.watch(raw->orders_.fd(), EPOLLIN, [raw](auto) { raw->carry_out_orders(); }));
   TRY_VOID(loop.watch(raw->retry_.fd(), EPOLLIN, [raw](auto) {
@@ -238,7 +239,9 @@ void CommandExecutor::reconnect() {
   retry_.arm(kRetryDelay);
 }
 
-std::int64_t CommandExecutor::keeper_pid() const { return client_ ? client_->pid() : 0; }
+std::int64_t CommandExecutor::keeper_pid() const {
+  return client_ ? client_->pid() : 0;
+}
 
 void CommandExecutor::dismiss_keeper() {
   if (!client_ || closed_) return;

@@ -151,8 +151,7 @@ tl::unexpected<Error> unreachable(const std::string& path, int error) {
     return fail(ErrorKind::not_allowed, "may not talk to the daemon at " + path +
                                             ": try sudo, or --own for a daemon of your own");
   }
-  return fail(ErrorKind::unavailable,
-              "no daemon answers at " + path + ": " + errno_text(error));
+  return fail(ErrorKind::unavailable, "no daemon answers at " + path + ": " + errno_text(error));
 }
 
 }  // namespace
@@ -169,8 +168,8 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(const std::string& 
   const int error = errno;
   ::umask(old_mask);
   if (bound != 0 || ::listen(listener.get(), kBacklog) != 0) {
-    return fail(error_from_errno("cannot open the control socket " + path,
-                                 bound != 0 ? error : errno));
+    return fail(
+        error_from_errno("cannot open the control socket " + path, bound != 0 ? error : errno));
   }
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail(error_from_errno("epoll_create1", errno));
@@ -206,8 +205,7 @@ Result<std::string> control_request(const std::string& path, const std::string& 
   if (!reply.starts_with(kError)) return reply;
   const std::size_t space = reply.find(' ', kError.size());
   const auto kind = parse_int(std::string_view(reply).substr(kError.size(), space - kError.size()));
-  const bool known =
-      kind && *kind >= 0 && *kind <= static_cast<std::int64_t>(ErrorKind::config);
+  const bool known = kind && *kind >= 0 && *kind <= static_cast<std::int64_t>(ErrorKind::config);
   return fail(known ? static_cast<ErrorKind>(*kind) : ErrorKind::failed,
               space == std::string::npos ? reply : reply.substr(space + 1));
 }

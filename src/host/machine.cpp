@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "schedctl/host/host.hpp"
 #include "schedctl/base/text.hpp"
+#include "schedctl/host/host.hpp"
 
 namespace schedctl::host {
 namespace {

@@ -1,6 +1,6 @@
-// ps shows what lies in the memory that the kernel filled with argv. It is overwritten in place; the
-// environment lies right behind it and is moved to the heap first, so that a title longer than the
-// old argv has room.
+// ps shows what lies in the memory that the kernel filled with argv. It is overwritten in place;
+// the environment lies right behind it and is moved to the heap first, so that a title longer than
+// the old argv has room.
 
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -67,6 +67,8 @@ void set_process_title(const std::string& title) {
   std::memcpy(a.begin, title.data(), length);
 }
 
-std::string program_path() { return area().program; }
+std::string program_path() {
+  return area().program;
+}
 
 }  // namespace schedctl::host

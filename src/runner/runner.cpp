@@ -49,7 +49,9 @@ void Runner::configure(int max_running, const job::PolicyDraft& defaults) {
   settings_.defaults = defaults;
 }
 
-void Runner::take(executor::Report report) { reports_.push_back(std::move(report)); }
+void Runner::take(executor::Report report) {
+  reports_.push_back(std::move(report));
+}
 
 void Runner::take(executor::Adoption adoption) {
   adoptions_.clear();
@@ -289,10 +291,9 @@ Result<void> Runner::record_report(Work& work, const executor::Report& report) {
 
 void Runner::started_line(Work& work, const job::Run& run) {
   const Duration late = std::max(Duration{}, *run.result.started_at - run.due_at);
-  work.run_line(log::Level::info, "run-started", run,
-                {{"attempt", run.result.attempt},
-                 {"pid", run.result.pid},
-                 {"late", seconds(late)}});
+  work.run_line(
+      log::Level::info, "run-started", run,
+      {{"attempt", run.result.attempt}, {"pid", run.result.pid}, {"late", seconds(late)}});
 }
 
 namespace {
@@ -320,8 +321,8 @@ std::vector<log::Field> end_fields(const job::Run& run) {
   if (result.exit_code) fields.emplace_back("exit", *result.exit_code);
   if (result.signal != 0) {
     const char* name = ::sigabbrev_np(result.signal);
-    fields.emplace_back("signal", name != nullptr ? "SIG" + std::string(name)
-                                                  : std::to_string(result.signal));
+    fields.emplace_back(
+        "signal", name != nullptr ? "SIG" + std::string(name) : std::to_string(result.signal));
   }
   if (!result.error.empty()) fields.emplace_back("error", result.error);
   if (result.started_at && result.ended_at) {

@@ -23,8 +23,8 @@ Result<std::unique_ptr<RunnerThread>> RunnerThread::create(const Clock& clock) {
   TRY(loop::Mailbox<Message> inbox, loop::Mailbox<Message>::create());
   TRY(loop::WallTimer wall, loop::WallTimer::create());
   TRY(loop::MonotonicTimer delay, loop::MonotonicTimer::create());
-  std::unique_ptr<RunnerThread> self(new RunnerThread(
-      clock, std::move(loop), std::move(inbox), std::move(wall), std::move(delay)));
+  std::unique_ptr<RunnerThread> self(new RunnerThread(clock, std::move(loop), std::move(inbox),
+                                                      std::move(wall), std::move(delay)));
   RunnerThread* raw = self.get();
   TRY_VOID(raw->loop_->watch(raw->inbox_.fd(), EPOLLIN, [raw](auto) { raw->read_inbox(); }));
   TRY_VOID(raw->loop_->watch(raw->wall_.fd(), EPOLLIN, [raw](auto) {
@@ -48,7 +48,9 @@ RunnerThread::RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop,
       wall_(std::move(wall)),
       delay_(std::move(delay)) {}
 
-RunnerThread::~RunnerThread() { join(); }
+RunnerThread::~RunnerThread() {
+  join();
+}
 
 void RunnerThread::run(std::unique_ptr<Runner> runner, store::Store& store,
                        std::promise<Result<void>> first_beat, std::function<void()> ended) {
@@ -66,13 +68,21 @@ void RunnerThread::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void RunnerThread::report(executor::Report report) { inbox_.post(Message(std::move(report))); }
-void RunnerThread::adopt(executor::Adoption adoption) { inbox_.post(Message(std::move(adoption))); }
+void RunnerThread::report(executor::Report report) {
+  inbox_.post(Message(std::move(report)));
+}
+void RunnerThread::adopt(executor::Adoption adoption) {
+  inbox_.post(Message(std::move(adoption)));
+}
 void RunnerThread::keeper_lost(std::string why) {
   inbox_.post(Message(KeeperLost{std::move(why)}));
 }
-void RunnerThread::poke() { inbox_.post(Message(Poke{})); }
-void RunnerThread::post(Task task) { inbox_.post(Message(std::move(task))); }
+void RunnerThread::poke() {
+  inbox_.post(Message(Poke{}));
+}
+void RunnerThread::post(Task task) {
+  inbox_.post(Message(std::move(task)));
+}
 void RunnerThread::stop(Stop how, Duration patience) {
   inbox_.post(Message(StopOrder{how, patience}));
 }
@@ -132,8 +142,8 @@ void RunnerThread::obey(const StopOrder& order) {
   const Duration patience = order.how == Stop::now ? Duration::zero() : order.patience;
   stop_deadline_ = clock_.elapsed() + patience;
   if (runner_->live() > 0) {
-    log::info("waiting-for-runs", {{"runs", runner_->live_words()},
-                                   {"for_at_most", format_duration(patience)}});
+    log::info("waiting-for-runs",
+              {{"runs", runner_->live_words()}, {"for_at_most", format_duration(patience)}});
     log::flush();
   }
 }

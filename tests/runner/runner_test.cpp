@@ -65,7 +65,8 @@ TEST_CASE("a job that is still running is skipped, and the skip is a row") {
   CHECK(runs[1].fire_time == World::kStart + 120s);
 }
 
-TEST_CASE("a failed attempt is tried again after its backoff and occupies its job's slot meanwhile") {
+TEST_CASE(
+    "a failed attempt is tried again after its backoff and occupies its job's slot meanwhile") {
   World w;
   job::PolicyDraft policy;
   policy.max_attempts = 2;
@@ -131,7 +132,8 @@ TEST_CASE("no more than max_running run at once, and the rest follow as slots be
   CHECK(w.runner->live() == 2);
 }
 
-TEST_CASE("after downtime within the grace the latest occurrence runs and the others are coalesced") {
+TEST_CASE(
+    "after downtime within the grace the latest occurrence runs and the others are coalesced") {
   World w;
   w.add("a", 60s);
   w.clock.advance(10min);
@@ -174,7 +176,8 @@ TEST_CASE("a caught-up series under coalesce = all runs one after the other and 
   for (const job::Run& run : w.runs("a")) CHECK(run.state == RunState::succeeded);
 }
 
-TEST_CASE("a cancel that was asked for reaches the executor once and is recorded as the operator's") {
+TEST_CASE(
+    "a cancel that was asked for reaches the executor once and is recorded as the operator's") {
   World w;
   w.add("a", 60s);
   w.clock.advance(60s);
@@ -252,7 +255,8 @@ TEST_CASE("the same keeper that never heard of a run: it is started after all") 
   CHECK(w.runs("a").size() == 1);
 }
 
-TEST_CASE("a new daemon takes over what the keeper kept: running ones go on, ended ones are recorded") {
+TEST_CASE(
+    "a new daemon takes over what the keeper kept: running ones go on, ended ones are recorded") {
   World w;
   w.add("runs", 60s);
   w.add("ended", 60s);
@@ -263,8 +267,7 @@ TEST_CASE("a new daemon takes over what the keeper kept: running ones go on, end
   const executor::StartRequest second = w.executor.started[1];
 
   w.start_runner();
-  w.adopt("keeper-1",
-          {w.started_report(first), w.report(second, Happening::exited_nonzero)});
+  w.adopt("keeper-1", {w.started_report(first), w.report(second, Happening::exited_nonzero)});
   w.beat();
   CHECK(w.runs(first.job)[0].state == RunState::running);
   CHECK(w.runs(second.job)[0].state == RunState::failed);

@@ -23,10 +23,16 @@ struct World {
   std::unique_ptr<store::Store> store = store::open_memory();
   executor::ScriptedExecutor executor;
   std::unique_ptr<job::ZoneSource> zones = zone::system_zones();
-  Runner::Settings settings{.node = {.id = "node-1", .hostname = "here", .pid = 1,
-                                     .boot_id = "boot-1", .version = "test",
-                                     .control_path = "", .keeper = "", .started_at = kStart,
-                                     .stopped_at = {}, .last_beat = {}},
+  Runner::Settings settings{.node = {.id = "node-1",
+                                     .hostname = "here",
+                                     .pid = 1,
+                                     .boot_id = "boot-1",
+                                     .version = "test",
+                                     .control_path = "",
+                                     .keeper = "",
+                                     .started_at = kStart,
+                                     .stopped_at = {},
+                                     .last_beat = {}},
                             .max_running = 100,
                             .defaults = {}};
   std::unique_ptr<Runner> runner;

@@ -50,14 +50,14 @@ std::string errno_text(int error_number);
 /// Passes an error up: `TRY(value, store.find_job(name));` declares `value`.
 #define SCHEDCTL_CONCAT2(a, b) a##b
 #define SCHEDCTL_CONCAT(a, b) SCHEDCTL_CONCAT2(a, b)
-#define SCHEDCTL_TRY_IMPL(tmp, decl, expr)                      \
-  auto tmp = (expr);                                            \
-  if (!tmp) return ::tl::unexpected(std::move(tmp).error());    \
+#define SCHEDCTL_TRY_IMPL(tmp, decl, expr)                   \
+  auto tmp = (expr);                                         \
+  if (!tmp) return ::tl::unexpected(std::move(tmp).error()); \
   decl = std::move(*tmp)
 #define TRY(decl, expr) SCHEDCTL_TRY_IMPL(SCHEDCTL_CONCAT(try_, __LINE__), decl, expr)
 /// The same for Result<void>.
-#define TRY_VOID(expr)                                                            \
-  do {                                                                            \
-    auto try_result = (expr);                                                     \
-    if (!try_result) return ::tl::unexpected(std::move(try_result).error());      \
+#define TRY_VOID(expr)                                                       \
+  do {                                                                       \
+    auto try_result = (expr);                                                \
+    if (!try_result) return ::tl::unexpected(std::move(try_result).error()); \
   } while (false)

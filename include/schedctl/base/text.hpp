@@ -13,7 +13,8 @@ namespace schedctl {
 std::string escape_control(std::string_view text);
 
 /// The candidate nearest to `word` by edit distance, if it is near enough to be a likely typo.
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates);
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
 
 /// `text` cut to whole UTF-8 characters so that it has at most `limit` bytes.
 std::string_view utf8_prefix(std::string_view text, std::size_t limit);

@@ -19,9 +19,15 @@ using Time = std::chrono::sys_time<Duration>;
 /// A reading of a wall clock on some calendar, in seconds, without a zone.
 using CivilTime = std::chrono::local_seconds;
 
-constexpr std::int64_t to_us(Duration d) { return d.count(); }
-constexpr std::int64_t to_us(Time t) { return t.time_since_epoch().count(); }
-constexpr Time time_from_us(std::int64_t us) { return Time{Duration{us}}; }
+constexpr std::int64_t to_us(Duration d) {
+  return d.count();
+}
+constexpr std::int64_t to_us(Time t) {
+  return t.time_since_epoch().count();
+}
+constexpr Time time_from_us(std::int64_t us) {
+  return Time{Duration{us}};
+}
 
 /// "2026-03-29T01:00:00Z", with ".250000" before the Z only where there is a fraction.
 std::string format_rfc3339(Time t);
@@ -29,9 +35,10 @@ std::string format_rfc3339(Time t);
 /// "90s", "1h30m", "2d", "250ms", "0s": the shortest form that parse_duration reads back exactly.
 std::string format_duration(Duration d);
 
-/// Reads durations as people write them: one or more of number+unit with units us ms s m h d w, largest first or in
-/// any order, no spaces, no sign ("1h30m", "90s", "1.5h" is refused). A bare number is refused with
-/// a hint at the units. Overflow and anything over 100 years is an error of kind usage.
+/// Reads durations as people write them: one or more of number+unit with units us ms s m h d w,
+/// largest first or in any order, no spaces, no sign ("1h30m", "90s", "1.5h" is refused). A bare
+/// number is refused with a hint at the units. Overflow and anything over 100 years is an error of
+/// kind usage.
 Result<Duration> parse_duration(std::string_view text);
 
 }  // namespace schedctl

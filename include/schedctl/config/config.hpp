@@ -59,26 +59,26 @@ struct Loaded {
 /// Where settings come from, first wins: --set and --store, environment, file, built-in. Plain data
 /// so that tests need no real environment.
 struct Sources {
-  std::optional<std::string> config_file;  ///< --config; it must then exist
-  std::optional<std::string> store;        ///< --store
-  bool own = false;                        ///< --own (or SCHEDCTL_OWN=1)
+  std::optional<std::string> config_file;                ///< --config; it must then exist
+  std::optional<std::string> store;                      ///< --store
+  bool own = false;                                      ///< --own (or SCHEDCTL_OWN=1)
   std::vector<std::pair<std::string, std::string>> set;  ///< --set KEY=VALUE
   std::map<std::string, std::string> environment;        ///< the whole environment
   uid_t uid = 0;
   std::string home;  ///< the user's home directory
   std::string system_config_file = "/etc/schedctl/schedctl.toml";
-  bool system_daemon = false;   ///< the machine's daemon runs (then it is everybody's default)
-  std::string host_timezone;    ///< default of `timezone`
+  bool system_daemon = false;  ///< the machine's daemon runs (then it is everybody's default)
+  std::string host_timezone;   ///< default of `timezone`
 };
 
 /// The process's real sources, without flags.
 Sources process_sources();
 
 /// Reads and checks everything. Without --own, the machine's paths apply for root, and for others
-/// if the system's config file exists or its daemon runs; else the user's own (XDG). Kind config: syntax
-/// with file:line:column, unknown keys with the nearest name, values that cannot be, a file that is
-/// group- or world-writable or belongs to somebody else than root or the caller; not_allowed: not
-/// readable.
+/// if the system's config file exists or its daemon runs; else the user's own (XDG). Kind config:
+/// syntax with file:line:column, unknown keys with the nearest name, values that cannot be, a file
+/// that is group- or world-writable or belongs to somebody else than root or the caller;
+/// not_allowed: not readable.
 Result<Loaded> load(const Sources& sources);
 
 }  // namespace schedctl::config

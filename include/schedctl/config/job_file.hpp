@@ -28,7 +28,8 @@ struct JobFiles {
 
 /// Reads a file, or the *.toml of a directory in byte order (not recursive, hidden ones skipped).
 /// The same name twice is an error that names both places. A directory that does not exist yields
-/// nothing unless `must_exist`. Files must not be writable by group or others, nor belong to anyone but root and the caller.
+/// nothing unless `must_exist`. Files must not be writable by group or others, nor belong to anyone
+/// but root and the caller.
 JobFiles read_job_files(const std::vector<std::string>& paths, bool must_exist);
 
 }  // namespace schedctl::config

@@ -19,13 +19,13 @@ struct StartRequest {
   std::int64_t generation = 0;  ///< of the Adoption the claim was made under
   int attempt = 1;
   std::string job;
-  std::string key;       ///< SCHEDCTL_KEY
+  std::string key;  ///< SCHEDCTL_KEY
   Time fire_time{};
   std::vector<std::string> argv;
   std::vector<std::pair<std::string, std::string>> env;  ///< the job's own
-  std::string cwd;       ///< empty: the user's home
-  std::string timezone;  ///< TZ of the job
-  Duration timeout{};    ///< 0: none
+  std::string cwd;                                       ///< empty: the user's home
+  std::string timezone;                                  ///< TZ of the job
+  Duration timeout{};                                    ///< 0: none
   Duration kill_grace{};
 };
 
@@ -40,16 +40,17 @@ struct Report {
   std::int64_t fence = 0;
   job::Happening happening = job::Happening::exited_zero;
   bool ended_on_order = false;  ///< end() had reached it before it ended
-  job::AttemptResult result;  ///< `attempt` is not set
+  job::AttemptResult result;    ///< `attempt` is not set
 };
 
 /// A keeper answers: everything it (or the journals of its predecessors) knows of this store's
 /// runs. Sent before the first start and whenever the connection was made anew.
 struct Adoption {
-  std::string keeper;          ///< instance that takes orders from now on
+  std::string keeper;  ///< instance that takes orders from now on
   std::int64_t keeper_pid = 0;
-  std::int64_t generation = 0; ///< starts claimed under an earlier one are refused: never_started
-  std::vector<Report> reports; ///< `started`: it runs; `finished`: it ended and was not acknowledged
+  std::int64_t generation = 0;  ///< starts claimed under an earlier one are refused: never_started
+  std::vector<Report>
+      reports;  ///< `started`: it runs; `finished`: it ended and was not acknowledged
 };
 
 /// Takes reports; called on the executor's thread, must not block.

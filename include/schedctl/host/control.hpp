@@ -13,11 +13,13 @@ namespace schedctl::host {
 
 /// The daemon's control socket (0600 seqpacket in runtime_dir): one short request a connection, one
 /// reply. Requests and replies are lines of text:
-///   poke | ping | reload | reopen-logs | stop-now      ->  "ok", "ok PID ...", "error KIND MESSAGE"
+///   poke | ping | reload | reopen-logs | stop-now      ->  "ok", "ok PID ...", "error KIND
+///   MESSAGE"
 /// The peer must be root or the daemon's user; others get "error 77 ..." .
 class ControlServer {
  public:
-  /// A request came in. Answer now or later through `reply` (at most once; dropped if the peer left).
+  /// A request came in. Answer now or later through `reply` (at most once; dropped if the peer
+  /// left).
   using Reply = std::function<void(const std::string&)>;
   using Handler = std::function<void(const std::string& request, Reply reply)>;
 

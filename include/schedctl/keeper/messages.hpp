@@ -51,8 +51,8 @@ struct Ended {
   std::int64_t pid = 0;
   Time started_at{};
   Time ended_at{};
-  int wait_status = 0;     ///< as waitpid gives it
-  bool timed_out = false;  ///< the keeper began to end it for its timeout
+  int wait_status = 0;          ///< as waitpid gives it
+  bool timed_out = false;       ///< the keeper began to end it for its timeout
   bool ended_on_order = false;  ///< Client::end had reached it before it ended
   Duration cpu{};
   std::optional<std::int64_t> max_rss_kb;
@@ -62,10 +62,10 @@ struct Ended {
 
 /// What the keeper (with the journals of earlier instances) knows when a daemon comes.
 struct Inventory {
-  std::string instance;               ///< of the living keeper
+  std::string instance;  ///< of the living keeper
   std::vector<Started> running;
-  std::vector<StartFailed> failed;    ///< not yet acknowledged
-  std::vector<Ended> ended;           ///< not yet acknowledged
+  std::vector<StartFailed> failed;  ///< not yet acknowledged
+  std::vector<Ended> ended;         ///< not yet acknowledged
 };
 
 }  // namespace schedctl::keeper

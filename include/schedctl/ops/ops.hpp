@@ -21,7 +21,7 @@ struct Context {
   const job::ZoneSource& zones;
   const Clock& clock;
   const config::Config& config;
-  std::string who;               ///< for the audit
+  std::string who;  ///< for the audit
   std::function<void()> poke;
 };
 
@@ -57,21 +57,22 @@ class Ops {
  public:
   explicit Ops(Context context) : context_(std::move(context)) {}
 
-  /// Compiles a draft that stands alone. `existing` (may be null) lends what must not change without
-  /// reason: the anchor of an unchanged period, the zone.
+  /// Compiles a draft that stands alone. `existing` (may be null) lends what must not change
+  /// without reason: the anchor of an unchanged period, the zone.
   Result<job::Definition> compile(const job::JobDraft& draft, const job::Job* existing);
 
   /// Kind conflict: the name exists and `replace` is not set, or somebody else manages it.
   Result<job::Job> add(const std::string& name, const job::JobDraft& draft,
                        const AddOptions& options);
   /// Changes what the draft says and forgets `unset` (TOML keys); a new schedule counts from now:
-  /// pending runs of the old one are skipped (schedule_changed), its fires up to now get their rows.
+  /// pending runs of the old one are skipped (schedule_changed), its fires up to now get their
+  /// rows.
   Result<job::Job> set(const std::string& name, const job::JobDraft& draft,
                        const std::vector<std::string>& unset);
   /// All or nothing. Kind conflict while a run lives, unless `force`, which asks for its cancel.
   Result<void> remove(const std::vector<std::string>& names, bool force);
-  /// Names of the jobs that were not paused before. Kind not_found if one does not exist (nothing is
-  /// done then).
+  /// Names of the jobs that were not paused before. Kind not_found if one does not exist (nothing
+  /// is done then).
   Result<std::vector<std::string>> pause(const std::vector<std::string>& names,
                                          const std::string& reason);
   /// Fires of the pause become one skipped row; the schedule goes on from now.
@@ -88,9 +89,9 @@ class Ops {
 
   /// Makes the jobs managed by these files equal to what they say, in one transaction. A job that
   /// somebody else manages is left alone with an error. Jobs of files that are gone are removed (a
-  /// running one runs on to its end); jobs of bad files, and of files outside `directories`, stay as
-  /// they are. One that moved from one of our files to another stays the same job. The errors of the
-  /// reading itself (files.errors) are the caller's to tell.
+  /// running one runs on to its end); jobs of bad files, and of files outside `directories`, stay
+  /// as they are. One that moved from one of our files to another stays the same job. The errors of
+  /// the reading itself (files.errors) are the caller's to tell.
   Result<Synced> sync_job_files(const config::JobFiles& files,
                                 const std::vector<std::string>& directories);
   /// Checks without writing: every error found, those of the reading itself included.

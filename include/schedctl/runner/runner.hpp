@@ -21,7 +21,7 @@ namespace schedctl::runner {
 class Runner {
  public:
   struct Settings {
-    store::Node node;      ///< this daemon; `last_beat` is kept by the runner
+    store::Node node;  ///< this daemon; `last_beat` is kept by the runner
     int max_running = 100;
     job::PolicyDraft defaults;
   };
@@ -101,7 +101,7 @@ class Runner {
   std::vector<executor::Adoption> adoptions_;
   std::vector<executor::Report> reports_;
   std::map<RunId, Live> live_;
-  std::set<RunId> shutdown_;  ///< runs that end_all() has ended
+  std::set<RunId> shutdown_;                ///< runs that end_all() has ended
   std::optional<std::string> keeper_loss_;  ///< to be written as an event
   std::optional<Duration> clock_offset_;    ///< wall minus elapsed, as of the last beat
 };

@@ -56,8 +56,8 @@ class RunnerThread final : public executor::ReportSink {
   using Message =
       std::variant<executor::Report, executor::Adoption, KeeperLost, Poke, Task, StopOrder>;
 
-  RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop,
-               loop::Mailbox<Message> inbox, loop::WallTimer wall, loop::MonotonicTimer delay);
+  RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop, loop::Mailbox<Message> inbox,
+               loop::WallTimer wall, loop::MonotonicTimer delay);
   void main_loop(std::promise<Result<void>> first_beat);
   void read_inbox();
   void obey(const StopOrder& order);
@@ -68,20 +68,20 @@ class RunnerThread final : public executor::ReportSink {
   const Clock& clock_;
   std::unique_ptr<loop::Loop> loop_;
   loop::Mailbox<Message> inbox_;
-  loop::WallTimer wall_;         ///< the next fire, retry or deadline in rows
-  loop::MonotonicTimer delay_;   ///< a delayed beat, a retry after a failure, the end of patience
+  loop::WallTimer wall_;        ///< the next fire, retry or deadline in rows
+  loop::MonotonicTimer delay_;  ///< a delayed beat, a retry after a failure, the end of patience
   std::thread thread_;
   std::unique_ptr<Runner> runner_;
   store::Store* store_ = nullptr;
   std::function<void()> ended_;
 
-  bool due_ = true;              ///< a beat is wanted now
-  bool lazy_ = false;            ///< a beat is wanted, but can wait a moment for company
-  bool failing_ = false;         ///< the last beat failed: wait before the next
+  bool due_ = true;       ///< a beat is wanted now
+  bool lazy_ = false;     ///< a beat is wanted, but can wait a moment for company
+  bool failing_ = false;  ///< the last beat failed: wait before the next
   Duration failing_since_{};
   std::optional<StopOrder> stop_;
   std::optional<Duration> stop_deadline_;  ///< on Clock::elapsed
-  bool ending_ = false;          ///< end_all was called
+  bool ending_ = false;                    ///< end_all was called
   std::optional<Error> last_failure_;
 };
 

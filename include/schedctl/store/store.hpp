@@ -104,7 +104,8 @@ class Store {
   virtual Result<std::optional<job::Job>> get_job(JobId id) = 0;
   /// By name, in byte order. `pattern` is a shell glob; empty: all.
   virtual Result<std::vector<JobListing>> list_jobs(const std::string& pattern) = 0;
-  /// Jobs that files and the like define (managed_by is not `cli`), by name; does not read the rest.
+  /// Jobs that files and the like define (managed_by is not `cli`), by name; does not read the
+  /// rest.
   virtual Result<std::vector<job::Job>> managed_jobs() = 0;
   /// Jobs with next_fire <= now, earliest first. A row that cannot be read (somebody edited it) is
   /// left out, loses its next_fire, so that it is not due for ever, and an event `job-error` says
@@ -127,8 +128,8 @@ class Store {
   virtual Result<std::optional<job::Run>> get_run(RunId id) = 0;
   virtual Result<std::vector<job::Run>> list_runs(const RunFilter& filter) = 0;
   /// Pending runs with due_at <= now, earliest due first, then by id; without those that wait until
-  /// their job is free (`waits`, retries; not forced) while it is busy, so that they hide nobody. Of
-  /// two waiting retries only the younger one finds its job busy.
+  /// their job is free (`waits`, retries; not forced) while it is busy, so that they hide nobody.
+  /// Of two waiting retries only the younger one finds its job busy.
   virtual Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) = 0;
   /// Runs of this state, oldest first, without their output tails.
   virtual Result<std::vector<job::Run>> runs_in_state(job::RunState state) = 0;
