@@ -127,7 +127,7 @@ std::vector<Command> daemon_commands() {
   };
 }
 
-std::vector<Command> job_commands() {
+std::vector<Command> defining_commands() {
   return {
       {.name = "add",
        .group = "jobs",
@@ -165,27 +165,11 @@ std::vector<Command> job_commands() {
        .takes_argv = true,
        .exits = kJobExits,
        .function = run_set},
-      {.name = "show",
-       .group = "jobs",
-       .synopsis = "NAME",
-       .summary = "everything about a job: definition, policy, state, last runs",
-       .examples = {"schedctl show backup", "schedctl show backup --json"},
-       .min_words = 1,
-       .max_words = 1,
-       .missing = "the job's name is missing",
-       .function = run_show},
-      {.name = "list",
-       .group = "jobs",
-       .synopsis = "[PATTERN] [--failed] [--paused] [--running] [--tag T]...",
-       .summary = "the jobs, when they fire next and how they went last",
-       .examples = {"schedctl list", "schedctl list 'backup-*' --failed", "schedctl list --json"},
-       .options = {{"failed", "", "only those whose last run failed or was lost"},
-                   {"paused", "", "only paused ones"},
-                   {"running", "", "only those that run now"},
-                   {"tag", "T", "only those with this tag; may be repeated", 0, true}},
-       .max_words = 1,
-       .extra = "one pattern at most; quote it, or the shell makes file names of it",
-       .function = run_list},
+  };
+}
+
+std::vector<Command> holding_commands() {
+  return {
       {.name = "remove",
        .group = "jobs",
        .synopsis = "NAME... [--force]",
@@ -215,6 +199,32 @@ std::vector<Command> job_commands() {
        .options = {{"all", "", "every job"}, {"tag", "T", "every job with this tag"}},
        .max_words = kAnyNumber,
        .function = run_resume},
+  };
+}
+
+std::vector<Command> looking_commands() {
+  return {
+      {.name = "show",
+       .group = "jobs",
+       .synopsis = "NAME",
+       .summary = "everything about a job: definition, policy, state, last runs",
+       .examples = {"schedctl show backup", "schedctl show backup --json"},
+       .min_words = 1,
+       .max_words = 1,
+       .missing = "the job's name is missing",
+       .function = run_show},
+      {.name = "list",
+       .group = "jobs",
+       .synopsis = "[PATTERN] [--failed] [--paused] [--running] [--tag T]...",
+       .summary = "the jobs, when they fire next and how they went last",
+       .examples = {"schedctl list", "schedctl list 'backup-*' --failed", "schedctl list --json"},
+       .options = {{"failed", "", "only those whose last run failed or was lost"},
+                   {"paused", "", "only paused ones"},
+                   {"running", "", "only those that run now"},
+                   {"tag", "T", "only those with this tag; may be repeated", 0, true}},
+       .max_words = 1,
+       .extra = "one pattern at most; quote it, or the shell makes file names of it",
+       .function = run_list},
       {.name = "next",
        .group = "jobs",
        .synopsis = "[NAME | --cron E | --every D | --at T] [--timezone Z] [--from T] [-n N]",
@@ -351,7 +361,8 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> table = [] {
     std::vector<Command> all;
     for (std::vector<Command>& family :
-         std::array{daemon_commands(), job_commands(), run_commands(), house_commands()})
+         std::array{daemon_commands(), defining_commands(), holding_commands(), looking_commands(),
+                    run_commands(), house_commands()})
       all.insert(all.end(), family.begin(), family.end());
     return all;
   }();

@@ -51,7 +51,7 @@ std::string waiting_text(Session& session, Duration waited, bool drains) {
   const Duration left = session.config().stop_timeout - waited;
   if (!drains) return text;
   if (left > Duration::zero())
-    return text + "; ended by force in " +
+    return text + "; its runs are ended in at most " +
            format_duration(std::chrono::ceil<std::chrono::seconds>(left));
   return text + "; being ended";
 }

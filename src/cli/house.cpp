@@ -37,6 +37,7 @@ Result<Outcome> run_config(const Invocation& call) {
   const std::vector<config::Setting>& settings = session->loaded.settings;
   if (call.globals.json) {
     std::vector<std::string> elements;
+    elements.reserve(settings.size());
     for (const config::Setting& setting : settings) elements.push_back(json_setting(setting));
     print(json_array(elements));
     return Done{};

@@ -64,7 +64,10 @@ void put(std::string& out, std::string_view label, std::string_view value) {
 
 std::string join(const std::vector<std::string>& words) {
   std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  for (const std::string& word : words) {
+    if (!out.empty()) out += ", ";
+    out += word;
+  }
   return out;
 }
 
@@ -83,7 +86,11 @@ std::string definition_text(const store::JobListing& listing, const std::string&
     put(out, "dst fold", job::to_string(schedule.dst_fold));
   put(out, "command", short_action(definition.action));
   put(out, "directory", definition.cwd.empty() ? "the user's home" : definition.cwd);
-  for (const auto& [name, value] : definition.env) put(out, "env", name + "=" + value);
+  for (const auto& [name, value] : definition.env) {
+    std::string pair = name;
+    pair.append("=").append(value);
+    put(out, "env", pair);
+  }
   if (!definition.tags.empty()) put(out, "tags", join(definition.tags));
   put(out, "managed by", listing.job.managed_by);
   put(out, "version", std::to_string(listing.job.version));

@@ -27,9 +27,9 @@ constexpr Duration kLook = std::chrono::milliseconds(200);
 /// Runs of a job that are looked through for one with output.
 constexpr std::size_t kRunsSearched = 100;
 constexpr std::int64_t kMostLines = 1'000'000'000;
-constexpr std::size_t kBlock = 64 * 1024;
+constexpr std::size_t kBlock = 65'536;
 /// What --json takes along at most: a document is read as a whole.
-constexpr off_t kMostJsonBytes = 64 * 1024 * 1024;
+constexpr off_t kMostJsonBytes = off_t{64} * 1024 * 1024;
 
 void look_again_later() {
   const timespec time{0, kLook.count() * 1000};

@@ -46,6 +46,7 @@ Result<std::vector<NamedFire>> fires_of(Session& session, const std::string& nam
   TRY(const Time from, starting_at(session, *zone));
   TRY(std::vector<ops::Fire> fires, with_flag(session.ops().next(schedule, seed, from, n)));
   std::vector<NamedFire> named;
+  named.reserve(fires.size());
   for (ops::Fire& fire : fires) named.push_back({name, std::move(fire), zone});
   return named;
 }
@@ -108,6 +109,7 @@ Result<std::vector<NamedFire>> fires_of_all(Session& session, std::size_t n) {
 void print_fires(Session& session, const std::vector<NamedFire>& fires, bool of_all) {
   if (session.call.globals.json) {
     std::vector<std::string> elements;
+    elements.reserve(fires.size());
     for (const NamedFire& fire : fires)
       elements.push_back(json_fire(fire.fire, of_all ? &fire.job : nullptr));
     print(json_array(elements));

@@ -10,7 +10,6 @@ namespace {
 /// What stands in brackets behind the state.
 std::string detail_text(const job::Run& run) {
   const job::AttemptResult& result = run.result;
-  const std::string reason(job::to_string(run.reason));
   if (run.reason == job::Reason::exit_status && result.exit_code)
     return "exit " + std::to_string(*result.exit_code);
   if (run.reason == job::Reason::signal && result.signal != 0) return signal_name(result.signal);
@@ -19,7 +18,7 @@ std::string detail_text(const job::Run& run) {
   if (worded && !result.error.empty()) return result.error;
   if (run.reason == job::Reason::none && run.state == job::RunState::pending && run.attempt > 1)
     return "retry";
-  return reason;
+  return std::string(job::to_string(run.reason));
 }
 
 std::string fire_text(const job::Run& run, const job::Zone& zone, Time now) {

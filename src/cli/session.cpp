@@ -101,6 +101,7 @@ Result<job::Job> Session::job(const std::string& name) {
   std::string message = "there is no job \"" + escape_control(name) + "\"";
   TRY(const std::vector<store::JobListing> all, store->list_jobs(""));
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const store::JobListing& listing : all) names.push_back(listing.job.name);
   if (const auto near = nearest(name, names))
     message += "; did you mean \"" + *near + "\"?";

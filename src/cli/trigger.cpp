@@ -106,8 +106,10 @@ Result<Outcome> run_trigger(const Invocation& call) {
                 "start");
   TRY(const job::Run run, session->ops().trigger(name, call.has("force")));
   if (run.state == job::RunState::skipped) {
-    warn(call, name_of(run) + " is skipped: the job still runs (--force runs it all the same)");
     if (call.globals.json) print(json_run(run, session->store->id()) + "\n");
+    report({ErrorKind::failed,
+            name_of(run) + " is skipped: the job still runs; --force runs it all the same"},
+           call.globals.json);
     return Done{kExitFailed};
   }
   if (wait) {
