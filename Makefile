@@ -124,7 +124,7 @@ layers: ## check that no room includes a higher one and that public headers name
 
 .PHONY: tidy
 tidy: ## run clang-tidy over src/
-	@tests/tools/tidy $(OUT) -- $(filter-out -MMD -MP,$(CPPFLAGS)) -std=c++20
+	@tests/tools/tidy $(OUT) -- $(filter-out -MMD -MP,$(CPPFLAGS)) -DSCHEDCTL_VERSION=\"\" -std=c++20
 
 .PHONY: format
 format: ## format the code in place

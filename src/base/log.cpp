@@ -1,6 +1,6 @@
-// A line is put together here and handed to one spdlog logger whose pattern is the bare message: the
-// time stamp is the local one with its offset, which spdlog's own pattern flags cannot write with
-// milliseconds and a colon in one go.
+// A line is put together here and handed to one spdlog logger whose pattern is the bare message:
+// the time stamp is the local one with its offset, which spdlog's own pattern flags cannot write
+// with milliseconds and a colon in one go.
 
 #include "schedctl/base/log.hpp"
 
@@ -24,7 +24,7 @@ namespace schedctl::log {
 namespace {
 
 // More than this in one beat is written out early, so that a storm does not grow the process.
-constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kBufferBytes = std::size_t{64} * 1024;
 
 void write_all(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -126,8 +126,8 @@ std::shared_ptr<spdlog::logger> logger() {
 }
 
 Result<UniqueFd> open_file(const std::string& path) {
-  const int fd = ::open(path.c_str(),
-                        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+  const int fd =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
   if (fd < 0) {
     return fail(error_from_errno("cannot open the log file " + path, errno));
   }
@@ -189,19 +189,21 @@ Result<void> reopen() {
   return {};
 }
 
-void set_level(Level level) { logger()->set_level(spdlog_level(level)); }
+void set_level(Level level) {
+  logger()->set_level(spdlog_level(level));
+}
 
 Result<Level> parse_level(std::string_view text) {
   if (text == "debug") return Level::debug;
   if (text == "info") return Level::info;
   if (text == "warning" || text == "warn") return Level::warning;
   if (text == "error") return Level::error;
-  return fail(ErrorKind::config, "\"" + std::string(text) +
-                                     "\" is not a log level: use debug, info, warning or error",
+  return fail(ErrorKind::config,
+              "\"" + std::string(text) + "\" is not a log level: use debug, info, warning or error",
               "log_level");
 }
 
-void write(Level level, std::string_view event, Fields fields) {
+void write(Level level, std::string_view event, std::span<const Field> fields) {
   const std::shared_ptr<spdlog::logger> log = logger();
   if (!log->should_log(spdlog_level(level))) return;
   std::string line;
@@ -220,6 +222,8 @@ void write(Level level, std::string_view event, Fields fields) {
   log->log(spdlog_level(level), spdlog::string_view_t(line));
 }
 
-void flush() { logger()->flush(); }
+void flush() {
+  logger()->flush();
+}
 
 }  // namespace schedctl::log
