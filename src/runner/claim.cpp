@@ -13,7 +13,8 @@
 namespace schedctl::runner {
 namespace {
 
-// While no slot is free, only so many due runs are looked at for an overlap in one beat.
+// While no slot is free, only so many due runs are looked at for an overlap in one beat. With free
+// ones, as many as there are slots: reading what cannot be started costs more than starting.
 constexpr std::size_t kLookAhead = 50;
 
 }  // namespace
@@ -65,7 +66,7 @@ Result<void> Runner::claim(Work& work) {
   const auto most = static_cast<std::size_t>(std::max(settings_.max_running, 0));
   std::size_t free = live < most ? most - live : 0;
   free = std::min(free, limits::kRunsPerBeat);
-  const std::size_t window = free + kLookAhead;
+  const std::size_t window = free > 0 ? free : kLookAhead;
   TRY(std::vector<store::DueRun> due, store_.due_runs(work.now, window));
   bool progress = false;
   for (store::DueRun& candidate : due) {

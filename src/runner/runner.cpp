@@ -50,6 +50,7 @@ void Runner::configure(int max_running, const job::PolicyDraft& defaults) {
 }
 
 void Runner::take(executor::Report report) {
+  ends_reported_ += report.kind == executor::Report::Kind::finished ? 1 : 0;
   reports_.push_back(std::move(report));
 }
 
@@ -107,13 +108,17 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
   }
   Beat beat;
   beat.again = work.again;
-  TRY(beat.wake, store_.next_wake(work.now));
+  // While it drains nothing is planned or claimed, so that nothing can fall due.
+  if (!draining_) {
+    TRY(beat.wake, store_.next_wake(work.now));
+  }
   TRY_VOID(transaction.commit());
   return beat;
 }
 
 void Runner::finish(Work& work) {
   reports_.clear();
+  ends_reported_ = 0;
   adoptions_.clear();
   keeper_loss_.reset();
   clock_offset_ = clock_.wall().time_since_epoch() - clock_.elapsed();

@@ -10,6 +10,10 @@ namespace {
 // A start alone can wait this long for an end to share its commit with: short programs then cost
 // one commit, and whoever looks at `ps` sees no difference.
 constexpr Duration kCompany = std::chrono::milliseconds(20);
+// While this many runs are in flight the keeper is busy whatever the runner does: ends, too, gather
+// for a moment, and fewer commits leave more of the machine to the jobs.
+constexpr std::size_t kCrowd = 40;
+constexpr Duration kCrowdedCompany = std::chrono::milliseconds(3);
 // After a beat that failed (database locked, disk full) nothing is to be gained by hurrying.
 constexpr Duration kAfterFailure = std::chrono::seconds(1);
 // Ends that a broken store keeps from being recorded are in the keeper's journal; the daemon need
@@ -33,8 +37,7 @@ Result<std::unique_ptr<RunnerThread>> RunnerThread::create(const Clock& clock) {
   }));
   TRY_VOID(raw->loop_->watch(raw->delay_.fd(), EPOLLIN, [raw](auto) {
     raw->delay_.drain();
-    raw->due_ = true;
-    raw->failing_ = false;
+    raw->on_delay();
   }));
   return self;
 }
@@ -94,13 +97,12 @@ void RunnerThread::main_loop(std::promise<Result<void>> first_beat) {
   first_beat.set_value(good ? Result<void>{} : Result<void>(tl::unexpected(*last_failure_)));
   if (!good) return;
   while (!stop_is_complete()) {
-    if (due_ && !failing_) {
+    if (due_ && !failing_until_) {
       beat();
       // What came in meanwhile is read before the next one, so that it shares its commit.
       if (due_) read_inbox();
       continue;
     }
-    if (lazy_ && !failing_) delay_.arm(kCompany);
     if (const auto waited = loop_->run_once(); !waited) {
       log::error("loop-failed", {{"error", waited.error().message}});
       log::flush();
@@ -109,12 +111,42 @@ void RunnerThread::main_loop(std::promise<Result<void>> first_beat) {
   }
 }
 
+void RunnerThread::on_delay() {
+  armed_until_.reset();
+  const Duration now = clock_.elapsed();
+  if (failing_until_ && now < *failing_until_) {
+    wake_at(*failing_until_);
+    return;
+  }
+  failing_until_.reset();
+  due_ = true;
+}
+
+void RunnerThread::wake_at(Duration elapsed) {
+  if (armed_until_ && *armed_until_ <= elapsed) return;
+  armed_until_ = elapsed;
+  delay_.arm(elapsed - clock_.elapsed());
+}
+
+void RunnerThread::want_company(Duration for_at_most) {
+  const Duration until = clock_.elapsed() + for_at_most;
+  if (company_until_ && *company_until_ <= until) return;
+  company_until_ = until;
+  wake_at(until);
+}
+
 void RunnerThread::read_inbox() {
   for (Message& message : inbox_.take()) {
     if (auto* report = std::get_if<executor::Report>(&message)) {
       const bool finished = report->kind == executor::Report::Kind::finished;
-      (finished ? due_ : lazy_) = true;
       runner_->take(std::move(*report));
+      if (!finished) {
+        want_company(kCompany);
+      } else if (runner_->in_flight() > kCrowd) {
+        want_company(kCrowdedCompany);
+      } else {
+        due_ = true;
+      }
     } else if (auto* adoption = std::get_if<executor::Adoption>(&message)) {
       runner_->take(std::move(*adoption));
       due_ = true;
@@ -150,7 +182,8 @@ void RunnerThread::obey(const StopOrder& order) {
 
 void RunnerThread::beat() {
   due_ = false;
-  lazy_ = false;
+  company_until_.reset();
+  armed_until_.reset();
   delay_.disarm();
   const auto done = runner_->beat();
   if (!done) {
@@ -174,15 +207,16 @@ void RunnerThread::on_beat_failed(const Error& error) {
   }
   if (!last_failure_) failing_since_ = clock_.elapsed();
   last_failure_ = error;
-  failing_ = true;
-  delay_.arm(kAfterFailure);
+  failing_until_ = clock_.elapsed() + kAfterFailure;
+  wake_at(*failing_until_);
 }
 
 bool RunnerThread::stop_is_complete() {
   if (!stop_) return false;
-  if (stop_->how == Stop::leave) return !due_ || failing_;
+  const bool failing = failing_until_.has_value();
+  if (stop_->how == Stop::leave) return !due_ || failing;
   const Duration now = clock_.elapsed();
-  if (runner_->live() == 0) return !due_ || failing_;
+  if (runner_->live() == 0) return !due_ || failing;
   if (!ending_ && now >= *stop_deadline_) {
     log::warning("ending-runs", {{"runs", runner_->live_words()}});
     log::flush();
@@ -190,8 +224,8 @@ bool RunnerThread::stop_is_complete() {
     runner_->end_all();
   }
   // The store cannot be written: what ended is safe with the keeper, and the next start records it.
-  if (ending_ && failing_ && now >= *stop_deadline_ + kLastWords) return true;
-  if (!ending_ && !failing_) delay_.arm(*stop_deadline_ - now);
+  if (ending_ && failing && now >= *stop_deadline_ + kLastWords) return true;
+  if (!ending_) wake_at(*stop_deadline_);
   return false;
 }
 

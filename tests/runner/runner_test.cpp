@@ -417,3 +417,15 @@ TEST_CASE("a burst of more jobs than one beat plans is worked off in several bea
   CHECK(beats >= 2);
   CHECK(w.executor.started.size() == 1200);
 }
+
+TEST_CASE("a draining runner sleeps, although fires that it will not plan are due") {
+  World w;
+  w.add("a", 60s);
+  w.clock.advance(60s);
+  w.beat();
+  w.runner->drain();
+  w.clock.advance(60s);
+  const Runner::Beat beat = w.beat();
+  CHECK(!beat.wake);
+  CHECK(!beat.again);
+}

@@ -25,7 +25,7 @@ inline constexpr std::chrono::years kSearchHorizon{50};
 /// Pending rows that one call of plan() may make; a longer backlog is planned in several beats.
 inline constexpr std::int64_t kFiresPerPlan = 20'000;
 /// Jobs planned, and runs claimed, in one beat: keeps a beat short so that starts are not late.
-inline constexpr std::size_t kJobsPerBeat = 500;
+inline constexpr std::size_t kJobsPerBeat = 100;
 inline constexpr std::size_t kRunsPerBeat = 500;
 /// Tries of a run, first included.
 inline constexpr int kMaxAttempts = 1000;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +55,8 @@ class Runner {
 
   /// Runs that were handed to the keeper and have not been recorded as ended.
   std::size_t live() const { return live_.size(); }
+  /// Of these, the ones that no end has been reported of either.
+  std::size_t in_flight() const { return live_.size() - std::min(live_.size(), ends_reported_); }
   /// "backup #42, report #43": for people who wait.
   std::string live_words() const;
   const store::Node& node() const { return settings_.node; }
@@ -100,6 +103,7 @@ class Runner {
   std::int64_t generation_ = 0;
   std::vector<executor::Adoption> adoptions_;
   std::vector<executor::Report> reports_;
+  std::size_t ends_reported_ = 0;  ///< among reports_
   std::map<RunId, Live> live_;
   std::set<RunId> shutdown_;                ///< runs that end_all() has ended
   std::optional<std::string> keeper_loss_;  ///< to be written as an event

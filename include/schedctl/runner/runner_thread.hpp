@@ -64,6 +64,9 @@ class RunnerThread final : public executor::ReportSink {
   void beat();
   bool stop_is_complete();
   void on_beat_failed(const Error& error);
+  void want_company(Duration for_at_most);
+  void wake_at(Duration elapsed);
+  void on_delay();
 
   const Clock& clock_;
   std::unique_ptr<loop::Loop> loop_;
@@ -75,12 +78,14 @@ class RunnerThread final : public executor::ReportSink {
   store::Store* store_ = nullptr;
   std::function<void()> ended_;
 
-  bool due_ = true;       ///< a beat is wanted now
-  bool lazy_ = false;     ///< a beat is wanted, but can wait a moment for company
-  bool failing_ = false;  ///< the last beat failed: wait before the next
+  bool due_ = true;  ///< a beat is wanted now
+  // The rest are instants of Clock::elapsed.
+  std::optional<Duration> company_until_;  ///< a beat is wanted, but waits for more to record
+  std::optional<Duration> failing_until_;  ///< the last beat failed: no other before this
+  std::optional<Duration> armed_until_;    ///< when delay_ goes off
   Duration failing_since_{};
   std::optional<StopOrder> stop_;
-  std::optional<Duration> stop_deadline_;  ///< on Clock::elapsed
+  std::optional<Duration> stop_deadline_;  ///< the end of patience
   bool ending_ = false;                    ///< end_all was called
   std::optional<Error> last_failure_;
 };
