@@ -126,6 +126,10 @@ layers: ## check that no room includes a higher one and that public headers name
 tidy: ## run clang-tidy over src/
 	@tests/tools/tidy $(OUT) -- $(filter-out -MMD -MP,$(CPPFLAGS)) -DSCHEDCTL_VERSION=\"\" -std=c++20
 
+.PHONY: analyze
+analyze: ## run clang's static analyzer over src/ (slow)
+	@TIDY_CHECKS='-*,clang-analyzer-*' tests/tools/tidy $(OUT)/analyze -- $(filter-out -MMD -MP,$(CPPFLAGS)) -DSCHEDCTL_VERSION=\"\" -std=c++20
+
 .PHONY: format
 format: ## format the code in place
 	@clang-format -i $$(git ls-files '*.cpp' '*.hpp')
