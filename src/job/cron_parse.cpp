@@ -253,8 +253,11 @@ class FieldParser {
     if (take('-')) {
       const std::size_t high_at = at_;
       TRY(range.high, value());
-      // "fri-sun" means up to the Sunday that follows; with digits that is 5-7.
-      if (field_ == kWeekday && range.high == 0 && is_letter(text_[high_at])) range.high = 7;
+      // "fri-sun" means up to the Sunday that follows; with digits that is 5-7. "sun-sun" is one
+      // day.
+      const bool sunday_by_name =
+          field_ == kWeekday && range.high == 0 && is_letter(text_[high_at]);
+      if (sunday_by_name && low > 0) range.high = 7;
       if (range.high < range.low) return backwards(high_at, range);
     } else if (peek() == '/') {
       range.high = std::max(low, top());

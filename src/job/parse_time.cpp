@@ -192,8 +192,10 @@ Result<Time> parse_time(std::string_view text, const Zone& zone, Time now, DstGa
   }
   const std::optional<Duration> time_of_day = read_time_of_day(in);
   if (!time_of_day) {
-    return refuse(text, date ? "the time after the date is not HH:MM or HH:MM:SS"
-                             : "it begins with no date and no time of day");
+    if (date) return refuse(text, "the time after the date is not HH:MM or HH:MM:SS");
+    const bool like_a_date = in.rest.find('-') == 4;
+    return refuse(
+        text, like_a_date ? "there is no such date" : "it begins with no date and no time of day");
   }
   if (in.done()) {
     if (!date) return next_time_of_day(text, *time_of_day, zone, now, gap, fold);

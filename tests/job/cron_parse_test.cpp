@@ -78,6 +78,8 @@ TEST_CASE("months and weekdays have names in any case") {
   CHECK(parsed("0 0 1 JAN,mar-May *").month_set == (1U << 1 | 1U << 3 | 1U << 4 | 1U << 5));
   CHECK(parsed("0 0 * * Mon-FRI").weekday_set == 0x3e);
   CHECK(parsed("0 0 * * fri-sun").weekday_set == (1 << 5 | 1 << 6 | 1));
+  CHECK(parsed("0 0 * * sun-sun").weekday_set == 1);
+  CHECK(parsed("0 0 * * 0-sun").weekday_set == 1);
 }
 
 TEST_CASE("Sunday is 0 and 7") {

@@ -126,3 +126,9 @@ TEST_CASE("local times carry the offset in force") {
   CHECK_FALSE(format_local(Time::max(), *berlin).empty());
   CHECK_FALSE(format_local(Time::min(), *berlin).empty());
 }
+
+TEST_CASE("a date that no calendar has is told as such") {
+  CHECK(read("2027-02-30 00:00").error().message.find("no such date") != std::string::npos);
+  CHECK(read("2027-13-01").error().message.find("no such date") != std::string::npos);
+  CHECK(read("nonsense").error().message.find("no such date") == std::string::npos);
+}
