@@ -238,6 +238,8 @@ class Collector {
     if (status.type() == fs::file_type::not_found) {
       if (must_exist_) {
         fail_file(full, Error{ErrorKind::not_found, full.string() + " does not exist", full});
+      } else {
+        out_.missing.push_back(full.string());
       }
     } else if (status.type() == fs::file_type::directory) {
       add_directory(full);

@@ -57,12 +57,12 @@ Result<void> check_combination(const JobDraft& draft) {
   return {};
 }
 
-/// The zone's name: the draft's, else the job's so far, else the setting's.
+/// The zone's name: the draft's, else the base's, else the setting's.
 Result<job::ZonePtr> find_zone(const Context& context, const JobDraft& draft,
-                               const Schedule* existing) {
-  const bool lent = existing != nullptr && !existing->timezone.empty();
+                               const Schedule& base) {
+  const bool lent = !base.timezone.empty();
   const std::string name = draft.timezone ? *draft.timezone
-                           : lent         ? existing->timezone
+                           : lent         ? base.timezone
                                           : context.config.timezone;
   Result<job::ZonePtr> zone = context.zones.find(name);
   if (zone) return zone;
@@ -115,6 +115,10 @@ Result<void> read_every(const JobDraft& draft, const Schedule* existing, const j
 Result<void> read_at(const JobDraft& draft, const Schedule* existing, const job::Zone& zone,
                      Time now, Schedule& schedule) {
   schedule.kind = ScheduleKind::at;
+  if (schedule.dst_fold == job::DstFold::both) {
+    if (draft.dst_fold) return wrong("at is one instant: say first or second", "dst_fold");
+    schedule.dst_fold = job::DstFold::first;  // it comes from the cron schedule that this replaces
+  }
   const Result<Time> at =
       job::parse_time(*draft.at, zone, now, schedule.dst_gap, schedule.dst_fold);
   if (!at) return fail(at_field(at.error(), "at"));
@@ -141,11 +145,11 @@ Result<void> read_in(const JobDraft& draft, Time now, Schedule& schedule) {
 }
 
 /// Reads the one schedule of the draft. `base` holds what it keeps where the draft says nothing
-/// (the DST rules); `existing` lends zone and anchor, and may be null.
+/// (the zone, the DST rules); `existing` lends the anchor, and may be null.
 Result<Schedule> read_schedule(const Context& context, const JobDraft& draft,
                                const Schedule* existing, const Schedule& base, Time now) {
   TRY_VOID(check_combination(draft));
-  TRY(const job::ZonePtr zone, find_zone(context, draft, existing));
+  TRY(const job::ZonePtr zone, find_zone(context, draft, base));
   Schedule schedule;
   schedule.timezone = zone->name();
   if (draft.cron || draft.at) {
@@ -185,7 +189,7 @@ Result<Schedule> adjust_schedule(const Context& context, JobDraft draft, const S
         if (given) return wrong(std::string(key) + " changes nothing here; give at again", key);
       }
       Schedule schedule = existing;
-      TRY(const job::ZonePtr zone, find_zone(context, draft, &existing));
+      TRY(const job::ZonePtr zone, find_zone(context, draft, existing));
       schedule.timezone = zone->name();
       return schedule;
     }
@@ -229,6 +233,14 @@ void merge_env(const std::vector<std::pair<std::string, std::string>>& from,
       into.emplace_back(name, value);
     }
   }
+}
+
+std::vector<std::string> each_once(const std::vector<std::string>& tags) {
+  std::vector<std::string> once;
+  for (const std::string& tag : tags) {
+    if (std::find(once.begin(), once.end(), tag) == once.end()) once.push_back(tag);
+  }
+  return once;
 }
 
 Result<void> forget(const std::string& key, job::Definition& definition) {
@@ -277,7 +289,7 @@ Result<job::Definition> compile_draft(const Context& context, const JobDraft& dr
   definition.policy = draft.policy;
   definition.cwd = draft.cwd.value_or("");
   merge_env(draft.env, definition.env);
-  definition.tags = draft.tags.value_or(std::vector<std::string>{});
+  if (draft.tags) definition.tags = each_once(*draft.tags);
   TRY_VOID(check(context, definition, existing != nullptr ? existing->seed() : 0));
   return definition;
 }
@@ -301,7 +313,7 @@ Result<job::Definition> amend(const Context& context, const job::Job& existing,
   merge_policy(draft.policy, definition.policy);
   if (draft.cwd) definition.cwd = *draft.cwd;
   merge_env(draft.env, definition.env);
-  if (draft.tags) definition.tags = *draft.tags;
+  if (draft.tags) definition.tags = each_once(*draft.tags);
   TRY_VOID(check(context, definition, existing.seed()));
   return definition;
 }

@@ -5,6 +5,9 @@
 namespace schedctl::ops {
 namespace {
 
+/// A sentence or two; list and show print it.
+constexpr std::size_t kReasonBytes = 500;
+
 Result<bool> pause_one(const Context& context, const std::string& name, const std::string& reason,
                        Time now) {
   TRY(job::Job job, find_job(context, name));
@@ -51,6 +54,12 @@ Result<std::vector<std::string>> each(const Context& context, const std::vector<
 
 Result<std::vector<std::string>> Ops::pause(const std::vector<std::string>& names,
                                             const std::string& reason) {
+  if (reason.size() > kReasonBytes) {
+    return fail(ErrorKind::usage,
+                "the reason has " + std::to_string(reason.size()) + " bytes; at most " +
+                    std::to_string(kReasonBytes) + " are kept",
+                "reason");
+  }
   const Time now = context_.clock.wall();
   return each(context_, names,
               [&](const std::string& name) { return pause_one(context_, name, reason, now); });

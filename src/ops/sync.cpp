@@ -64,6 +64,7 @@ class Sync {
     TRY_VOID(load());
     for (const config::FileJob& job : files_.jobs) TRY_VOID(put(job));
     TRY_VOID(remove_gone());
+    tell_missing();
     return std::move(synced_);
   }
 
@@ -85,6 +86,9 @@ class Sync {
 
   /// A bad file keeps its last good jobs; a directory that could not be read keeps all of them.
   bool is_bad(const std::string& file) const { return is_under_any(file, files_.bad_files); }
+
+  /// A directory that is gone (renamed, not mounted) does not define its jobs away.
+  bool is_missing(const std::string& file) const { return is_under_any(file, files_.missing); }
 
   /// A job may move from one of our files to another and stays the same job.
   bool may_take(const job::Job& existing, const config::FileJob& job) const {
@@ -135,12 +139,31 @@ class Sync {
     for (const auto& [name, job] : stored_) {
       const std::string file = managing_file(job);
       if (file.empty() || named_.count(name) != 0) continue;
-      if (!is_under_any(file, directories_) || is_bad(file)) continue;
+      if (!is_under_any(file, directories_)) continue;
+      if (is_bad(file)) continue;
+      if (is_missing(file)) {
+        missed_.insert(file);
+        continue;
+      }
       TRY_VOID(erase(context_, job, job::Happening::withdrawn_removed, now_));
       TRY_VOID(audit(context_, "load", name, "removed: no longer in " + file, now_));
       synced_.removed.push_back(name);
     }
     return {};
+  }
+
+  void tell_missing() {
+    for (const std::string& directory : files_.missing) {
+      const bool missed = std::any_of(missed_.begin(), missed_.end(), [&](const std::string& file) {
+        return is_under(file, directory);
+      });
+      if (!missed) continue;
+      synced_.errors.push_back(
+          Error{ErrorKind::config,
+                directory + " is missing; its jobs stay as they were (bring it back, or make it " +
+                    "empty to remove them)",
+                directory});
+    }
   }
 
   const Context& context_;
@@ -149,6 +172,7 @@ class Sync {
   const Time now_;
   std::map<std::string, job::Job> stored_;
   std::set<std::string> named_;
+  std::set<std::string> missed_;  ///< files of jobs, in directories that are missing
   Synced synced_;
 };
 

@@ -137,6 +137,7 @@ TEST_CASE("a path that does not exist yields nothing, or an error where it must 
   const config::JobFiles none = config::read_job_files({scratch.path("missing")}, false);
   CHECK(none.errors.empty());
   CHECK(none.bad_files.empty());
+  CHECK(none.missing == std::vector<std::string>{scratch.path("missing")});
   const config::JobFiles missing = config::read_job_files({scratch.path("missing")}, true);
   REQUIRE(missing.errors.size() == 1);
   CHECK(missing.errors[0].kind == ErrorKind::not_found);

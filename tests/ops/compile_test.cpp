@@ -106,7 +106,7 @@ TEST_CASE("a zone that does not exist is refused, and the setting's says where i
   CHECK(contains(error.message, "setting"));
 }
 
-TEST_CASE("the zone is the draft's, else the job's, else the setting's, and is always stored") {
+TEST_CASE("the zone is the draft's, else the setting's, and is always stored") {
   World world;
   world.config.timezone = "Asia/Tokyo";
   CHECK(compiled(world, every("5m")).schedule.timezone == "Asia/Tokyo");
@@ -114,7 +114,7 @@ TEST_CASE("the zone is the draft's, else the job's, else the setting's, and is a
   CHECK(compiled(world, cron("0 1 * * *", "Europe/Berlin")).schedule.timezone == "Europe/Berlin");
   job::Job existing;
   existing.definition.schedule.timezone = "America/New_York";
-  CHECK(compiled(world, cron("0 1 * * *"), &existing).schedule.timezone == "America/New_York");
+  CHECK(compiled(world, cron("0 1 * * *"), &existing).schedule.timezone == "Asia/Tokyo");
 }
 
 TEST_CASE("at and in become an instant") {
@@ -182,4 +182,17 @@ TEST_CASE("the anchor stays while the period does") {
   world.clock.advance(minutes(7));
   CHECK(compiled(world, every("300s"), &job).schedule.anchor == job.definition.schedule.anchor);
   CHECK(compiled(world, every("6m"), &job).schedule.anchor == world.now());
+}
+
+TEST_CASE("a moment cannot fire twice, so dst_fold both is refused for at") {
+  job::JobDraft draft = at("2027-10-31 02:30");
+  draft.dst_fold = "both";
+  CHECK(wrong(draft).where == "dst_fold");
+}
+
+TEST_CASE("a tag that is given twice is there once") {
+  World world;
+  job::JobDraft draft = every("5m");
+  draft.tags = {{"b", "a", "b"}};
+  CHECK(compiled(world, draft).tags == std::vector<std::string>{"b", "a"});
 }

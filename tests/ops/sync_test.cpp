@@ -120,6 +120,29 @@ TEST_CASE("jobs of bad files and unreadable directories stay as they are") {
   CHECK(sync(world, reading({})).removed == Names{"a", "b"});
 }
 
+TEST_CASE("jobs of a directory that is missing stay as they are, and that is an error") {
+  World world;
+  sync(world,
+       reading({file_job("a.toml", "a", every("5m")), file_job("b.toml", "b", every("5m"))}));
+  config::JobFiles gone;
+  gone.missing = {kDirectory};
+  const Synced synced = sync(world, gone);
+  CHECK(synced.removed.empty());
+  CHECK(world.stored("a").name == "a");
+  REQUIRE(synced.errors.size() == 1);
+  CHECK(synced.errors[0].where == kDirectory);
+  // Elsewhere, nothing is missed.
+  World fresh;
+  CHECK(sync(fresh, gone).errors.empty());
+}
+
+TEST_CASE("a file's job that no longer names a zone has that of the settings") {
+  World world;
+  sync(world, reading({file_job("a.toml", "a", cron("0 1 * * *", "Asia/Tokyo"))}));
+  CHECK(sync(world, reading({file_job("a.toml", "a", cron("0 1 * * *"))})).changed == Names{"a"});
+  CHECK(world.stored("a").definition.schedule.timezone == world.config.timezone);
+}
+
 TEST_CASE("jobs of files outside the directories stay as they are") {
   World world;
   world.add("x", every("5m"), {.managed_by = "file:/etc/jobs.d.old/x.toml"});

@@ -23,6 +23,7 @@ struct JobFiles {
   std::vector<FileJob> jobs;
   std::vector<std::string> files;      ///< read without error
   std::vector<std::string> bad_files;  ///< with at least one error: their jobs are not in `jobs`
+  std::vector<std::string> missing;    ///< of the paths, where they need not exist; no error
   std::vector<Error> errors;           ///< `where` is FILE:LINE:COLUMN
 };
 

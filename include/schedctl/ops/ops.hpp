@@ -58,7 +58,7 @@ class Ops {
   explicit Ops(Context context) : context_(std::move(context)) {}
 
   /// Compiles a draft that stands alone. `existing` (may be null) lends what must not change
-  /// without reason: the anchor of an unchanged period, the zone.
+  /// without reason: the anchor of an unchanged period.
   Result<job::Definition> compile(const job::JobDraft& draft, const job::Job* existing);
 
   /// Kind conflict: the name exists and `replace` is not set, or somebody else manages it.
