@@ -122,8 +122,12 @@ Result<void> Loader::read_file() {
   if (sources_.config_file) {
     std::error_code error;
     const auto full = std::filesystem::absolute(path, error);
-    if (path.empty() || error)
+    if (path.empty())
       return fail(ErrorKind::config, "the path of the settings file is empty", "--config");
+    if (error) {
+      return fail(ErrorKind::config, "the path is relative, and the working directory is gone",
+                  "--config");
+    }
     path = full.lexically_normal().string();
   }
   Result<Value> document = read_document(path, sources_.uid);
@@ -148,6 +152,10 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
     if (key == "defaults" && entry.value.kind == Value::Kind::table) {
       TRY_VOID(read_table(entry.value, "defaults."));
       continue;
+    }
+    if (key == "defaults") {
+      return fail(ErrorKind::config, "defaults is a table, with [defaults] on a line of its own",
+                  entry.where);
     }
     if (key == "defaults.retry" && entry.value.kind == Value::Kind::table) {
       TRY_VOID(check_retry_table(entry.value));
@@ -187,8 +195,9 @@ Result<void> Loader::apply_value(const SettingSpec& spec, const Entry& entry) {
     }
     case SettingSpec::Type::string:
     case SettingSpec::Type::text_or_integer: {
-      if (spec.type == SettingSpec::Type::string && entry.value.kind == Value::Kind::integer) {
-        return fail(ErrorKind::config, spec.key + " must be a string, not an integer",
+      if (spec.type == SettingSpec::Type::string && entry.value.kind != Value::Kind::string) {
+        return fail(ErrorKind::config,
+                    spec.key + " must be a string, not " + std::string(kind_name(entry.value.kind)),
                     entry.value.where);
       }
       TRY(value.text, scalar_text(entry.value, spec.key));
@@ -203,10 +212,12 @@ Result<void> Loader::apply_value(const SettingSpec& spec, const Entry& entry) {
 
 Result<void> Loader::read_environment() {
   std::map<std::string, const SettingSpec*> known;
-  std::vector<std::string> names{std::string(kOwnVariable)};
+  // Without what all have in common: with it, everything looks alike.
+  const auto bare = [](std::string_view name) { return std::string(name.substr(kPrefix.size())); };
+  std::vector<std::string> names{bare(kOwnVariable)};
   for (const SettingSpec& spec : setting_specs()) {
     known[spec.variable()] = &spec;
-    names.push_back(spec.variable());
+    names.push_back(bare(spec.variable()));
   }
   for (const auto& [name, text] : sources_.environment) {
     if (!name.starts_with(kPrefix) || name == kOwnVariable) continue;
@@ -215,8 +226,11 @@ Result<void> Loader::read_environment() {
     }
     const auto spec = known.find(name);
     if (spec == known.end()) {
-      loaded_.warnings.push_back("ignored: " +
-                                 unknown_key(name, "a variable schedctl knows", names));
+      std::string warning =
+          "ignored: '" + escape_control(name) + "' is not a variable schedctl knows";
+      if (const auto near = nearest(bare(name), names))
+        warning += "; did you mean " + std::string(kPrefix) + *near + "?";
+      loaded_.warnings.push_back(std::move(warning));
       continue;
     }
     TRY_VOID(apply_text(*spec->second, text, name));

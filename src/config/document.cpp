@@ -172,7 +172,7 @@ std::string_view kind_name(Value::Kind kind) {
 Result<std::string> scalar_text(const Value& value, std::string_view key) {
   if (value.kind == Value::Kind::string) return value.text;
   if (value.kind == Value::Kind::integer) return std::to_string(value.integer);
-  return fail(wrong_kind(value, key, "a string"));
+  return fail(wrong_kind(value, key, "a string or an integer"));
 }
 
 Result<std::vector<std::string>> string_list(const Value& value, std::string_view key) {

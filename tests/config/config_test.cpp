@@ -206,6 +206,7 @@ TEST_CASE("unknown variables are a warning with the nearest name, those handed t
   const config::Loaded all = loaded(sources);
   REQUIRE(all.warnings.size() == 2);
   CHECK(contains(all.warnings[0], "SCHEDCTL_PORT"));
+  CHECK_FALSE(contains(all.warnings[0], "did you mean"));
   CHECK(contains(all.warnings[1], "SCHEDCTL_STOP_TIMEOUT"));
   CHECK(setting(all, "stop_timeout").origin == "default");
 }
