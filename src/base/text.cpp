@@ -43,22 +43,34 @@ void append_hex(std::string& out, unsigned char c) {
   out += text.data();
 }
 
-// C1 controls (U+0080 to U+009F) move a terminal's cursor as ESC does.
-bool is_c1(std::string_view sequence) {
-  return sequence.size() == 2 && sequence[0] == '\xC2' &&
-         static_cast<unsigned char>(sequence[1]) < 0xA0;
+// C1 controls (U+0080 to U+009F) move a terminal's cursor as ESC does; the signs that turn the
+// direction of writing, and the line separators, show a command as another than it is (U+200E,
+// U+200F, U+2028 to U+202E, U+2066 to U+2069).
+bool is_deceptive(std::string_view sequence) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(sequence[i]); };
+  if (sequence.size() == 2) return byte(0) == 0xC2 && byte(1) < 0xA0;
+  if (sequence.size() != 3 || byte(0) != 0xE2) return false;
+  if (byte(1) == 0x80)
+    return byte(2) == 0x8E || byte(2) == 0x8F || (byte(2) >= 0xA8 && byte(2) <= 0xAE);
+  return byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9;
 }
 
+// Letters added, left out, replaced, or two neighbours exchanged ("stauts").
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
+  using Row = std::vector<std::size_t>;
+  Row before(b.size() + 1);
+  Row above(b.size() + 1);
+  Row row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
+    before.swap(above);
+    above.swap(row);
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substitute = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substitute});
+      const std::size_t replaced = above[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, replaced});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
@@ -83,9 +95,9 @@ std::string escape_control(std::string_view text) {
       out += "\\\\";
     } else if (c < 0x20 || c == 0x7F) {
       append_hex(out, c);
-    } else if (is_c1(text.substr(0, length))) {
-      append_hex(out, c);
-      append_hex(out, static_cast<unsigned char>(text[1]));
+    } else if (is_deceptive(text.substr(0, length))) {
+      for (const char byte : text.substr(0, length))
+        append_hex(out, static_cast<unsigned char>(byte));
     } else {
       out += text.substr(0, length);
     }
@@ -106,7 +118,8 @@ std::optional<std::string> nearest(std::string_view word,
       continue;
     }
     const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best_distance) {
+    // Where nothing is left of the word, nothing was mistyped.
+    if (distance < best_distance && distance < word.size()) {
       best_distance = distance;
       best = candidate;
     }
@@ -116,9 +129,13 @@ std::optional<std::string> nearest(std::string_view word,
 
 std::string_view utf8_prefix(std::string_view text, std::size_t limit) {
   if (text.size() <= limit) return text;
-  std::size_t end = limit;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
+  // A character has three continuation bytes at most: where there are more it is no UTF-8, and is
+  // cut anywhere.
+  for (std::size_t end = limit; limit - end <= 3; --end) {
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80) return text.substr(0, end);
+    if (end == 0) break;
+  }
+  return text.substr(0, limit);
 }
 
 std::uint64_t stable_hash(std::string_view text) {
