@@ -1,6 +1,7 @@
 #include <csignal>
 #include <sstream>
 
+#include "schedctl/config/job_file.hpp"
 #include "schedctl/host/control.hpp"
 #include "src/cli/daemon_process.hpp"
 #include "src/cli/errors.hpp"
@@ -20,6 +21,7 @@ constexpr Duration kRestart = std::chrono::seconds(30);
 constexpr Duration kSayEvery = std::chrono::seconds(3);
 constexpr Duration kLook = std::chrono::milliseconds(20);
 constexpr std::size_t kRunsNamed = 5;
+constexpr std::size_t kErrorsShown = 5;
 
 void print_answer(const Invocation& call, const char* verb, bool done, pid_t pid,
                   const std::string& text) {
@@ -84,9 +86,26 @@ Error not_running(const config::Config& config) {
               (config.own ? " --own" : "")};
 }
 
+/// A bad job file does not keep the daemon from starting, so that is the moment to hear of it. The
+/// store is looked at for what its jobs are allowed to keep, such as moments that have passed.
+void warn_of_job_files(Session& session) {
+  const config::JobFiles files = config::read_job_files(session.config().jobs_dirs, false);
+  if (files.jobs.empty() && files.errors.empty()) return;
+  if (!session.open_store(Access::read)) return;
+  const std::vector<Error> errors = session.ops().validate(files);
+  session.store.reset();
+  for (std::size_t i = 0; i < errors.size() && i < kErrorsShown; ++i)
+    print_error(error_line(errors[i]));
+  if (errors.empty()) return;
+  warn(session.call, plural(static_cast<std::int64_t>(errors.size()), "error") +
+                         " in job files, whose jobs stay as they were; schedctl validate DIR "
+                         "shows them");
+}
+
 Result<Outcome> request(const Invocation& call, const char* what, const char* verb,
                         const std::string& fallback) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  TRY_VOID(session->check_timezone());
   TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(session->config()));
   if (!daemon) return fail(not_running(session->config()));
   TRY(const std::string reply,
@@ -103,6 +122,8 @@ Result<Outcome> request(const Invocation& call, const char* what, const char* ve
 
 Result<Outcome> run_start(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  TRY_VOID(session->check_timezone());
+  warn_of_job_files(*session);
   return StartRequest{.foreground = call.has("foreground"),
                       .json = call.globals.json,
                       .sources = std::move(session->sources),
@@ -159,6 +180,7 @@ Result<Outcome> run_stop(const Invocation& call) {
 Result<Outcome> run_restart(const Invocation& call) {
   // Reading the configuration here means that a broken one stops nothing.
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  TRY_VOID(session->check_timezone());
   const config::Config& config = session->config();
   TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(config));
   if (!daemon) {

@@ -108,6 +108,12 @@ Result<job::JobDraft> draft_of(const Invocation& call) {
 }
 
 std::string command_trouble(const job::Definition& definition) {
+  if (const std::string& cwd = definition.cwd; !cwd.empty()) {
+    struct stat status {};
+    const bool there = ::stat(cwd.c_str(), &status) == 0;
+    if (!there && errno != EACCES) return cwd + ": " + errno_text(errno);
+    if (there && !S_ISDIR(status.st_mode)) return cwd + " is not a directory";
+  }
   if (definition.action.command.empty()) return {};
   const std::string& program = definition.action.command.front();
   if (program.starts_with('/')) return trouble_of_path(program);

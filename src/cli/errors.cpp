@@ -5,16 +5,37 @@
 #include <string>
 #include <string_view>
 
+#include "schedctl/base/text.hpp"
 #include "schedctl/cli/cli.hpp"
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
 
 namespace schedctl::cli {
+namespace {
+
+/// An error may quote a whole argument; beyond this nobody reads it. A cron expression fits twice.
+constexpr std::size_t kMostShown = 4096;
+
+void clip(std::string& text) {
+  if (text.size() <= kMostShown) return;
+  // Both ends say something: what is wrong comes first or last.
+  const std::string end(text.substr(text.size() - kMostShown / 8));
+  text = std::string(utf8_prefix(text, kMostShown)) + " [...] " + end;
+}
+
+}  // namespace
 
 int report(const Error& error, bool json) {
   const int code = exit_code(error.kind);
-  print_error(json ? json_error(error, code) : error_line(error));
+  const Error shown = clipped(error);
+  print_error(json ? json_error(shown, code) : error_line(shown));
   return code;
+}
+
+Error clipped(Error error) {
+  clip(error.message);
+  clip(error.where);
+  return error;
 }
 
 int exit_code(ErrorKind kind) {
@@ -58,11 +79,12 @@ const char* to_string(ErrorKind kind) {
 }
 
 Error with_flag(Error error) {
-  static constexpr std::array<std::string_view, 24> kSameWord{
-      "every",   "cron",       "at",       "in",        "manual",        "anchor",
-      "shell",   "timezone",   "dst_gap",  "dst_fold",  "immediately",   "cwd",
-      "env",     "overlap",    "coalesce", "jitter",    "misfire_grace", "timeout",
-      "on_lost", "kill_grace", "backoff",  "max_delay", "max_attempts",  "unset"};
+  static constexpr std::array<std::string_view, 25> kSameWord{
+      "every",       "cron",          "at",           "in",      "manual",
+      "anchor",      "shell",         "timezone",     "dst_gap", "dst_fold",
+      "immediately", "cwd",           "env",          "overlap", "coalesce",
+      "jitter",      "misfire_grace", "timeout",      "on_lost", "kill_grace",
+      "backoff",     "max_delay",     "max_attempts", "unset",   "reason"};
   std::string_view key = error.where;
   if (key == "command") {
     error.where = "the command after --";

@@ -22,6 +22,9 @@ Result<T> with_flag(Result<T> result) {
   return result;
 }
 
+/// With what it quotes cut to what somebody would read: an argument may have 128 KiB.
+Error clipped(Error error);
+
 /// For errors that everybody who is not allowed should read.
 Error with_permission_hint(Error error);
 

@@ -17,8 +17,8 @@ Result<Outcome> run_validate(const Invocation& call) {
   // Nothing is looked up in the real store: what a file says is right or wrong by itself.
   session->store = store::open_memory();
   const config::JobFiles files = config::read_job_files(call.words, true);
-  std::vector<Error> errors = files.errors;
-  for (Error& error : session->ops().validate(files)) errors.push_back(std::move(error));
+  std::vector<Error> errors = session->ops().validate(files);
+  for (Error& error : errors) error = clipped(std::move(error));
   const std::size_t read = files.files.size() + files.bad_files.size();
   if (call.globals.json) {
     print(json_validated(files.jobs.size(), read, errors) + "\n");

@@ -144,15 +144,18 @@ Result<Outcome> run_set(const Invocation& call) {
 
 Result<Outcome> run_remove(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
-  TRY_VOID(session->ops().remove(call.words, call.has("force")));
-  return say_changed(call, "removed", {}, call.words, "");
+  std::vector<std::string> names;
+  for (const std::string& word : call.words)
+    if (std::find(names.begin(), names.end(), word) == names.end()) names.push_back(word);
+  TRY_VOID(session->ops().remove(names, call.has("force")));
+  return say_changed(call, "removed", {}, names, "");
 }
 
 Result<Outcome> run_pause(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
   TRY(const std::vector<std::string> names, chosen_jobs(*session));
   TRY(const std::vector<std::string> paused,
-      session->ops().pause(names, call.value("reason").value_or("")));
+      with_flag(session->ops().pause(names, call.value("reason").value_or(""))));
   return say_changed(call, "paused", names, paused, "was paused already");
 }
 

@@ -1,6 +1,7 @@
 #include "src/cli/json.hpp"
 
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -15,9 +16,26 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Bytes that are no UTF-8 become U+FFFD: a document must always be one.
+/// Bytes that are no UTF-8 become U+FFFD: a document must always be one. DEL and the C1 controls,
+/// which JSON lets stand, are escaped, for a document may be looked at on a terminal.
 std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string dumped = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string out;
+  out.reserve(dumped.size());
+  for (std::size_t i = 0; i < dumped.size(); ++i) {
+    const auto c = static_cast<unsigned char>(dumped[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < dumped.size() ? dumped[i + 1] : 0);
+    const bool c1 = c == 0xC2 && next < 0xA0;
+    if (!c1 && c != 0x7F) {
+      out += dumped[i];
+      continue;
+    }
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c1 ? next : c));
+    out += escaped;
+    if (c1) ++i;
+  }
+  return out;
 }
 
 double seconds(Duration d) {

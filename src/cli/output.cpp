@@ -82,17 +82,20 @@ Result<void> finish_output() {
 
 std::string error_line(const Error& error) {
   std::string line = "schedctl: ";
-  if (!error.where.empty()) line += escape_control(error.where) + ": ";
+  // "cannot read /x: no such file" needs no "/x: " before it.
+  const bool told =
+      error.where.starts_with('/') && error.message.find(error.where) != std::string::npos;
+  if (!error.where.empty() && !told) line += escape_control(error.where) + ": ";
   return line + escape_lines(error.message);
 }
 
 std::string escape_lines(std::string_view text) {
   std::string out;
   while (true) {
-    const std::size_t end = text.find('\n');
+    const std::size_t end = text.find_first_of("\n\\");
     out += escape_control(text.substr(0, end));
     if (end == std::string_view::npos) return out;
-    out += '\n';
+    out += text[end];
     text.remove_prefix(end + 1);
   }
 }

@@ -95,6 +95,15 @@ Result<job::ZonePtr> Session::zone_of(const job::Schedule& schedule) {
   return zones->find(schedule.timezone.empty() ? config().timezone : schedule.timezone);
 }
 
+Result<void> Session::check_timezone() const {
+  Result<job::ZonePtr> zone = zones->find(config().timezone);
+  if (zone) return {};
+  std::string origin = "timezone";
+  for (const config::Setting& setting : loaded.settings)
+    if (setting.key == "timezone" && setting.origin != "default") origin = setting.origin;
+  return fail(ErrorKind::config, "timezone: " + zone.error().message, origin);
+}
+
 Result<job::Job> Session::job(const std::string& name) {
   TRY(const std::optional<job::Job> found, store->find_job(name));
   if (found) return *found;

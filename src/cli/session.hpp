@@ -39,6 +39,8 @@ class Session {
   const job::Zone& local_zone();
   /// The zone of a schedule; the local one if it names none.
   Result<job::ZonePtr> zone_of(const job::Schedule& schedule);
+  /// An error where the setting timezone names none, for the commands that put settings in force.
+  Result<void> check_timezone() const;
   /// Kind not_found, with the nearest name.
   Result<job::Job> job(const std::string& name);
   /// Live runs among a job's, as `list` counts them.

@@ -51,7 +51,7 @@ void print_status(Session& session, const StatusReport& status, pid_t stale_pid)
     out += ", version " + escape_control(status.version) + ")\n";
   } else if (stale_pid != 0) {
     out = paint(Color::red, "dead") + ": the pidfile names " + std::to_string(stale_pid) +
-          ", which does not hold the lock\n";
+          ", which is gone or no daemon; schedctl start starts a new one\n";
   } else {
     out = "stopped\n";
   }

@@ -125,6 +125,20 @@ TEST_CASE("an error keeps its lines, so that a caret stays under its character")
   CHECK(error_line({ErrorKind::failed, "a\x1b[31mb"}) == "schedctl: a\\x1b[31mb");
 }
 
+TEST_CASE("what is escaped already is not escaped again, and a path is not named twice") {
+  CHECK(cli::error_line({ErrorKind::usage, "unexpected '\\x1b'", "--cron"}) ==
+        "schedctl: --cron: unexpected '\\x1b'");
+  CHECK(cli::error_line({ErrorKind::config, "cannot read /x/y: no such file", "/x/y"}) ==
+        "schedctl: cannot read /x/y: no such file");
+  CHECK(cli::error_line({ErrorKind::config, "wrong", "/x/y:1:2"}) == "schedctl: /x/y:1:2: wrong");
+}
+
+TEST_CASE("an error does not repeat a whole argument") {
+  const Error error = cli::clipped({ErrorKind::usage, std::string(100'000, 'x') + "; the end", ""});
+  CHECK(error.message.size() < 5'000);
+  CHECK(error.message.ends_with("; the end"));
+}
+
 TEST_CASE("commands are shown as a shell would want them") {
   CHECK(quote_command({"/bin/echo", "a b", "", "it's"}) == "/bin/echo 'a b' '' 'it'\\''s'");
 }
