@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -17,23 +18,33 @@
 namespace schedctl::daemon {
 namespace {
 
-// The locks of the process that became this one, if it did.
-std::optional<Locks> inherited_locks() {
+// Whoever closed one of them does not want the database or the log to get its number.
+void fill_standard_descriptors() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) ::close(fd);
+}
+
+// What the process that became this one held, if one did.
+std::optional<Inherited> take_inheritance() {
   const char* value = std::getenv(kInheritVariable);
   if (value == nullptr) return std::nullopt;
-  const std::string_view text(value);
-  const std::size_t comma = text.find(',');
-  const auto first = parse_int(text.substr(0, comma));
-  const auto second =
-      comma == std::string_view::npos ? std::nullopt : parse_int(text.substr(comma + 1));
-  ::unsetenv(kInheritVariable);
-  if (!first || !second) return std::nullopt;
-  const int runtime = static_cast<int>(*first);
-  const int database = static_cast<int>(*second);
-  for (const int fd : {runtime, database}) {
-    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return std::nullopt;
+  std::vector<int> fds;
+  std::string_view text(value);
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const auto fd = parse_int(text.substr(0, comma));
+    // One that is not open: somebody else set the variable.
+    if (!fd || ::fcntl(static_cast<int>(*fd), F_SETFD, FD_CLOEXEC) != 0) break;
+    fds.push_back(static_cast<int>(*fd));
+    text.remove_prefix(std::min(comma + 1, text.size()));
   }
-  return Locks{host::FileLock::adopt(runtime), host::FileLock::adopt(database)};
+  ::unsetenv(kInheritVariable);
+  if (fds.size() != 3 || !text.empty()) return std::nullopt;
+  return Inherited{{host::FileLock::adopt(fds[0]), host::FileLock::adopt(fds[1])},
+                   UniqueFd(fds[2])};
 }
 
 // A path on the command line is meant from where the command was typed; the daemon lives in "/".
@@ -59,11 +70,11 @@ std::vector<std::string> successor_argv(const StartOptions& options) {
   return argv;
 }
 
-int run_here(StartOptions options, const Parts& parts, std::optional<Locks> locks,
+int run_here(StartOptions options, const Parts& parts, std::optional<Inherited> inherited,
              const std::function<void(const Result<void>&)>& ready) {
   host::set_process_title("schedctl: daemon");
   Instance instance(std::move(options), parts);
-  const Result<void> begun = instance.become_ready(std::move(locks));
+  const Result<void> begun = instance.become_ready(std::move(inherited));
   ready(begun);
   if (!begun) {
     log::flush();
@@ -157,10 +168,11 @@ Result<int> start_in_background(StartOptions options, const Parts& parts) {
 
 Result<int> start(StartOptions options, const Parts& parts) {
   ::umask(022);
+  fill_standard_descriptors();
   make_sources_absolute(options);
   options.argv = successor_argv(options);
-  std::optional<Locks> locks = inherited_locks();
-  if (!options.foreground && !locks) {
+  std::optional<Inherited> inherited = take_inheritance();
+  if (!options.foreground && !inherited) {
     auto started = start_in_background(std::move(options), parts);
     // Somebody was first: what was asked for is so.
     if (!started && started.error().kind == ErrorKind::conflict &&
@@ -172,7 +184,7 @@ Result<int> start(StartOptions options, const Parts& parts) {
   }
   std::optional<Error> error;
   const int code =
-      run_here(std::move(options), parts, std::move(locks), [&](const Result<void>& ready) {
+      run_here(std::move(options), parts, std::move(inherited), [&](const Result<void>& ready) {
         if (!ready) error = ready.error();
       });
   if (error && error->kind == ErrorKind::conflict) error->kind = ErrorKind::failed;

@@ -1,6 +1,7 @@
 #include "instance.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -15,6 +16,9 @@ namespace schedctl::daemon {
 namespace {
 
 constexpr int kLockPatienceMs = 200;
+// As long as `schedctl restart` waits.
+constexpr Duration kRestartPatience = std::chrono::seconds(30);
+constexpr int kRestartPauseMs = 500;
 
 std::string joined(const std::vector<std::string>& words) {
   std::string all;
@@ -67,6 +71,18 @@ sigset_t handled_signals() {
   return set;
 }
 
+std::string database_lock_file(const config::Config& config) {
+  return config.sqlite_path() + ".lock";
+}
+
+// One of those signals waits that end a daemon.
+bool told_to_end() {
+  sigset_t pending;
+  ::sigpending(&pending);
+  return ::sigismember(&pending, SIGTERM) == 1 || ::sigismember(&pending, SIGINT) == 1 ||
+         ::sigismember(&pending, SIGUSR1) == 1;
+}
+
 Error already_running(const std::string& lock) {
   const pid_t pid = host::lock_holder(lock).value_or(0);
   return Error{ErrorKind::conflict,
@@ -83,16 +99,30 @@ Instance::~Instance() {
   if (pidfile_written_) host::remove_pidfile(config_.pid_file());
 }
 
-Result<void> Instance::become_ready(std::optional<Locks> inherited) {
+Result<void> Instance::become_ready(std::optional<Inherited> inherited) {
+  const bool restarted = inherited.has_value();
+  Result<void> begun = prepare(std::move(inherited));
+  if (begun) begun = restarted ? begin_work_patiently() : begin_work();
+  if (!begun && log_opened_) {
+    log::error("start-failed", {{"at", begun.error().where}, {"error", begun.error().message}});
+  }
+  return begun;
+}
+
+// What does not depend on others.
+Result<void> Instance::prepare(std::optional<Inherited> inherited) {
   started_at_ = parts_.clock->wall();
   TRY(const log::Level level, log::parse_level(config_.log_level));
   TRY_VOID(make_directories());
+  UniqueFd control;
+  std::optional<Locks> held;
   if (inherited) {
-    locks_ = std::move(inherited);
-  } else {
-    TRY_VOID(take_locks());
+    control = std::move(inherited->control);
+    held = std::move(inherited->locks);
   }
+  TRY_VOID(take_locks(std::move(held)));
   TRY_VOID(log::open(config_.log_file, level, options_.foreground));
+  log_opened_ = true;
   for (const std::string& warning : options_.loaded.warnings) {
     log::warning("config", {{"warning", warning}});
   }
@@ -101,16 +131,41 @@ Result<void> Instance::become_ready(std::optional<Locks> inherited) {
   TRY(loop_, loop::Loop::create());
   TRY(ended_, loop::Bell::create());
   TRY_VOID(watch_signals());
-  TRY(store_, parts_.open_store(config_));
-  TRY(control_, host::ControlServer::listen(config_.control_socket()));
+  if (control) {
+    TRY(control_, host::ControlServer::adopt(std::move(control), config_.control_socket()));
+  } else {
+    TRY(control_, host::ControlServer::listen(config_.control_socket()));
+  }
   control_->set_handler(
       [this](const std::string& request, const host::ControlServer::Reply& reply) {
         on_request(request, reply);
       });
-  TRY_VOID(loop_->watch(control_->fd(), EPOLLIN, [this](auto) { control_->on_ready(); }));
+  return loop_->watch(control_->fd(), EPOLLIN, [this](auto) { control_->on_ready(); });
+}
+
+Result<void> Instance::begin_work() {
+  executor_.reset();
+  runner_.reset();
+  TRY(store_, parts_.open_store(config_));
   TRY_VOID(announce());
   TRY_VOID(load_jobs_at_start());
   return start_runner();
+}
+
+// A busy database, or a keeper that does not answer at once, must not end a daemon that was
+// running.
+Result<void> Instance::begin_work_patiently() {
+  const Duration until = parts_.clock->elapsed() + kRestartPatience;
+  for (bool told = false;; told = true) {
+    const Result<void> begun = begin_work();
+    if (begun || begun.error().kind != ErrorKind::unavailable || parts_.clock->elapsed() >= until ||
+        told_to_end()) {
+      return begun;
+    }
+    if (!told) log::warning("start-waits", {{"for", begun.error().message}});
+    log::flush();
+    ::poll(nullptr, 0, kRestartPauseMs);
+  }
 }
 
 Result<void> Instance::make_directories() {
@@ -124,23 +179,36 @@ Result<void> Instance::make_directories() {
   return {};
 }
 
-Result<void> Instance::take_locks() {
-  auto runtime = host::FileLock::take(config_.lock_file(), kLockPatienceMs);
-  if (!runtime && runtime.error().kind == ErrorKind::conflict) {
+// A lock that was inherited counts only if it still is the file of that name: the file may have
+// been removed, or the configuration name another one now.
+Result<void> Instance::take_locks(std::optional<Locks> held) {
+  const bool runtime_held = held && held->runtime.is_of(config_.lock_file());
+  const bool database_held = held && held->database.is_of(database_lock_file(config_));
+  TRY(host::FileLock runtime,
+      runtime_held ? Result<host::FileLock>(std::move(held->runtime)) : take_runtime_lock());
+  TRY(host::FileLock database,
+      database_held ? Result<host::FileLock>(std::move(held->database)) : take_database_lock());
+  locks_ = Locks{std::move(runtime), std::move(database)};
+  return {};
+}
+
+Result<host::FileLock> Instance::take_runtime_lock() const {
+  auto lock = host::FileLock::take(config_.lock_file(), kLockPatienceMs);
+  if (!lock && lock.error().kind == ErrorKind::conflict) {
     return fail(already_running(config_.lock_file()));
   }
-  if (!runtime) return fail(runtime.error());
-  const std::string database_lock = config_.sqlite_path() + ".lock";
-  auto database = host::FileLock::take(database_lock, kLockPatienceMs);
-  if (!database && database.error().kind == ErrorKind::conflict) {
-    Error error = already_running(database_lock);
-    error.message += " on the database " + config_.sqlite_path() +
-                     ", with another runtime_dir than " + config_.runtime_dir;
-    return fail(error);
-  }
-  if (!database) return fail(database.error());
-  locks_ = Locks{std::move(*runtime), std::move(*database)};
-  return {};
+  return lock;
+}
+
+Result<host::FileLock> Instance::take_database_lock() const {
+  const std::string path = database_lock_file(config_);
+  auto lock = host::FileLock::take(path, kLockPatienceMs);
+  if (lock || lock.error().kind != ErrorKind::conflict) return lock;
+  const pid_t pid = host::lock_holder(path).value_or(0);
+  return fail(ErrorKind::conflict,
+              "another daemon" + (pid != 0 ? " (pid " + std::to_string(pid) + ")" : "") +
+                  " uses the database " + config_.sqlite_path() +
+                  ", and its runtime_dir is, or was, another one than " + config_.runtime_dir);
 }
 
 Result<void> Instance::watch_signals() {
@@ -259,6 +327,12 @@ void Instance::say_goodbye(const char* event_kind, bool left) {
 void Instance::on_signal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (restarting_) {
+      // Too late for this one. A reload needs no message: the successor reads everything anew.
+      const int signal = static_cast<int>(info.ssi_signo);
+      if (signal != SIGHUP && signal != SIGUSR2) signal_for_successor_ = signal;
+      continue;
+    }
     switch (info.ssi_signo) {
       case SIGTERM:
       case SIGINT:
@@ -281,6 +355,9 @@ void Instance::on_signal() {
 }
 
 void Instance::stop(runner::RunnerThread::Stop how) {
+  // The runner's rule, too: only a drain can be hurried.
+  if (stopping_ && *stopping_ != runner::RunnerThread::Stop::drain) return;
+  stopping_ = how;
   left_ = how == runner::RunnerThread::Stop::leave;
   log::info("stopping", {{"how", left_                                    ? "leave"
                                  : how == runner::RunnerThread::Stop::now ? "now"
@@ -376,6 +453,11 @@ void Instance::reload_and_log() {
 // --- restart in place ------------------------------------------------------------------------
 
 void Instance::begin_restart() {
+  if (stopping_) {
+    log::error("restart-refused", {{"error", "the daemon is stopping"}});
+    log::flush();
+    return;
+  }
   const auto loaded = config::load(options_.sources);
   const std::string program = host::program_path();
   if (!loaded || ::access(program.c_str(), X_OK) != 0) {
@@ -387,18 +469,21 @@ void Instance::begin_restart() {
   restarting_ = true;
   left_ = true;
   log::info("restarting", {{"program", program}});
+  // Who asks for something from now on is answered by the successor.
+  control_->hand_over();
   runner_->stop(runner::RunnerThread::Stop::leave, Duration::zero());
 }
 
 void Instance::exec_successor() {
-  control_.reset();
   executor_.reset();
   runner_.reset();
   store_.reset();
-  const std::string fds =
-      std::to_string(locks_->runtime.fd()) + "," + std::to_string(locks_->database.fd());
+  std::string fds;
+  for (const int fd : {locks_->runtime.fd(), locks_->database.fd(), control_->hand_over()}) {
+    fds += (fds.empty() ? "" : ",") + std::to_string(fd);
+    ::fcntl(fd, F_SETFD, 0);
+  }
   ::setenv(kInheritVariable, fds.c_str(), 1);
-  for (const int fd : {locks_->runtime.fd(), locks_->database.fd()}) ::fcntl(fd, F_SETFD, 0);
   std::vector<char*> argv;
   for (std::string& word : options_.argv) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -407,6 +492,7 @@ void Instance::exec_successor() {
   const sigset_t set = handled_signals();
   // Blocked across the exec: a signal in that moment waits for the successor's signalfd.
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  if (signal_for_successor_ != 0) ::kill(::getpid(), signal_for_successor_);
   ::execv(host::program_path().c_str(), argv.data());
   log::error("restart-failed", {{"error", errno_text(errno)}, {"exit", kExitLeft}});
   log::flush();

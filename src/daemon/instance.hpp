@@ -21,6 +21,13 @@ struct Locks {
   host::FileLock database;  ///< one daemon a store
 };
 
+/// What a process that becomes another program keeps: the locks, so that nobody comes in between,
+/// and the control socket, so that nobody is turned away.
+struct Inherited {
+  Locks locks;
+  UniqueFd control;
+};
+
 /// The running daemon: holds the locks and the parts, and is the io thread (signals, control
 /// socket, the executor's connection). Used on the main thread.
 class Instance {
@@ -28,15 +35,20 @@ class Instance {
   Instance(StartOptions options, const Parts& parts);
   ~Instance();
 
-  /// Everything up to the first beat. `inherited` are the locks of a predecessor that became this
-  /// process. After an error nothing is left behind but, perhaps, a keeper with children.
-  Result<void> become_ready(std::optional<Locks> inherited);
+  /// Everything up to the first beat. `inherited` is what a predecessor that became this process
+  /// held. After an error nothing is left behind but, perhaps, a keeper with children.
+  Result<void> become_ready(std::optional<Inherited> inherited);
   /// Serves until told to end; the exit code. Does not return after `restart`, unless the exec
   /// fails.
   int serve();
 
  private:
-  Result<void> take_locks();
+  Result<void> prepare(std::optional<Inherited> inherited);
+  Result<void> begin_work();
+  Result<void> begin_work_patiently();
+  Result<void> take_locks(std::optional<Locks> held);
+  Result<host::FileLock> take_runtime_lock() const;
+  Result<host::FileLock> take_database_lock() const;
   Result<void> make_directories();
   Result<void> watch_signals();
   Result<void> start_runner();
@@ -58,6 +70,7 @@ class Instance {
   store::Node node_;
 
   std::optional<Locks> locks_;
+  bool log_opened_ = false;
   bool pidfile_written_ = false;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<loop::Loop> loop_;
@@ -66,11 +79,14 @@ class Instance {
   std::unique_ptr<host::ControlServer> control_;
   std::unique_ptr<runner::RunnerThread> runner_;
   std::unique_ptr<executor::CommandExecutor> executor_;
+  std::optional<runner::RunnerThread::Stop> stopping_;
   bool left_ = false;  ///< jobs were left to a successor
   bool restarting_ = false;
+  int signal_for_successor_ = 0;  ///< came too late for this one
 };
 
-/// Environment variable that hands the locks' descriptors to the successor: "FD,FD".
-inline constexpr const char* kInheritVariable = "SCHEDCTL_INHERIT";
+/// Environment variable that hands the descriptors of Inherited to the successor: "FD,FD,FD". Its
+/// name must not look like a setting.
+inline constexpr const char* kInheritVariable = "_SCHEDCTL_INHERIT";
 
 }  // namespace schedctl::daemon

@@ -12,15 +12,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
-#include <map>
+#include <vector>
 
 #include "schedctl/base/text.hpp"
 
 namespace schedctl::host {
 namespace {
+
+using std::chrono::steady_clock;
 
 // A request is a word or two, an answer a few lines.
 constexpr std::size_t kMaxRequest = 4096;
@@ -28,6 +32,7 @@ constexpr std::size_t kMaxReply = 64 * 1024;
 // Connections that nobody serves are bounded; the kernel's backlog holds the rest.
 constexpr std::size_t kMaxConnections = 64;
 constexpr int kBacklog = 128;
+constexpr int kQueueStepMs = 10;
 
 // A socket address holds 107 bytes. Longer paths are reached through a descriptor of their
 // directory: /proc/self/fd/N/name.
@@ -54,6 +59,10 @@ Result<Address> address_of(const std::string& path) {
   return result;
 }
 
+UniqueFd open_spare() {
+  return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
 std::string error_reply(const Error& error) {
   return "error " + std::to_string(static_cast<int>(error.kind)) + " " + error.message;
 }
@@ -61,7 +70,10 @@ std::string error_reply(const Error& error) {
 class Server final : public ControlServer {
  public:
   Server(UniqueFd epoll, UniqueFd listener, std::string path)
-      : epoll_(std::move(epoll)), listener_(std::move(listener)), path_(std::move(path)) {
+      : epoll_(std::move(epoll)),
+        listener_(std::move(listener)),
+        spare_(open_spare()),
+        path_(std::move(path)) {
     struct stat status {};
     if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
     add(listener_.get());
@@ -70,11 +82,18 @@ class Server final : public ControlServer {
   ~Server() override {
     // Only if it still is ours: a successor may have put its own there.
     struct stat status {};
+    if (handed_over_) return;
     if (::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
   }
 
   int fd() const override { return epoll_.get(); }
   void set_handler(Handler handler) override { handler_ = std::move(handler); }
+
+  int hand_over() override {
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener_.get(), nullptr);
+    handed_over_ = true;
+    return listener_.get();
+  }
 
   void on_ready() override {
     std::array<epoll_event, 16> ready{};
@@ -99,27 +118,45 @@ class Server final : public ControlServer {
 
   void accept_one() {
     UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    // Full: the oldest one that has not asked for anything yet makes room.
-    if (!peer) return;
-    if (connections_.size() >= kMaxConnections) drop(connections_.begin()->first);
-    const int fd = peer.get();
-    connections_[fd] = std::make_shared<UniqueFd>(std::move(peer));
-    add(fd);
+    if (!peer) {
+      if (errno == EMFILE || errno == ENFILE) turn_one_away();
+      return;
+    }
+    // Full: the one that has been silent for longest makes room.
+    if (connections_.size() >= kMaxConnections) take_out(connections_.begin());
+    add(peer.get());
+    connections_.push_back(std::make_shared<UniqueFd>(std::move(peer)));
   }
 
-  void drop(int fd) {
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
-    connections_.erase(fd);
+  // No descriptor is left. A caller who stayed in the queue would keep the listener readable and
+  // the loop spinning: one who has said nothing goes, else the new one.
+  void turn_one_away() {
+    if (!connections_.empty()) {
+      take_out(connections_.begin());
+      return;
+    }
+    spare_.reset();
+    UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)).reset();
+    spare_ = open_spare();
+  }
+
+  using Connections = std::vector<std::shared_ptr<UniqueFd>>;
+
+  std::shared_ptr<UniqueFd> take_out(Connections::iterator which) {
+    std::shared_ptr<UniqueFd> connection = std::move(*which);
+    connections_.erase(which);
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection->get(), nullptr);
+    return connection;
   }
 
   void serve(int fd) {
-    const auto found = connections_.find(fd);
+    const auto found = std::find_if(connections_.begin(), connections_.end(),
+                                    [fd](const auto& one) { return one->get() == fd; });
     if (found == connections_.end()) return;
     // The reply keeps the connection open; the set of waiting ones does not.
-    const std::shared_ptr<UniqueFd> connection = found->second;
-    drop(fd);
+    const std::shared_ptr<UniqueFd> connection = take_out(found);
     std::array<char, kMaxRequest> text{};
-    const ssize_t n = ::recv(fd, text.data(), text.size(), 0);
+    const ssize_t n = ::recv(fd, text.data(), text.size(), MSG_TRUNC);
     if (n <= 0) return;
     const auto reply = [connection](const std::string& answer) {
       [[maybe_unused]] const ssize_t sent =
@@ -135,16 +172,43 @@ class Server final : public ControlServer {
                               "for a daemon of your own"}));
       return;
     }
+    if (static_cast<std::size_t>(n) > text.size()) {
+      reply(error_reply(Error{ErrorKind::usage, "the request is too long"}));
+      return;
+    }
     if (handler_) handler_(std::string(text.data(), static_cast<std::size_t>(n)), reply);
   }
 
   UniqueFd epoll_;
   UniqueFd listener_;
+  UniqueFd spare_;  ///< given up for a moment when there is no other descriptor
   std::string path_;
   ino_t inode_ = 0;
+  bool handed_over_ = false;
   Handler handler_;
-  std::map<int, std::shared_ptr<UniqueFd>> connections_;
+  Connections connections_;  ///< of those who have asked for nothing yet, the oldest first
 };
+
+Result<std::unique_ptr<ControlServer>> serve_on(UniqueFd listener, const std::string& path) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return fail(error_from_errno("epoll_create1", errno));
+  return std::make_unique<Server>(std::move(epoll), std::move(listener), path);
+}
+
+bool wait_readable(int fd, steady_clock::time_point until) {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+    const int wait_ms = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+    pollfd wait{fd, POLLIN, 0};
+    if (::poll(&wait, 1, wait_ms) > 0) return true;
+    if (left.count() <= 0) return false;
+  }
+}
+
+tl::unexpected<Error> no_answer(const std::string& path, Duration timeout) {
+  return fail(ErrorKind::unavailable,
+              "the daemon at " + path + " did not answer within " + format_duration(timeout));
+}
 
 tl::unexpected<Error> unreachable(const std::string& path, int error) {
   if (error == EACCES || error == EPERM) {
@@ -161,19 +225,32 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(const std::string& 
   UniqueFd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener) return fail(error_from_errno("socket", errno));
   // What a dead daemon left there; the lock says that no living one can have made it.
-  ::unlink(path.c_str());
-  const mode_t old_mask = ::umask(0177);
-  const int bound = ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address.address),
-                           sizeof address.address);
-  const int error = errno;
-  ::umask(old_mask);
-  if (bound != 0 || ::listen(listener.get(), kBacklog) != 0) {
-    return fail(
-        error_from_errno("cannot open the control socket " + path, bound != 0 ? error : errno));
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
+  // The file gets the mode that the socket has: there is no moment in which others may connect, and
+  // the umask, which other threads use too, is left alone.
+  if (::fchmod(listener.get(), 0600) != 0 ||
+      ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address.address),
+             sizeof address.address) != 0 ||
+      ::listen(listener.get(), kBacklog) != 0) {
+    return fail(error_from_errno("cannot open the control socket " + path, errno));
   }
-  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) return fail(error_from_errno("epoll_create1", errno));
-  return std::make_unique<Server>(std::move(epoll), std::move(listener), path);
+  return serve_on(std::move(listener), path);
+}
+
+Result<std::unique_ptr<ControlServer>> ControlServer::adopt(UniqueFd listener,
+                                                            const std::string& path) {
+  TRY(const Address address, address_of(path));
+  sockaddr_un bound{};
+  socklen_t size = sizeof bound;
+  struct stat status {};
+  const bool ours =
+      ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&bound), &size) == 0 &&
+      std::strcmp(bound.sun_path, address.address.sun_path) == 0 &&
+      ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
+      ::fcntl(listener.get(), F_SETFD, FD_CLOEXEC) == 0;
+  if (!ours) return listen(path);
+  return serve_on(std::move(listener), path);
 }
 
 Result<std::string> control_request(const std::string& path, const std::string& request,
@@ -182,19 +259,18 @@ Result<std::string> control_request(const std::string& path, const std::string& 
   if (!address) return fail(ErrorKind::unavailable, address.error().message);
   UniqueFd peer(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!peer) return fail(error_from_errno("socket", errno));
-  if (::connect(peer.get(), reinterpret_cast<const sockaddr*>(&address->address),
-                sizeof address->address) != 0) {
-    return unreachable(path, errno);
+  const auto until = steady_clock::now() + timeout;
+  while (::connect(peer.get(), reinterpret_cast<const sockaddr*>(&address->address),
+                   sizeof address->address) != 0) {
+    // EAGAIN: the queue of those who wait to be let in is full.
+    if (errno != EAGAIN && errno != EINTR) return unreachable(path, errno);
+    if (steady_clock::now() >= until) return no_answer(path, timeout);
+    ::poll(nullptr, 0, kQueueStepMs);
   }
   if (::send(peer.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) {
     return unreachable(path, errno);
   }
-  pollfd wait{peer.get(), POLLIN, 0};
-  const int ready = ::poll(&wait, 1, static_cast<int>(timeout.count() / 1000));
-  if (ready <= 0) {
-    return fail(ErrorKind::unavailable,
-                "the daemon at " + path + " did not answer within " + format_duration(timeout));
-  }
+  if (!wait_readable(peer.get(), until)) return no_answer(path, timeout);
   std::string reply(kMaxReply, '\0');
   const ssize_t n = ::recv(peer.get(), reply.data(), reply.size(), 0);
   if (n <= 0) {

@@ -52,6 +52,10 @@ bool is_still_there(int fd, const std::string& path) {
 
 }  // namespace
 
+bool FileLock::is_of(const std::string& path) const {
+  return is_still_there(fd_.get(), path);
+}
+
 Result<FileLock> FileLock::take(const std::string& path, int patience_ms) {
   constexpr int kStepMs = 10;
   for (int waited = 0;; waited += kStepMs) {

@@ -24,12 +24,18 @@ class ControlServer {
   using Handler = std::function<void(const std::string& request, Reply reply)>;
 
   static Result<std::unique_ptr<ControlServer>> listen(const std::string& path);
+  /// As listen, on the socket that this process opened before it became another program. Who
+  /// connected in between is served; nobody was turned away. Opens a new one if the file is gone.
+  static Result<std::unique_ptr<ControlServer>> adopt(UniqueFd listener, const std::string& path);
   virtual ~ControlServer() = default;  ///< removes the socket's file
   /// For the event loop: readable when on_ready has something to do. It is an epoll descriptor that
   /// covers the listener and all connections.
   virtual int fd() const = 0;
   virtual void on_ready() = 0;
   virtual void set_handler(Handler handler) = 0;
+  /// Takes no more requests: callers wait until somebody does. The file stays, and the listening
+  /// descriptor, for adopt() by a successor.
+  virtual int hand_over() = 0;
 };
 
 /// Sends one request and waits for the reply. Kind unavailable: nobody listens, or no answer within

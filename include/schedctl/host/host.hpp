@@ -43,6 +43,8 @@ class FileLock {
   /// Takes over a descriptor that already holds it (after a re-exec in place).
   static FileLock adopt(int fd) { return FileLock(UniqueFd(fd)); }
   int fd() const { return fd_.get(); }
+  /// False: the file of this name is another one, or none, so that the lock tells nobody anything.
+  bool is_of(const std::string& path) const;
 
  private:
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}
