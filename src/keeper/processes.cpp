@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 #include "schedctl/base/text.hpp"
@@ -56,15 +57,35 @@ std::vector<ProcessStat> session_members(pid_t session) {
   return members;
 }
 
+namespace {
+
+void kill_member(const ProcessStat& member) {
+  // Between the look and the signal the number may change hands: the descriptor pins the process,
+  // and a second look tells whether it is the one that was meant.
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, member.pid, 0)));
+  if (!process) return;
+  const std::optional<ProcessStat> again = process_stat(member.pid);
+  if (!again || again->session != member.session || again->started != member.started) return;
+  ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+}
+
+bool has_variable(pid_t pid, const std::string& variable) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/environ", std::ios::binary);
+  for (std::string entry; std::getline(file, entry, '\0');) {
+    if (entry == variable) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 void kill_session(pid_t session) {
+  for (const ProcessStat& member : session_members(session)) kill_member(member);
+}
+
+void kill_orphans(pid_t session, Duration since, const std::string& variable) {
   for (const ProcessStat& member : session_members(session)) {
-    // Between the look and the signal the number may change hands: the descriptor pins the process,
-    // and a second look tells whether it is the one that was meant.
-    UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, member.pid, 0)));
-    if (!process) continue;
-    const std::optional<ProcessStat> again = process_stat(member.pid);
-    if (!again || again->session != session || again->started != member.started) continue;
-    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+    if (member.started >= since && has_variable(member.pid, variable)) kill_member(member);
   }
 }
 

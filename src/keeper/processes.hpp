@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "schedctl/base/time.hpp"
@@ -26,5 +27,10 @@ std::vector<ProcessStat> session_members(pid_t session);
 /// KILL to the living members of a session. Safe only while its number cannot have gone to another
 /// session, that is while its leader is an unreaped child of the caller.
 void kill_session(pid_t session);
+
+/// KILL to what lives of a session whose leader nobody holds any more: only to processes that were
+/// started at `since` or later and have `variable` ("NAME=VALUE") in their environment, because the
+/// number may have gone to a stranger.
+void kill_orphans(pid_t session, Duration since, const std::string& variable);
 
 }  // namespace schedctl::keeper

@@ -13,6 +13,7 @@
 
 #include "processes.hpp"
 #include "schedctl/base/limits.hpp"
+#include "schedctl/host/host.hpp"
 
 // How ends are noticed. SIGCHLD says that some child changed, waitid(WNOWAIT) says which, and only
 // then is it reaped. A pidfd a run would tell the same, but costs a descriptor and three system
@@ -30,6 +31,8 @@
 namespace schedctl::keeper {
 namespace {
 
+/// Start times of processes are told no finer, and a moment before the time that is noted.
+constexpr Duration kClockTick = std::chrono::milliseconds(100);
 /// Runs in care at one time. A daemon that acknowledges what it is told never comes near.
 constexpr std::size_t kMostRuns = 100'000;
 
@@ -168,11 +171,25 @@ void Runs::acknowledge(const std::vector<RunKey>& keys) {
   }
 }
 
+/// The command itself died with its keeper, but what it had started need not have. It must not go
+/// on beside a new attempt.
+void Runs::kill_leftovers(const JournalHead& head, const Launched& launched) {
+  if (head.boot_id != host::boot_id()) return;
+  const auto session = static_cast<pid_t>(launched.started.pid);
+  const std::string mark = "SCHEDCTL_RUN_ID=" + std::to_string(launched.started.key.run.value);
+  if (session > 1) kill_orphans(session, launched.since_boot - kClockTick, mark);
+}
+
 bool Runs::adopt(const std::vector<JournalContents>& left) {
   for (const JournalContents& contents : left) {
     for (const StartFailed& failed : contents.failed) finished_.emplace(failed.key, failed);
     for (const Ended& ended : contents.ended) finished_.insert_or_assign(ended.key, ended);
-    for (const Launched& launched : contents.launched) spool_.sweep(launched.started.output_path);
+    for (const Launched& launched : contents.launched) {
+      kill_leftovers(contents.head, launched);
+      spool_.sweep(launched.started.output_path);
+    }
+    // The pool that an earlier keeper could not take along.
+    if (!contents.head.instance.empty()) spool_.sweep_all_of(contents.head.instance);
   }
   return finished_.empty() || rewrite_journal();
 }

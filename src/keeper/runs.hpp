@@ -87,6 +87,7 @@ class Runs {
 
   bool tell_if_known(const RunKey& key);
   bool may_start(const RunKey& key, Time at);
+  static void kill_leftovers(const JournalHead& head, const Launched& launched);
   void fail_start(const RunKey& key, const LaunchFailure& failure, Time at);
   void settle(pid_t pid, Live& run);
   void begin_end(pid_t pid, Live& run, Duration kill_grace);

@@ -58,7 +58,10 @@ void Server::turn() {
   if (!daemon_) return runs_->write_journal();
   for (int starts = 0; (readable_ || daemon_->has_unread()) && starts < kStartsPerTurn;) {
     Result<std::optional<Message>> message = daemon_->receive();
-    if (!message) return drop_daemon();
+    if (!message) {
+      drop_daemon();
+      break;
+    }
     if (!*message) {
       readable_ = false;
       break;

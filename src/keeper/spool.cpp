@@ -1,9 +1,13 @@
 #include "spool.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+
+#include "schedctl/host/host.hpp"
 
 // Whether "nobody else has it open" is asked of the kernel: a write lease (fcntl F_SETLEASE) is
 // granted only when the file has no open description but the one that asks. The lease is given back
@@ -63,13 +67,26 @@ bool Spool::reopen(Taken& taken) const {
          ::fcntl(taken.output.get(), F_SETFL, O_APPEND) == 0;
 }
 
+bool Spool::make_directory_again() {
+  if (!host::make_directory(directory_, 0700)) return false;
+  dir_.reset(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return static_cast<bool>(dir_);
+}
+
 /// Zero, or an errno value.
 int Spool::make(Taken& taken) {
   taken.file.name = instance_ + "-" + std::to_string(++made_) + ".log";
-  taken.output.reset(::openat(dir_.get(), taken.file.name.c_str(),
-                              O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                              0600));
-  if (!taken.output) return errno;
+  const auto create = [&] {
+    taken.output.reset(::openat(dir_.get(), taken.file.name.c_str(),
+                                O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                0600));
+    return static_cast<bool>(taken.output);
+  };
+  // Somebody tidied the whole directory away: that must not end all work.
+  if (!create()) {
+    const int error_number = errno;
+    if (error_number != ENOENT || !make_directory_again() || !create()) return error_number;
+  }
   taken.file.watch.reset(
       ::openat(dir_.get(), taken.file.name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   struct stat st {};
@@ -107,7 +124,24 @@ void Spool::clear() {
 void Spool::sweep(const std::string& path) const {
   if (path.size() <= directory_.size() || path.compare(0, directory_.size(), directory_) != 0)
     return;
-  const std::string name = path.substr(path.rfind('/') + 1);
+  sweep_name(path.substr(path.rfind('/') + 1));
+}
+
+void Spool::sweep_all_of(const std::string& instance) const {
+  const int fd = ::openat(dir_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* dir = fd >= 0 ? ::fdopendir(fd) : nullptr;
+  if (dir == nullptr) {
+    if (fd >= 0) ::close(fd);
+    return;
+  }
+  while (const dirent* entry = ::readdir(dir)) {
+    const std::string name = entry->d_name;
+    if (name.starts_with(instance + "-")) sweep_name(name);
+  }
+  ::closedir(dir);
+}
+
+void Spool::sweep_name(const std::string& name) const {
   UniqueFd fd(::openat(dir_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (fd && is_untouched(fd.get()) && is_ours_alone(fd.get())) {
     ::unlinkat(dir_.get(), name.c_str(), 0);

@@ -43,10 +43,14 @@ class Spool {
 
   /// Removes a file that a run of an earlier keeper left, if it is empty and nobody has it open.
   void sweep(const std::string& path) const;
+  /// The same for all files that an earlier keeper made.
+  void sweep_all_of(const std::string& instance) const;
 
  private:
   bool reopen(Taken& taken) const;
   int make(Taken& taken);
+  bool make_directory_again();
+  void sweep_name(const std::string& name) const;
 
   std::string directory_;
   std::string instance_;

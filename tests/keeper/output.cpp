@@ -94,16 +94,43 @@ TEST_CASE("a silent run's file that somebody reads, linked or removed is not reu
 
 TEST_CASE("an output directory that cannot take files fails the start, not the keeper") {
   if (::geteuid() == 0 && ::getenv("SCHEDCTL_TEST_AS_USER") == nullptr) {
-    // Root writes into read-only directories: one that is gone stops it too.
+    // Root writes into read-only directories: one that cannot be made again stops it too.
     Scratch scratch;
     KeeperProcess keeper(scratch.paths());
     Daemon daemon(scratch.paths());
     std::filesystem::remove(scratch / "output");
+    std::ofstream(scratch / "output") << "in the way";
     daemon.client->start(order_of(1, {"true"}));
     daemon.until([&] { return daemon.failed.size() == 1; });
     CHECK(daemon.failed[0].stage == Stage::output);
     CHECK(daemon.failed[0].error_number == ENOENT);
   }
+}
+
+TEST_CASE("an output directory that was removed is made again") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  daemon.run(shell(1, "true"));
+  std::filesystem::remove_all(scratch / "output");
+  CHECK(read_file(daemon.run(shell(2, "echo hello")).output_path) == "hello\n");
+}
+
+TEST_CASE("the empty files of a keeper that was killed go with the next one") {
+  Scratch scratch;
+  std::string loud;
+  {
+    KeeperProcess keeper(scratch.paths());
+    Daemon daemon(scratch.paths());
+    for (int run = 1; run <= 4; ++run) daemon.client->start(shell(run, "sleep 0.1"));
+    daemon.until([&] { return daemon.ended.size() == 4; });
+    loud = daemon.run(shell(5, "echo hello")).output_path;
+    keeper.kill();
+  }
+  KeeperProcess keeper(scratch.paths());
+  REQUIRE(keeper.said() == "R");
+  CHECK(files_in(scratch / "output") == 1);
+  CHECK(read_file(loud) == "hello\n");
 }
 
 TEST_CASE("a keeper that ends takes its empty files along, and leaves the others") {

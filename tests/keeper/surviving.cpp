@@ -150,6 +150,39 @@ TEST_CASE("when the keeper is killed its commands die, and the next one knows wh
   CHECK(journals_of(scratch).empty());
 }
 
+TEST_CASE("what a killed keeper leaves of a run is killed by the next one, a stranger is not") {
+  Scratch scratch;
+  const std::string pids = scratch / "pids";
+  {
+    KeeperProcess keeper(scratch.paths());
+    Daemon daemon(scratch.paths());
+    for (const int run : {1, 2}) {
+      StartOrder order = shell(run, "sleep 1000 & echo $! >> " + pids + "; wait");
+      // The second has another run's number, as a process has that got the session's by chance.
+      order.env.emplace_back("SCHEDCTL_RUN_ID=1");
+      daemon.client->start(order);
+      daemon.until([&] { return daemon.started.size() == static_cast<std::size_t>(run); });
+      CHECK(comes_true([&] { return read_file(pids).size() > 1; }));
+    }
+    CHECK(comes_true([&] {
+      const std::string text = read_file(pids);
+      return std::count(text.begin(), text.end(), '\n') == 2;
+    }));
+    daemon.settle();
+    keeper.kill();
+  }
+  std::ifstream file(pids);
+  pid_t ours = 0;
+  pid_t stranger = 0;
+  file >> ours >> stranger;
+  CHECK(is_alive(ours));
+  KeeperProcess keeper(scratch.paths());
+  REQUIRE(keeper.said() == "R");
+  CHECK(comes_true([&] { return !is_alive(ours); }));
+  CHECK(is_alive(stranger));
+  ::kill(stranger, SIGKILL);
+}
+
 TEST_CASE("a torn journal gives what was whole in it") {
   Scratch scratch;
   {
