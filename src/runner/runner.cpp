@@ -73,17 +73,22 @@ std::string Runner::live_words() const {
   return words;
 }
 
-void Runner::end_all() {
+Duration Runner::end_all() {
+  ending_ = true;
+  Duration longest{};
   for (auto& [id, live] : live_) {
     shutdown_.insert(id);
     executor_.end(id, live.fence, live.kill_grace);
     live.end_sent = true;
+    longest = std::max(longest, live.kill_grace);
   }
+  return longest;
 }
 
 Result<Runner::Beat> Runner::beat() {
   Work work;
   work.now = clock_.wall();
+  work.elapsed = clock_.elapsed();
   auto result = do_beat(work);
   if (result) finish(work);
   log::flush();
@@ -132,6 +137,8 @@ void Runner::finish(Work& work) {
     shutdown_.erase(id);
   }
   for (auto& [id, live] : work.begun) live_.insert_or_assign(id, std::move(live));
+  // The order went to a connection that broke; those it did not reach are in the adoption.
+  if (work.adopted && ending_) end_all();
   if (!work.starts.empty()) executor_.start(std::move(work.starts));
   for (const Work::End& end : work.ends) {
     const auto found = live_.find(end.run);
@@ -145,7 +152,7 @@ void Runner::finish(Work& work) {
 // --- clock -----------------------------------------------------------------------------------
 
 Result<void> Runner::note_clock(Work& work) {
-  const Duration offset = work.now.time_since_epoch() - clock_.elapsed();
+  const Duration offset = work.now.time_since_epoch() - work.elapsed;
   if (!clock_offset_) return {};
   const Duration step = offset - *clock_offset_;
   if (std::chrono::abs(step) < kNotableStep) return {};
@@ -275,6 +282,8 @@ Result<void> Runner::record_report(Work& work, const executor::Report& report) {
     // Told twice, or of a run that is settled: nobody needs it any more.
     if (report.kind == executor::Report::Kind::finished) {
       work.recorded.emplace_back(report.run, report.fence);
+      const auto live = live_.find(report.run);
+      if (live != live_.end() && live->second.fence == report.fence) work.over.insert(report.run);
     }
     return {};
   }

@@ -16,8 +16,8 @@ constexpr std::size_t kCrowd = 40;
 constexpr Duration kCrowdedCompany = std::chrono::milliseconds(3);
 // After a beat that failed (database locked, disk full) nothing is to be gained by hurrying.
 constexpr Duration kAfterFailure = std::chrono::seconds(1);
-// Ends that a broken store keeps from being recorded are in the keeper's journal; the daemon need
-// not wait for ever to end itself.
+// Ends that a broken store keeps from being recorded, or that a keeper does not tell in time, are
+// in the keeper's journal; the daemon need not wait for ever to end itself.
 constexpr Duration kLastWords = std::chrono::seconds(10);
 
 }  // namespace
@@ -217,15 +217,21 @@ bool RunnerThread::stop_is_complete() {
   if (stop_->how == Stop::leave) return !due_ || failing;
   const Duration now = clock_.elapsed();
   if (runner_->live() == 0) return !due_ || failing;
-  if (!ending_ && now >= *stop_deadline_) {
+  if (!give_up_at_ && now >= *stop_deadline_) {
     log::warning("ending-runs", {{"runs", runner_->live_words()}});
     log::flush();
-    ending_ = true;
-    runner_->end_all();
+    give_up_at_ = now + runner_->end_all() + kLastWords;
   }
   // The store cannot be written: what ended is safe with the keeper, and the next start records it.
-  if (ending_ && failing && now >= *stop_deadline_ + kLastWords) return true;
-  if (!ending_) wake_at(*stop_deadline_);
+  if (give_up_at_ && failing && now >= *stop_deadline_ + kLastWords) return true;
+  // The keeper does not do as it is told, or a process does not die of a KILL. Whoever waits for
+  // this daemon's end cannot mend that.
+  if (give_up_at_ && now >= *give_up_at_) {
+    log::error("runs-left", {{"runs", runner_->live_words()}});
+    log::flush();
+    return true;
+  }
+  wake_at(give_up_at_ ? *give_up_at_ : *stop_deadline_);
   return false;
 }
 

@@ -23,6 +23,7 @@ struct Runner::Work {
   };
 
   Time now{};
+  Duration elapsed{};  ///< the same instant on the other clock
   bool dirty = false;  ///< something was written: the commit is worth a sync
   bool again = false;
   std::vector<executor::StartRequest> starts;

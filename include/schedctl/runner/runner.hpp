@@ -46,8 +46,9 @@ class Runner {
 
   /// No claims and no planning from now on: the daemon is about to end.
   void drain() { draining_ = true; }
-  /// Ends every live run; they become cancelled, reason shutdown.
-  void end_all();
+  /// Ends every live run, again after each new connection to the keeper; they become cancelled,
+  /// reason shutdown. The longest time that one of them is given before KILL.
+  Duration end_all();
 
   /// Kind unavailable or config: nothing was written or started, everything taken is kept for the
   /// next try.
@@ -99,6 +100,7 @@ class Runner {
   Settings settings_;
 
   bool draining_ = false;
+  bool ending_ = false;     ///< end_all was called
   bool connected_ = false;  ///< a keeper answers; nothing is claimed without
   std::int64_t generation_ = 0;
   std::vector<executor::Adoption> adoptions_;

@@ -86,7 +86,7 @@ class RunnerThread final : public executor::ReportSink {
   Duration failing_since_{};
   std::optional<StopOrder> stop_;
   std::optional<Duration> stop_deadline_;  ///< the end of patience
-  bool ending_ = false;                    ///< end_all was called
+  std::optional<Duration> give_up_at_;     ///< end_all was called: the end of the last patience
   std::optional<Error> last_failure_;
 };
 
