@@ -122,8 +122,24 @@ void Database::configure() {
   sqlite3_db_config(connection_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
 }
 
+bool Database::was_moved() {
+  int moved = 0;
+  sqlite3_file_control(connection_.getHandle(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved != 0) return true;
+  // Without its WAL the file is a database of the past, which the next process would go on with.
+  struct stat wal {};
+  const bool has_wal = ::stat((options_.path + "-wal").c_str(), &wal) == 0;
+  if (!wal_inode_ && has_wal) wal_inode_ = wal.st_ino;
+  return wal_inode_ && (!has_wal || wal.st_ino != *wal_inode_);
+}
+
 Result<void> Database::begin() {
   CHECK(!in_transaction_);
+  // SQLite would go on with a file that nobody else can see.
+  if (was_moved())
+    return fail(ErrorKind::config, "the database " + options_.path +
+                                       " (or its -wal) was removed or replaced while it was in "
+                                       "use; put it back, or restart");
   TRY_VOID(read([this]() -> Result<void> {
     run("BEGIN IMMEDIATE");
     return {};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Exception.h>
 
@@ -68,6 +70,7 @@ class Database {
  private:
   explicit Database(const SqliteOptions& options);
   Error failed(const SQLite::Exception& e);
+  bool was_moved();
   void run(const char* sql) { Query(statement(sql)).run(); }
 
   SqliteOptions options_;
@@ -75,6 +78,7 @@ class Database {
   std::unordered_map<const char*, SQLite::Statement> statements_;
   bool in_transaction_ = false;
   std::optional<Error> failure_;
+  std::optional<ino_t> wal_inode_;
 };
 
 }  // namespace schedctl::store::sqlite
