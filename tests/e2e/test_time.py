@@ -4,6 +4,7 @@ the environment look elsewhere and longer."""
 import datetime as dt
 import os
 import random
+import re
 import zoneinfo
 
 from machine import Story
@@ -44,10 +45,40 @@ def number(word, kind):
     return int(word)
 
 
+def is_special(item, kind):
+    shape = {"dom": r"L(-\d+)?|LW|\d+W", "dow": r"\d(L|#\d)"}.get(kind)
+    return shape is not None and re.fullmatch(shape, item) is not None
+
+
+def special_days(item, year, month):
+    """The dates of a month that L, L-3, LW, 15W, 5L, 5#2 mean."""
+    first = dt.date(year, month, 1)
+    days = [first + dt.timedelta(days=n) for n in range(31)]
+    days = [d for d in days if d.month == month]
+    workdays = [d for d in days if d.isoweekday() <= 5]
+    if item == "LW":
+        return [workdays[-1]]
+    if item.startswith("L"):
+        back = int(item[2:] or 0)
+        return [days[-1 - back]] if back < len(days) else []
+    if item.endswith("W"):
+        want = int(item[:-1])
+        if want > len(days):
+            return []
+        return [min(workdays, key=lambda d: abs(d.day - want))]
+    weekday = [d for d in days if d.isoweekday() % 7 == int(item[0]) % 7]
+    if item.endswith("L"):
+        return [weekday[-1]]
+    nth = int(item[2:])
+    return weekday[nth - 1:nth]
+
+
 def values(field, kind):
     low, high = LIMITS[kind]
     found = set()
     for item in field.split(","):
+        if is_special(item, kind):
+            continue
         body, _, step = item.partition("/")
         if body in ("*", "?"):
             first, last = low, 6 if kind == "dow" else high
@@ -69,12 +100,18 @@ class Oracle:
         self.zone = zoneinfo.ZoneInfo(zone)
         (self.seconds, self.minutes, self.hours, self.doms, self.months, self.dows) = (
             values(f, k) for f, k in zip(fields, LIMITS))
+        self.special = {kind: [i for i in fields[at].split(",") if is_special(i, kind)]
+                        for at, kind in ((3, "dom"), (5, "dow"))}
         self.both_days = fields[3][0] in "*?" or fields[5][0] in "*?"
         self.wildcard = fields[1][0] == "*" or fields[2][0] == "*"
 
     def on(self, day):
-        dom, dow = day.day in self.doms, day.isoweekday() % 7 in self.dows
+        dom = day.day in self.doms or self.is_special(day, "dom")
+        dow = day.isoweekday() % 7 in self.dows or self.is_special(day, "dow")
         return day.month in self.months and (dom and dow if self.both_days else dom or dow)
+
+    def is_special(self, day, kind):
+        return any(day in special_days(i, day.year, day.month) for i in self.special[kind])
 
     def matches(self, t):
         return (t.second in self.seconds and t.minute in self.minutes and t.hour in self.hours
@@ -166,12 +203,22 @@ def random_item(rng, kind, low, high):
     return f"{word(a)}/{rng.randint(1, max(1, high - a))}"
 
 
+def random_special(rng, kind):
+    n = rng.randint(1, 31)
+    if kind == "dom":
+        return rng.choice(["L", f"L-{n % 28 + 1}", "LW", f"{n}W", f"{n}W"])
+    return f"{n % 8}" + rng.choice(["L", f"#{n % 5 + 1}"])
+
+
 def random_field(rng, kind, star, low=None, high=None):
     if rng.random() < star:
         return "?" if kind in ("dom", "dow") and rng.random() < 0.2 else "*"
     low = LIMITS[kind][0] if low is None else low
     high = LIMITS[kind][1] if high is None else high
-    return ",".join(random_item(rng, kind, low, high) for _ in range(rng.choice((1, 1, 1, 2, 3))))
+    items = [random_item(rng, kind, low, high) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    if kind in ("dom", "dow") and rng.random() < 0.25:
+        items[rng.randrange(len(items))] = random_special(rng, kind)
+    return ",".join(items)
 
 
 def random_expression(rng, with_seconds):
