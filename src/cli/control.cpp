@@ -1,3 +1,6 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <sstream>
 
@@ -86,6 +89,17 @@ Error not_running(const config::Config& config) {
               (config.own ? " --own" : "")};
 }
 
+/// Whose database it is says what runs, and this daemon would run it as the caller.
+Result<void> check_owner(const std::string& database) {
+  struct stat status {};
+  if (::stat(database.c_str(), &status) != 0) return {};
+  if (status.st_uid == 0 || status.st_uid == ::geteuid()) return {};
+  return fail(ErrorKind::not_allowed,
+              database + " belongs to user id " + std::to_string(status.st_uid) +
+                  ", whose commands would run as you; start the daemon as that user, or chown it",
+              database);
+}
+
 /// A bad job file does not keep the daemon from starting, so that is the moment to hear of it. The
 /// store is looked at for what its jobs are allowed to keep, such as moments that have passed.
 void warn_of_job_files(Session& session) {
@@ -123,6 +137,8 @@ Result<Outcome> request(const Invocation& call, const char* what, const char* ve
 Result<Outcome> run_start(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   TRY_VOID(session->check_timezone());
+  TRY_VOID(session->check_trust());
+  TRY_VOID(check_owner(session->config().sqlite_path()));
   warn_of_job_files(*session);
   return StartRequest{.foreground = call.has("foreground"),
                       .json = call.globals.json,
@@ -181,6 +197,7 @@ Result<Outcome> run_restart(const Invocation& call) {
   // Reading the configuration here means that a broken one stops nothing.
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   TRY_VOID(session->check_timezone());
+  TRY_VOID(session->check_trust());
   const config::Config& config = session->config();
   TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(config));
   if (!daemon) {

@@ -1,5 +1,6 @@
 #include "src/cli/session.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -41,6 +42,16 @@ std::string parent_of(const std::string& path) {
   return slash == std::string::npos || slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// In a directory with the sticky bit others can make files, but not replace ours.
+Result<void> check_unwritable(const std::string& path, mode_t others) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0 || S_ISLNK(status.st_mode)) return {};
+  const bool sticky = S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0;
+  if ((status.st_mode & others) == 0 || sticky) return {};
+  return fail(ErrorKind::config,
+              "others can write " + path + ", and so decide what runs; chmod go-w it", path);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::open(const Invocation& call, Access access) {
@@ -48,6 +59,9 @@ Result<std::unique_ptr<Session>> Session::open(const Invocation& call, Access ac
   session->sources = sources_of(call);
   TRY(session->loaded, config::load(session->sources));
   for (const std::string& warning : session->loaded.warnings) warn(call, warning);
+  if (access != Access::none)
+    if (const Result<void> trust = session->check_trust(); !trust)
+      warn(call, trust.error().message);
   session->zones = zone::system_zones();
   session->now = session->clock.wall();
   if (access != Access::none) TRY_VOID(session->open_store(access));
@@ -102,6 +116,12 @@ Result<void> Session::check_timezone() const {
   for (const config::Setting& setting : loaded.settings)
     if (setting.key == "timezone" && setting.origin != "default") origin = setting.origin;
   return fail(ErrorKind::config, "timezone: " + zone.error().message, origin);
+}
+
+Result<void> Session::check_trust() const {
+  // The store looks at its file itself.
+  TRY_VOID(check_unwritable(config().state_dir, S_IWGRP | S_IWOTH));
+  return check_unwritable(parent_of(config().sqlite_path()), S_IWOTH);
 }
 
 Result<job::Job> Session::job(const std::string& name) {

@@ -41,6 +41,9 @@ class Session {
   Result<job::ZonePtr> zone_of(const job::Schedule& schedule);
   /// An error where the setting timezone names none, for the commands that put settings in force.
   Result<void> check_timezone() const;
+  /// Whoever can write the store decides what runs. An error where others can; a daemon does not
+  /// start then, other commands warn.
+  Result<void> check_trust() const;
   /// Kind not_found, with the nearest name.
   Result<job::Job> job(const std::string& name);
   /// Live runs among a job's, as `list` counts them.

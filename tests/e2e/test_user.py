@@ -108,6 +108,24 @@ class Careless(Story):
         self.m.ok("reload")
         self.assertEqual(self.m.json("list"), [])
 
+    def test_a_store_that_others_can_write_starts_no_daemon(self):
+        self.m.ok("add", "a", "--manual", "--", "true")
+        self.m.state.chmod(0o770)
+        answer = self.m("start")
+        self.assertEqual(answer.code, 78, answer)
+        self.assertIn(f"others can write {self.m.state},", answer.err)
+        self.assertIn("warning: others can write", self.m.ok("list").err)
+        self.m.state.chmod(0o700)
+        (self.m.state / "schedctl.db").chmod(0o660)
+        for words in (["start"], ["list"], ["add", "b", "--manual", "--", "true"]):
+            self.assertEqual(self.m(*words).code, 78, words)
+        (self.m.state / "schedctl.db").chmod(0o600)
+        if os.geteuid() == 0:
+            os.chown(self.m.state / "schedctl.db", 23456, -1)
+            self.assertIn("23456", self.m("start").err)
+            os.chown(self.m.state / "schedctl.db", 0, -1)
+        self.m.ok("start")
+
     def test_settings_with_the_wrong_type_or_a_zone_that_is_none(self):
         for line, words in (("max_running = 5.5", "a string or an integer"),
                             ("stop_timeout = true", "a string"), ("defaults = 1", "[defaults]"),
