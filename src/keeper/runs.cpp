@@ -330,6 +330,17 @@ void Runs::kill_all(pid_t pid, Live& run) {
   on_child();
 }
 
+void Runs::kill_all() {
+  std::vector<pid_t> pids;
+  for (const auto& [pid, run] : live_) {
+    if (!run.killed) pids.push_back(pid);
+  }
+  for (const pid_t pid : pids) {
+    const auto it = live_.find(pid);
+    if (it != live_.end()) kill_all(pid, it->second);
+  }
+}
+
 std::optional<Duration> Runs::next_deadline() const {
   if (deadlines_.empty()) return std::nullopt;
   return deadlines_.begin()->first;

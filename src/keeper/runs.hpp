@@ -52,6 +52,9 @@ class Runs {
   std::optional<Duration> next_deadline() const;
   void on_deadline();
 
+  /// KILL to all runs, and to what is left of them.
+  void kill_all();
+
   /// Puts everything that was reported into the journal: before any of it leaves the process.
   void write_journal();
 

@@ -128,6 +128,7 @@ class Keeper {
  private:
   void on_signal();
   bool should_end(Duration now);
+  bool is_lost() const;
   std::optional<Duration> patience(Duration now) const;
 
   Duration idle_limit_;
@@ -184,8 +185,16 @@ Result<void> Keeper::run() {
     TRY_VOID(loop_->run_once(patience(now)));
     runs_->on_deadline();
     server_->turn();
+    if (!server_->has_daemon() && is_lost()) runs_->kill_all();
   }
   return {};
+}
+
+/// Somebody removed the directory. No daemon can find this keeper any more: the next one spawns
+/// another, takes the runs for lost, and may start them again.
+bool Keeper::is_lost() const {
+  struct stat st {};
+  return ::fstat(lock_->fd(), &st) == 0 && st.st_nlink == 0;
 }
 
 void Keeper::on_signal() {
@@ -208,6 +217,7 @@ bool Keeper::should_end(Duration now) {
     idle_since_.reset();
     return false;
   }
+  if (is_lost()) return true;
   if (!idle_since_) idle_since_ = now;
   return now - *idle_since_ >= idle_limit_;
 }

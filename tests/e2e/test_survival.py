@@ -105,6 +105,21 @@ class MissingThings(Survival):
         self.m.ok("trigger", "loud", "--wait")
         self.assertEqual(self.m.ok("logs", "loud").out, "hello\n")
 
+    def test_a_keeper_that_can_be_found_no_more_takes_its_runs_along(self):
+        pid = self.m.start()
+        keeper = self.m.keeper_pid()
+        self.m.ok("add", "long", "--manual", "--", "sleep", "600")
+        self.m.ok("trigger", "long")
+        run = self.m.wait_runs("long", lambda r: r and r[0]["pid"], "a process")[0]
+        shutil.rmtree(self.m.state / "keeper")
+        self.assertTrue(alive(run["pid"]))
+        self.m.ok("restart")
+        self.m.wait_gone(run["pid"])
+        self.m.wait_gone(keeper)
+        self.m.wait_state("long", "lost")
+        self.assertEqual(self.m.pid(), pid)
+        self.m.ok("trigger", "long")
+
     def test_a_database_that_was_moved_stops_all_starts_until_it_is_back(self):
         self.start_ticking()
         database, away = self.m.state / "schedctl.db", self.m.root / "away"
@@ -137,7 +152,7 @@ class MissingThings(Survival):
         for closed in ("<&-", ">&- 2>&-", "<&- >&- 2>&-"):
             done = subprocess.run(
                 ["sh", "-c", f'exec "$0" "$@" {closed}', BINARY, "--config", self.m.config, "start"],
-                env=self.m.environment(), check=False)
+                env=self.m.environment(), stderr=subprocess.PIPE, check=False)
             self.assertEqual(done.returncode, 0, closed)
             for pid in (self.m.pid(), self.m.keeper_pid()):
                 links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (0, 1, 2)]
