@@ -73,14 +73,19 @@ std::vector<std::string> successor_argv(const StartOptions& options) {
 int run_here(StartOptions options, const Parts& parts, std::optional<Inherited> inherited,
              const std::function<void(const Result<void>&)>& ready) {
   host::set_process_title("schedctl: daemon");
-  Instance instance(std::move(options), parts);
-  const Result<void> begun = instance.become_ready(std::move(inherited));
-  ready(begun);
-  if (!begun) {
-    log::flush();
-    return 1;
+  Result<void> begun;
+  {
+    Instance instance(std::move(options), parts);
+    begun = instance.become_ready(std::move(inherited));
+    if (begun) {
+      ready(begun);
+      return instance.serve();
+    }
   }
-  return instance.serve();
+  log::flush();
+  // Not before the locks are free: whoever hears of the failure may try again at once.
+  ready(begun);
+  return 1;
 }
 
 void write_all(int fd, const std::string& text) {
