@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -94,7 +95,11 @@ class Sync {
   bool may_take(const job::Job& existing, const config::FileJob& job) const {
     if (existing.managed_by == manager_of(job)) return true;
     const std::string file = managing_file(existing);
-    return !file.empty() && is_under_any(file, directories_) && !is_bad(file);
+    if (file.empty()) return false;
+    if (is_under_any(file, directories_)) return !is_bad(file);
+    // The setting names other directories now, and the files went along.
+    std::error_code error;
+    return !std::filesystem::exists(file, error) && !error;
   }
 
   Result<void> put(const config::FileJob& job) {

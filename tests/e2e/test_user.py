@@ -108,6 +108,19 @@ class Careless(Story):
         self.m.ok("reload")
         self.assertEqual(self.m.json("list"), [])
 
+    def test_job_files_may_move_to_another_directory_with_the_setting(self):
+        text = '[job.x]\nevery = "5m"\nshell = "x"\n'
+        (self.m.jobs_dir / "a.toml").write_text(text)
+        self.m.start()
+        elsewhere = self.m.root / "elsewhere"
+        self.m.jobs_dir.rename(elsewhere)
+        (elsewhere / "a.toml").write_text(text.replace("5m", "7m"))
+        self.m.config.write_text(self.m.config.read_text().replace("/jobs.d", "/elsewhere"))
+        self.m.ok("reload")
+        job = self.m.job("x")
+        self.assertEqual(job["schedule"], {"every": "7m"})
+        self.assertEqual(job["managed_by"], f"file:{elsewhere / 'a.toml'}")
+
     def test_a_store_that_others_can_write_starts_no_daemon(self):
         self.m.ok("add", "a", "--manual", "--", "true")
         self.m.state.chmod(0o770)

@@ -98,14 +98,15 @@ TEST_CASE("pause and history of a file's job survive its changes") {
 TEST_CASE("a job that somebody else manages is left alone with an error at its place") {
   World world;
   world.add("mine", every("5m"));
-  world.add("other", every("5m"), {.managed_by = "file:/home/jobs/x.toml"});
+  // A file that is there, so somebody may still read it.
+  world.add("other", every("5m"), {.managed_by = "file:/etc/passwd"});
   const std::string before = world.contents();
   const Synced synced = sync(world, reading({file_job("a.toml", "mine", every("1h")),
                                              file_job("a.toml", "other", every("1h"))}));
   REQUIRE(synced.errors.size() == 2);
   CHECK(synced.errors[0].kind == ErrorKind::conflict);
   CHECK(synced.errors[0].where == "/etc/jobs.d/a.toml:1:6");
-  CHECK(contains(synced.errors[1].message, "/home/jobs/x.toml"));
+  CHECK(contains(synced.errors[1].message, "/etc/passwd"));
   CHECK(world.contents() == before);
 }
 
@@ -141,6 +142,13 @@ TEST_CASE("a file's job that no longer names a zone has that of the settings") {
   sync(world, reading({file_job("a.toml", "a", cron("0 1 * * *", "Asia/Tokyo"))}));
   CHECK(sync(world, reading({file_job("a.toml", "a", cron("0 1 * * *"))})).changed == Names{"a"});
   CHECK(world.stored("a").definition.schedule.timezone == world.config.timezone);
+}
+
+TEST_CASE("a job whose file is gone may be taken from elsewhere") {
+  World world;
+  world.add("x", every("5m"), {.managed_by = "file:/nonexistent/jobs.d/x.toml"});
+  CHECK(sync(world, reading({file_job("a.toml", "x", every("1h"))})).changed == Names{"x"});
+  CHECK(world.stored("x").managed_by == "file:/etc/jobs.d/a.toml");
 }
 
 TEST_CASE("jobs of files outside the directories stay as they are") {
