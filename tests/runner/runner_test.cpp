@@ -196,6 +196,34 @@ TEST_CASE(
   CHECK(w.runs("a")[0].reason == Reason::operator_);
 }
 
+TEST_CASE("runs that are to end are told again over a new connection to the keeper") {
+  World w;
+  w.trigger(w.add("a", 1h));
+  w.beat();
+  const executor::StartRequest start = w.executor.started.back();
+  w.runner->take(w.started_report(start));
+  w.beat();
+  w.runner->drain();
+  CHECK(w.runner->end_all() > Duration::zero());
+  CHECK(w.executor.ended.size() == 1);
+  w.adopt("keeper-1", {w.started_report(start)});
+  w.beat();
+  CHECK(w.executor.ended.size() == 2);
+}
+
+TEST_CASE("a run that is settled already, or gone from the store, lives no longer when it ends") {
+  World w;
+  const job::Run run = w.trigger(w.add("a", 1h));
+  w.beat();
+  job::Run settled = w.store->get_run(run.id).value().value();
+  settled.state = job::RunState::lost;
+  REQUIRE(w.store->update_run(settled, settled.fence).value());
+  CHECK(w.runner->live() == 1);
+  w.end_last(Happening::exited_zero);
+  w.beat();
+  CHECK(w.runner->live() == 0);
+}
+
 TEST_CASE("a draining runner claims and plans nothing, and ends what lives when told to") {
   World w;
   w.add("a", 60s);
