@@ -8,8 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <memory>
 #include <mutex>
@@ -26,23 +30,66 @@ namespace {
 // More than this in one beat is written out early, so that a storm does not grow the process.
 constexpr std::size_t kBufferBytes = std::size_t{64} * 1024;
 
-void write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    // A log that cannot be written (disk full) must not stop a scheduler: the lines are lost.
-    if (n <= 0) {
-      if (n < 0 && errno == EINTR) continue;
-      return;
-    }
-    text.remove_prefix(static_cast<std::size_t>(n));
+std::string_view word(Level level) {
+  switch (level) {
+    case Level::debug:
+      return "debug";
+    case Level::info:
+      return "info ";
+    case Level::warning:
+      return "warn ";
+    case Level::error:
+      return "error";
   }
+  return "info ";
+}
+
+void append_time(std::string& line) {
+  const auto now = std::chrono::system_clock::now();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  const auto seconds = static_cast<time_t>(ms / 1000);
+  tm local{};
+  ::localtime_r(&seconds, &local);
+  const long offset = local.tm_gmtoff / 60;
+  std::array<char, 96> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03d%c%02ld:%02ld",
+                local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min,
+                local.tm_sec, static_cast<int>(ms % 1000), offset < 0 ? '-' : '+',
+                std::labs(offset) / 60, std::labs(offset) % 60);
+  line += text.data();
+}
+
+void append_head(std::string& line, Level level, std::string_view event) {
+  append_time(line);
+  line += ' ';
+  line += word(level);
+  line += ' ';
+  line += event;
+}
+
+// How many bytes of it were taken.
+std::size_t write_all(int fd, std::string_view text) {
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
 }
 
 // Buffers whole lines and writes them in one go; the descriptor is O_APPEND, so that a line is
-// never torn by another writer of the same file.
+// never torn by another writer of the same file. A log that cannot be written (disk full) must not
+// stop a scheduler: lines are lost, and as soon as there is room again a line says how many.
 class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   FileSink(UniqueFd file, bool also_stderr) : file_(std::move(file)), also_stderr_(also_stderr) {}
+  FileSink(const FileSink&) = delete;
+  FileSink& operator=(const FileSink&) = delete;
+  // A thread may have got hold of the logger just before open() made another.
+  ~FileSink() override { write_out(); }
 
   void replace(UniqueFd file) {
     std::lock_guard lock(mutex_);
@@ -61,13 +108,38 @@ class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void write_out() {
     if (buffer_.empty()) return;
-    if (file_) write_all(file_.get(), buffer_);
+    if (file_) write_to_file();
     if (!file_ || also_stderr_) write_all(STDERR_FILENO, buffer_);
     buffer_.clear();
   }
 
+  void write_to_file() {
+    if (lost_ > 0) {
+      std::string notice = torn_ ? "\n" : "";
+      append_head(notice, Level::warning, "log-lines-lost");
+      notice += " lines=" + std::to_string(lost_) + "\n";
+      if (put(notice) < notice.size()) {
+        lost_ += lines_in(buffer_);
+        return;
+      }
+    }
+    lost_ = lines_in(std::string_view(buffer_).substr(put(buffer_)));
+  }
+
+  std::size_t put(std::string_view text) {
+    const std::size_t done = write_all(file_.get(), text);
+    if (done > 0) torn_ = text[done - 1] != '\n';
+    return done;
+  }
+
+  static std::size_t lines_in(std::string_view text) {
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  }
+
   UniqueFd file_;
   bool also_stderr_;
+  std::size_t lost_ = 0;
+  bool torn_ = false;  ///< the file ends within a line
   std::string buffer_;
 };
 
@@ -97,25 +169,13 @@ spdlog::level::level_enum spdlog_level(Level level) {
   return spdlog::level::info;
 }
 
-std::string_view word(Level level) {
-  switch (level) {
-    case Level::debug:
-      return "debug";
-    case Level::info:
-      return "info ";
-    case Level::warning:
-      return "warn ";
-    case Level::error:
-      return "error";
-  }
-  return "info ";
-}
-
 void install(UniqueFd file, Level level, bool also_stderr) {
   State& s = state();
   s.sink = std::make_shared<FileSink>(std::move(file), also_stderr);
   s.logger = std::make_shared<spdlog::logger>("schedctl", s.sink);
   s.logger->set_level(spdlog_level(level));
+  // Whoever reports an error may have no beat of its own that flushes.
+  s.logger->flush_on(spdlog::level::err);
 }
 
 std::shared_ptr<spdlog::logger> logger() {
@@ -132,22 +192,6 @@ Result<UniqueFd> open_file(const std::string& path) {
     return fail(error_from_errno("cannot open the log file " + path, errno));
   }
   return UniqueFd(fd);
-}
-
-void append_time(std::string& line) {
-  const auto now = std::chrono::system_clock::now();
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
-  const auto seconds = static_cast<time_t>(ms / 1000);
-  tm local{};
-  ::localtime_r(&seconds, &local);
-  const long offset = local.tm_gmtoff / 60;
-  std::array<char, 96> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03d%c%02ld:%02ld",
-                local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min,
-                local.tm_sec, static_cast<int>(ms % 1000), offset < 0 ? '-' : '+',
-                std::labs(offset) / 60, std::labs(offset) % 60);
-  line += text.data();
 }
 
 void append_value(std::string& line, std::string_view value) {
@@ -208,11 +252,7 @@ void write(Level level, std::string_view event, std::span<const Field> fields) {
   if (!log->should_log(spdlog_level(level))) return;
   std::string line;
   line.reserve(160);
-  append_time(line);
-  line += ' ';
-  line += word(level);
-  line += ' ';
-  line += event;
+  append_head(line, level, event);
   for (const Field& field : fields) {
     line += ' ';
     line += field.key;

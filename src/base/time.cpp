@@ -1,10 +1,12 @@
 #include "schedctl/base/time.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
 
 #include "schedctl/base/limits.hpp"
+#include "schedctl/base/text.hpp"
 
 namespace schedctl {
 namespace {
@@ -30,10 +32,19 @@ const Unit* find_unit(std::string_view name) {
   return nullptr;
 }
 
-tl::unexpected<Error> bad_duration(std::string_view text, std::string_view why) {
-  return fail(ErrorKind::usage, "\"" + std::string(text.substr(0, 64)) + "\" is not a duration: " +
-                                    std::string(why) + "; write it like 250ms, 90s, 1h30m or 2d");
+// What was asked for, as far as it helps and cannot do anything to a terminal.
+std::string quoted(std::string_view text) {
+  return "\"" + escape_control(utf8_prefix(text, 64)) + "\"";
 }
+
+tl::unexpected<Error> bad_duration(std::string_view text, std::string_view why) {
+  return fail(ErrorKind::usage, quoted(text) + " is not a duration: " + std::string(why) +
+                                    "; write it like 250ms, 90s, 1h30m or 2d");
+}
+
+// RFC 3339 has years of four digits.
+constexpr Time kFirstInstant{std::chrono::sys_days{std::chrono::year{0} / 1 / 1}};
+constexpr Time kLastInstant{std::chrono::sys_days{std::chrono::year{10000} / 1 / 1} - Duration(1)};
 
 constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -42,6 +53,7 @@ constexpr bool is_digit(char c) {
 }  // namespace
 
 std::string format_rfc3339(Time t) {
+  t = std::clamp(t, kFirstInstant, kLastInstant);
   const auto day = std::chrono::floor<std::chrono::days>(t);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss clock{t - day};
@@ -104,8 +116,8 @@ Result<Duration> parse_duration(std::string_view text) {
     std::int64_t part = 0;
     if (!number_fits || __builtin_mul_overflow(number, unit->us, &part) ||
         __builtin_add_overflow(total, part, &total) || total > to_us(limits::kLongestDuration)) {
-      return fail(ErrorKind::usage, "\"" + std::string(text.substr(0, 64)) +
-                                        "\" is too long a duration: the limit is 100 years");
+      return fail(ErrorKind::usage,
+                  quoted(text) + " is too long a duration: the limit is 100 years");
     }
   }
   return Duration(total);

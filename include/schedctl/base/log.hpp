@@ -12,7 +12,8 @@
 ///   2026-03-29T02:30:00.012+02:00 info  run-started job=backup run=#42 attempt=1 pid=811
 /// A value with spaces, quotes or control characters is quoted and escaped, so that nothing a job
 /// or a user wrote can forge a line. Lines are buffered; flush() at the end of each beat writes
-/// them out. All functions are thread safe. Until open() succeeds, lines go to stderr.
+/// them out, and an error goes out at once. All functions are thread safe. Until open() succeeds,
+/// lines go to stderr.
 namespace schedctl::log {
 
 enum class Level { debug, info, warning, error };

@@ -30,9 +30,11 @@ constexpr Time time_from_us(std::int64_t us) {
 }
 
 /// "2026-03-29T01:00:00Z", with ".250000" before the Z only where there is a fraction.
+/// The form has years of four digits: an instant outside 0000 to 9999 is shown as the nearest one.
 std::string format_rfc3339(Time t);
 
-/// "90s", "1h30m", "2d", "250ms", "0s": the shortest form that parse_duration reads back exactly.
+/// "1m30s", "1h30m", "2d", "250ms", "0s": the largest units first, as parse_duration reads it back
+/// exactly. A negative one, which parse_duration refuses, has a minus in front.
 std::string format_duration(Duration d);
 
 /// Reads durations as people write them: one or more of number+unit with units us ms s m h d w,
