@@ -1,5 +1,6 @@
 #include "schedctl/loop/loop.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -14,14 +15,16 @@ Result<std::unique_ptr<Loop>> Loop::create() {
 }
 
 Result<void> Loop::watch(int fd, std::uint32_t events, Handler handler) {
+  const auto found = watches_.find(fd);
+  const bool is_new = found == watches_.end();
+  const std::uint32_t serial = is_new ? ++last_serial_ : found->second->serial;
   epoll_event event{};
   event.events = events;
-  event.data.fd = fd;
-  const int op = watches_.contains(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  if (::epoll_ctl(epoll_.get(), op, fd, &event) != 0) {
+  event.data.u64 = std::uint64_t{serial} << 32 | static_cast<std::uint32_t>(fd);
+  if (::epoll_ctl(epoll_.get(), is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0) {
     return fail(error_from_errno("epoll_ctl", errno));
   }
-  watches_[fd] = std::make_shared<Watch>(Watch{std::move(handler)});
+  watches_[fd] = std::make_shared<Watch>(Watch{std::move(handler), serial});
   return {};
 }
 
@@ -36,9 +39,8 @@ Result<void> Loop::run_once(std::optional<Duration> timeout) {
   int wait_ms = -1;
   if (timeout) {
     // Rounded up: waking a little early would make the caller spin until the instant is there.
-    wait_ms = static_cast<int>(
-        std::min<std::int64_t>((timeout->count() + 999) / 1000, 24LL * 3600 * 1000));
-    if (wait_ms < 0) wait_ms = 0;
+    const Duration wait = std::clamp<Duration>(*timeout, Duration::zero(), std::chrono::hours(24));
+    wait_ms = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count());
   }
   const int n = ::epoll_wait(epoll_.get(), ready.data(), kBatch, wait_ms);
   if (n < 0) {
@@ -47,9 +49,10 @@ Result<void> Loop::run_once(std::optional<Duration> timeout) {
   }
   for (int i = 0; i < n; ++i) {
     const epoll_event& event = ready[static_cast<std::size_t>(i)];
-    const auto found = watches_.find(event.data.fd);
-    // Gone: an earlier handler of this round has unwatched it.
-    if (found == watches_.end()) continue;
+    const auto found = watches_.find(static_cast<int>(event.data.u64 & 0xFFFFFFFF));
+    // Gone: an earlier handler of this round has unwatched it. If it was closed too, the number may
+    // be another descriptor's by now, whose handler must not be told of the old one's events.
+    if (found == watches_.end() || found->second->serial != event.data.u64 >> 32) continue;
     const std::shared_ptr<Watch> watch = found->second;
     watch->handler(event.events);
   }

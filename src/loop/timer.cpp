@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <utility>
 
 namespace schedctl::loop {
 namespace {
@@ -32,13 +33,21 @@ void WallTimer::arm(std::optional<Time> at) {
   // microsecond after it, which is over just as much.
   constexpr std::int64_t kFarAhead = 253'402'300'799LL * 1'000'000;  // 9999-12-31T23:59:59Z
   const std::int64_t us = at ? std::clamp<std::int64_t>(to_us(*at), 1, kFarAhead) : kFarAhead;
+  constexpr int kFlags = TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
   const itimerspec spec = one_shot(us);
-  ::timerfd_settime(fd_.get(), TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, nullptr);
+  if (::timerfd_settime(fd_.get(), kFlags, &spec, nullptr) == 0 || errno != ECANCELED) return;
+  // The clock was set since the timer was armed before, and nobody has read of it; the kernel tells
+  // it here and never again. It expires at once, so that drain() can pass it on.
+  clock_was_set_ = true;
+  const itimerspec now = one_shot(1);
+  ::timerfd_settime(fd_.get(), kFlags, &now, nullptr);
 }
 
 bool WallTimer::drain() {
   std::uint64_t expirations = 0;
-  return ::read(fd_.get(), &expirations, sizeof expirations) < 0 && errno == ECANCELED;
+  const bool cancelled =
+      ::read(fd_.get(), &expirations, sizeof expirations) < 0 && errno == ECANCELED;
+  return std::exchange(clock_was_set_, false) || cancelled;
 }
 
 Result<MonotonicTimer> MonotonicTimer::create() {

@@ -38,10 +38,12 @@ class Loop {
  private:
   struct Watch {
     Handler handler;
+    std::uint32_t serial = 0;  ///< tells a descriptor from an earlier one of the same number
   };
   UniqueFd epoll_;
   // Shared, so that a handler may unwatch itself while it runs.
   std::unordered_map<int, std::shared_ptr<Watch>> watches_;
+  std::uint32_t last_serial_ = 0;
   bool stopped_ = false;
 };
 

@@ -22,6 +22,7 @@ class WallTimer {
 
  private:
   UniqueFd fd_;
+  bool clock_was_set_ = false;  ///< arm() has heard of it; drain() has not told it yet
 };
 
 /// A one-shot timerfd on CLOCK_MONOTONIC (time that stands still in suspend).
