@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "schedctl/base/text.hpp"
@@ -57,6 +58,16 @@ Result<Address> address_of(const std::string& path) {
   }
   std::memcpy(result.address.sun_path, name.c_str(), name.size() + 1);
   return result;
+}
+
+// A long path was bound through a descriptor, which has another number each time: then the name in
+// the directory has to do.
+bool names_same_file(std::string_view bound, std::string_view wanted) {
+  constexpr std::string_view kByDescriptor = "/proc/self/fd/";
+  if (!bound.starts_with(kByDescriptor) || !wanted.starts_with(kByDescriptor)) {
+    return bound == wanted;
+  }
+  return bound.substr(bound.rfind('/')) == wanted.substr(wanted.rfind('/'));
 }
 
 UniqueFd open_spare() {
@@ -246,7 +257,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::adopt(UniqueFd listener,
   struct stat status {};
   const bool ours =
       ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&bound), &size) == 0 &&
-      std::strcmp(bound.sun_path, address.address.sun_path) == 0 &&
+      names_same_file(bound.sun_path, address.address.sun_path) &&
       ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
       ::fcntl(listener.get(), F_SETFD, FD_CLOEXEC) == 0;
   if (!ours) return listen(path);

@@ -11,13 +11,16 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
+#include <optional>
+#include <string_view>
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/host/host.hpp"
 
 namespace schedctl::host {
 namespace {
+
+constexpr std::size_t kPage = 4096;
 
 Result<UniqueFd> open_lock(const std::string& path) {
   UniqueFd file(::open(path.c_str(),
@@ -41,6 +44,61 @@ Result<UniqueFd> open_lock(const std::string& path) {
   }
   ::fchmod(file.get(), 0600);
   return file;
+}
+
+Result<std::string> read_all(const std::string& path) {
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail(error_from_errno("cannot read " + path, errno));
+  std::string text;
+  std::array<char, kPage> page{};
+  for (ssize_t n = 0; (n = ::read(file.get(), page.data(), page.size())) != 0;) {
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(error_from_errno("cannot read " + path, errno));
+    text.append(page.data(), static_cast<std::size_t>(n));
+  }
+  return text;
+}
+
+std::string place_in_locks(dev_t device, ino_t inode) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), " %02x:%02x:%lu ", major(device), minor(device),
+                static_cast<unsigned long>(inode));
+  return text.data();
+}
+
+// The lines are "12: FLOCK  ADVISORY  WRITE 811 fe:00:1234 0 EOF"; a waiter's has "->" in it.
+// Locks whose holder has no number in this pid namespace are not in the list.
+pid_t flock_holder(std::string_view locks, const std::string& place) {
+  for (std::size_t at = locks.find(place); at != std::string_view::npos;
+       at = locks.find(place, at + 1)) {
+    const std::size_t begin = locks.rfind('\n', at) + 1;
+    const std::string_view line = locks.substr(begin, at - begin);
+    const auto pid = parse_int(line.substr(line.rfind(' ') + 1));
+    if (line.find("->") != std::string_view::npos) continue;
+    if (line.find("FLOCK") == std::string_view::npos) continue;
+    if (pid && *pid > 0 && *pid <= INT32_MAX) return static_cast<pid_t>(*pid);
+  }
+  return 0;
+}
+
+// By /proc/self/mountinfo: "36 35 98:0 / /mnt rw ...".
+Result<std::optional<dev_t>> device_of_mount(const std::string& path) {
+  struct statx status {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &status) != 0 ||
+      (status.stx_mask & STATX_MNT_ID) == 0) {
+    return std::nullopt;
+  }
+  TRY(const std::string mounts, read_all("/proc/self/mountinfo"));
+  for (std::size_t at = 0; at < mounts.size(); at = mounts.find('\n', at) + 1) {
+    unsigned long long id = 0;
+    unsigned int first = 0;
+    unsigned int second = 0;
+    if (std::sscanf(mounts.c_str() + at, "%llu %*u %u:%u", &id, &first, &second) == 3 &&
+        id == status.stx_mnt_id) {
+      return makedev(first, second);
+    }
+  }
+  return std::nullopt;
 }
 
 bool is_still_there(int fd, const std::string& path) {
@@ -77,29 +135,26 @@ Result<FileLock> FileLock::take(const std::string& path, int patience_ms) {
 
 Result<pid_t> lock_holder(const std::string& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) {
+  // A symbolic link is never locked by us, and what it points to is somebody else's.
+  if (::lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT || errno == ENOTDIR) return 0;
     return fail(error_from_errno("cannot look at " + path, errno));
   }
-  std::array<char, 64> wanted{};
-  std::snprintf(wanted.data(), wanted.size(), "%02x:%02x:%lu", major(status.st_dev),
-                minor(status.st_dev), static_cast<unsigned long>(status.st_ino));
-  std::ifstream locks("/proc/locks");
-  if (!locks) return fail(ErrorKind::failed, "cannot read /proc/locks to see who holds " + path);
-  // "12: FLOCK  ADVISORY  WRITE 811 fe:00:1234 0 EOF"; a waiter's line has "->" in it.
-  std::string number;
-  for (std::string line; std::getline(locks, line);) {
-    if (line.find("->") != std::string::npos || line.find("FLOCK") == std::string::npos) continue;
-    const std::size_t place = line.find(' ' + std::string(wanted.data()) + ' ');
-    if (place == std::string::npos) continue;
-    const std::size_t before = line.rfind(' ', place - 1);
-    if (before == std::string::npos) continue;
-    const auto pid = parse_int(std::string_view(line).substr(before + 1, place - before - 1));
-    if (pid && *pid > 0) return static_cast<pid_t>(*pid);
-    // A holder outside this pid namespace is printed as 0 or -1: somebody holds it all the same.
-    return fail(ErrorKind::failed, path + " is locked by a process that cannot be seen from here");
+  const std::string file = place_in_locks(status.st_dev, status.st_ino);
+  // The kernel hands the list out a page at a time, and forgets nothing between two pages but its
+  // place: when a lock before that place goes, one behind it is skipped. Ours is looked for again.
+  constexpr int kLooks = 12;
+  std::string locks;
+  for (int look = 0; look < kLooks; ++look) {
+    TRY(locks, read_all("/proc/locks"));
+    if (const pid_t pid = flock_holder(locks, file); pid != 0) return pid;
+    if (locks.size() < kPage / 2) break;
   }
-  return 0;
+  if (locks.find(':' + std::to_string(status.st_ino) + ' ') == std::string::npos) return 0;
+  // On btrfs and overlayfs stat tells another device than the kernel's own lists.
+  TRY(const std::optional<dev_t> device, device_of_mount(path));
+  if (!device || *device == status.st_dev) return 0;
+  return flock_holder(locks, place_in_locks(*device, status.st_ino));
 }
 
 Result<void> write_pidfile(const std::string& path) {

@@ -16,15 +16,37 @@
 namespace schedctl::host {
 namespace {
 
-Result<std::string> read_small_file(const std::string& path) {
-  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
-  if (!file) return fail(error_from_errno("cannot read " + path, errno));
+constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+
+Result<std::string> read_short_text(int fd, const std::string& path) {
   std::array<char, 256> text{};
-  const ssize_t n = ::read(file.get(), text.data(), text.size());
+  const ssize_t n = ::read(fd, text.data(), text.size());
   if (n < 0) return fail(error_from_errno("cannot read " + path, errno));
   std::string result(text.data(), static_cast<std::size_t>(n));
   while (!result.empty() && (result.back() == '\n' || result.back() == ' ')) result.pop_back();
   return result;
+}
+
+// A damaged id is a person's to mend: with another one, this node's runs would be a stranger's.
+Result<std::string> read_id(int fd, const std::string& path) {
+  TRY(std::string id, read_short_text(fd, path));
+  uuid_t uuid;
+  if (id.size() == 36 && uuid_parse(id.c_str(), uuid) == 0) return id;
+  return fail(ErrorKind::config, path +
+                                     " does not hold a UUID; put this node's back (schedctl's log "
+                                     "and database know it), or remove the file for a new one");
+}
+
+Result<void> write_durably(const std::string& path, const std::string& text) {
+  UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return fail(error_from_errno("cannot write " + path, errno));
+  if (::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      ::fsync(file.get()) == 0) {
+    return {};
+  }
+  const int error = errno;
+  ::unlink(path.c_str());
+  return fail(error_from_errno("cannot write " + path, error));
 }
 
 std::string fresh_uuid() {
@@ -48,26 +70,31 @@ std::string user_name(uid_t uid) {
 }  // namespace
 
 Result<void> make_directory(const std::string& path, mode_t mode) {
-  for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
-    const bool last = slash == std::string::npos;
-    const std::string part = path.substr(0, slash);
-    if (::mkdir(part.c_str(), last ? mode : 0755) != 0 && errno != EEXIST) {
-      return fail(error_from_errno("cannot make the directory " + part, errno));
-    }
-    if (last) break;
-  }
+  // "/a/b/" is "/a/b": its last part is b, which gets `mode`.
+  const std::size_t last_char = path.find_last_not_of('/');
+  const std::string whole = last_char == std::string::npos ? path : path.substr(0, last_char + 1);
+  // Looked for first: where nothing may be written, even an attempt on what exists can fail.
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) {
-    return fail(error_from_errno("cannot use the directory " + path, errno));
+  bool exists = ::stat(whole.c_str(), &status) == 0;
+  for (std::size_t slash = 0; !exists && slash != std::string::npos;) {
+    slash = whole.find('/', slash + 1);
+    const std::string part = whole.substr(0, slash);
+    const mode_t part_mode = slash == std::string::npos ? mode : 0755;
+    if (::mkdir(part.c_str(), part_mode) == 0 || errno == EEXIST) continue;
+    const int error = errno;
+    if (::stat(part.c_str(), &status) == 0) continue;
+    return fail(error_from_errno("cannot make the directory " + part, error));
   }
-  if (!S_ISDIR(status.st_mode)) {
-    return fail(ErrorKind::failed, path + " is not a directory");
-  }
+  exists = exists || ::stat(whole.c_str(), &status) == 0;
+  if (!exists) return fail(error_from_errno("cannot use the directory " + whole, errno));
+  if (!S_ISDIR(status.st_mode)) return fail(ErrorKind::failed, whole + " is not a directory");
   return {};
 }
 
 std::string boot_id() {
-  return read_small_file("/proc/sys/kernel/random/boot_id").value_or("unknown");
+  const std::string path = "/proc/sys/kernel/random/boot_id";
+  const UniqueFd file(::open(path.c_str(), kReadFlags));
+  return file ? read_short_text(file.get(), path).value_or("unknown") : "unknown";
 }
 
 std::string hostname() {
@@ -85,23 +112,22 @@ std::string acting_user() {
 
 Result<std::string> node_id(const std::string& state_dir) {
   const std::string path = state_dir + "/node-id";
-  auto found = read_small_file(path);
-  if (found && found->size() == 36) return *found;
-  // Written beside and renamed: a crash half way leaves either no id or a whole one.
+  const UniqueFd found(::open(path.c_str(), kReadFlags));
+  if (found) return read_id(found.get(), path);
+  if (errno != ENOENT) return fail(error_from_errno("cannot read " + path, errno));
   const std::string id = fresh_uuid();
   const std::string beside = path + "." + id.substr(0, 8);
-  UniqueFd file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file) return fail(error_from_errno("cannot write " + beside, errno));
-  const std::string line = id + "\n";
-  const bool written =
-      ::write(file.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
-      ::fsync(file.get()) == 0 && ::rename(beside.c_str(), path.c_str()) == 0;
-  if (!written) {
-    const int error = errno;
-    ::unlink(beside.c_str());
-    return fail(error_from_errno("cannot write " + path, error));
-  }
-  return id;
+  TRY_VOID(write_durably(beside, id + "\n"));
+  // Linked and not renamed: of several daemons that start at once, the first one's id is
+  // everyone's.
+  const int error = ::link(beside.c_str(), path.c_str()) == 0 ? 0 : errno;
+  ::unlink(beside.c_str());
+  if (error != 0 && error != EEXIST) return fail(error_from_errno("cannot write " + path, error));
+  const UniqueFd directory(::open(state_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory) ::fsync(directory.get());
+  const UniqueFd made(::open(path.c_str(), kReadFlags));
+  if (!made) return fail(error_from_errno("cannot read " + path, errno));
+  return read_id(made.get(), path);
 }
 
 User current_user() {
@@ -113,7 +139,7 @@ User current_user() {
     return User{std::to_string(uid), "/", "/bin/sh"};
   }
   User user{entry.pw_name, entry.pw_dir, entry.pw_shell};
-  if (user.home.empty()) user.home = "/";
+  if (!user.home.starts_with('/')) user.home = "/";
   if (user.shell.empty()) user.shell = "/bin/sh";
   return user;
 }

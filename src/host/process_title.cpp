@@ -39,13 +39,15 @@ void remember_argv(int argc, char** argv) {
   ArgvArea& a = area();
   // Saved now: after an upgrade /proc/self/exe names the old, deleted file.
   a.program = find_program();
+  a.begin = nullptr;
+  a.size = 0;
   if (argc == 0) return;
   a.begin = argv[0];
   char* end = argv[0];
   for (int i = 0; i < argc; ++i) {
     if (argv[i] == end) end += std::strlen(argv[i]) + 1;
   }
-  for (char** variable = environ; *variable != nullptr; ++variable) {
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
     if (*variable == end) end += std::strlen(*variable) + 1;
   }
   a.size = static_cast<std::size_t>(end - a.begin);
@@ -56,7 +58,7 @@ void set_process_title(const std::string& title) {
   // "schedctl: daemon" is one byte longer than the kernel's short name may be.
   ::prctl(PR_SET_NAME, "schedctl");
   if (a.begin == nullptr || a.size < 2) return;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
     if (*variable < a.begin || *variable >= a.begin + a.size) continue;
     // Never freed: it belongs to the environment of the whole process from now on.
     char* copy = ::strdup(*variable);

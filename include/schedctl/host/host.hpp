@@ -19,7 +19,8 @@ std::string boot_id();
 std::string hostname();
 /// "anna", "root (anna)" behind sudo: for the audit.
 std::string acting_user();
-/// The UUID in `state_dir/node-id`, made on first use (0600, atomically).
+/// The UUID in `state_dir/node-id`, made on first use (0600); processes that come at once get the
+/// same one. Kind config: the file holds something else.
 Result<std::string> node_id(const std::string& state_dir);
 
 struct User {
@@ -52,7 +53,8 @@ class FileLock {
 };
 
 /// The pid that holds the flock of this file, by /proc/locks; takes no lock itself and works for
-/// any user. 0: nobody (or no such file). Kind failed if it cannot be told.
+/// any user. 0: nobody (or no such file), or a process of another pid namespace, which the kernel
+/// hides. An error if it cannot be told.
 Result<pid_t> lock_holder(const std::string& path);
 
 /// Writes "PID\n" (0644, O_NOFOLLOW | O_NONBLOCK, a fresh file renamed into place, so that whatever
