@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
+#include <cerrno>
+#include <chrono>
+#include <string_view>
 
 #include "schedctl/base/limits.hpp"
 #include "schedctl/base/log.hpp"
@@ -17,6 +19,8 @@ namespace {
 // A keeper answers in microseconds; ten seconds of silence mean that it is stopped or stuck.
 constexpr Duration kAnswerTimeout = std::chrono::seconds(10);
 constexpr Duration kRetryDelay = std::chrono::seconds(1);
+constexpr Duration kDyingKeeperPatience = std::chrono::seconds(1);
+constexpr int kDyingKeeperPollMs = 20;
 constexpr int kDismissalPollMs = 100;
 constexpr int kDismissalPolls = 10;
 
@@ -27,7 +31,13 @@ std::string read_tail(const std::string& path, std::int64_t size) {
   std::string tail(static_cast<std::size_t>(wanted), '\0');
   const ssize_t n = ::pread(file.get(), tail.data(), tail.size(), size - wanted);
   tail.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-  return tail;
+  // Where the beginning is cut off, half a character may be left of it.
+  std::size_t broken = 0;
+  while (wanted < size && broken < std::min<std::size_t>(tail.size(), 3) &&
+         (static_cast<unsigned char>(tail[broken]) & 0xC0) == 0x80) {
+    ++broken;
+  }
+  return tail.substr(broken);
 }
 
 std::string_view stage_words(keeper::Stage stage) {
@@ -65,7 +75,8 @@ Report report_of(const keeper::StartFailed& failed) {
   // fault.
   const bool machine = failed.stage == keeper::Stage::fork ||
                        failed.stage == keeper::Stage::output ||
-                       failed.stage == keeper::Stage::setup;
+                       failed.stage == keeper::Stage::setup || failed.error_number == EAGAIN ||
+                       failed.error_number == ENOMEM || failed.error_number == ENFILE;
   report.happening = machine ? job::Happening::start_refused : job::Happening::exec_failed;
   report.result.ended_at = failed.at;
   report.result.error =
@@ -95,6 +106,9 @@ Report report_of(const keeper::Ended& ended) {
   } else if (WIFSIGNALED(ended.wait_status)) {
     result.signal = WTERMSIG(ended.wait_status);
     report.happening = job::Happening::killed_by_signal;
+  } else {
+    report.happening = job::Happening::exited_nonzero;
+    result.error = "its wait status, " + std::to_string(ended.wait_status) + ", says no end";
   }
   if (ended.timed_out) report.happening = job::Happening::timed_out;
   report.ended_on_order = ended.ended_on_order;
@@ -112,24 +126,37 @@ Report never_started(const StartRequest& request) {
 }  // namespace
 
 std::vector<std::string> build_environment(const StartRequest& request, const host::User& user) {
-  std::map<std::string, std::string> variables{
+  const std::string run = std::to_string(request.run.value);
+  const std::string fire_time = format_rfc3339(request.fire_time);
+  const std::string attempt = std::to_string(request.attempt);
+  // Of one name, the last counts: the job's own over the defaults, and over them what is reserved.
+  std::vector<std::pair<std::string_view, std::string_view>> variables{
       {"PATH", ::geteuid() == 0 ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
                                 : "/usr/local/bin:/usr/bin:/bin"},
       {"HOME", user.home},
       {"USER", user.name},
       {"LOGNAME", user.name},
       {"SHELL", user.shell},
-      {"LANG", "C.UTF-8"},
-      {"TZ", request.timezone}};
-  for (const auto& [name, value] : request.env) variables[name] = value;
-  variables["SCHEDCTL_RUN_ID"] = std::to_string(request.run.value);
-  variables["SCHEDCTL_JOB"] = request.job;
-  variables["SCHEDCTL_FIRE_TIME"] = format_rfc3339(request.fire_time);
-  variables["SCHEDCTL_ATTEMPT"] = std::to_string(request.attempt);
-  variables["SCHEDCTL_KEY"] = request.key;
+      {"LANG", "C.UTF-8"}};
+  // An empty TZ would mean UTC; none means the machine's zone.
+  if (!request.timezone.empty()) variables.emplace_back("TZ", request.timezone);
+  variables.insert(variables.end(), request.env.begin(), request.env.end());
+  variables.insert(variables.end(), {{"SCHEDCTL_RUN_ID", run},
+                                     {"SCHEDCTL_JOB", request.job},
+                                     {"SCHEDCTL_FIRE_TIME", fire_time},
+                                     {"SCHEDCTL_ATTEMPT", attempt},
+                                     {"SCHEDCTL_KEY", request.key}});
+  std::stable_sort(variables.begin(), variables.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> result;
   result.reserve(variables.size());
-  for (const auto& [name, value] : variables) result.push_back(name + "=" + value);
+  for (std::size_t i = 0; i < variables.size(); ++i) {
+    const auto& [name, value] = variables[i];
+    if (i + 1 < variables.size() && variables[i + 1].first == name) continue;
+    std::string& entry = result.emplace_back();
+    entry.reserve(name.size() + 1 + value.size());
+    entry.append(name).append(1, '=').append(value);
+  }
   return result;
 }
 
@@ -164,19 +191,25 @@ CommandExecutor::~CommandExecutor() {
 }
 
 Result<void> CommandExecutor::connect() {
-  if (keeper::living_keeper(options_.paths.keeper_dir) == 0) {
-    auto spawned = keeper::spawn_keeper(options_.program, options_.paths);
-    // Conflict: one came to life in between, which will do as well.
-    if (!spawned && spawned.error().kind != ErrorKind::conflict) return fail(spawned.error());
+  const auto give_up = std::chrono::steady_clock::now() + kDyingKeeperPatience;
+  while (true) {
+    if (keeper::living_keeper(options_.paths.keeper_dir) == 0) {
+      auto spawned = keeper::spawn_keeper(options_.program, options_.paths);
+      // Conflict: one came to life in between, which will do as well.
+      if (!spawned && spawned.error().kind != ErrorKind::conflict) return fail(spawned.error());
+    }
+    auto client = keeper::Client::connect(options_.paths, kAnswerTimeout);
+    if (client) return attach(std::move(*client));
+    // It may have been one that was just about to end because it was idle.
+    if (std::chrono::steady_clock::now() >= give_up) return fail(client.error());
+    ::poll(nullptr, 0, kDyingKeeperPollMs);
   }
-  TRY(std::unique_ptr<keeper::Client> client,
-      keeper::Client::connect(options_.paths, kAnswerTimeout));
-  return attach(std::move(client));
 }
 
 Result<void> CommandExecutor::attach(std::unique_ptr<keeper::Client> client) {
   client_ = std::move(client);
   closed_ = false;
+  watched_events_ = 0;
   ++generation_;
   const keeper::Inventory& known = client_->inventory();
   Adoption adoption;
@@ -198,22 +231,34 @@ Result<void> CommandExecutor::attach(std::unique_ptr<keeper::Client> client) {
       .ended = [this](const keeper::Ended& m) { sink_.report(report_of(m)); },
       .closed = [this](const Error& error) { on_closed(error); },
   });
-  watch_client();
+  // What came in one packet with the end of the inventory has been read from the socket already,
+  // which is not going to be readable for it.
+  client_->on_ready(EPOLLIN);
+  if (closed_) {
+    retry_.arm(Duration::zero());
+  } else {
+    watch_client();
+  }
   return {};
 }
 
 void CommandExecutor::watch_client() {
   if (!client_ || closed_) return;
-  const auto watched =
-      loop_.watch(client_->fd(), client_->wanted_events(), [this](std::uint32_t events) {
-        client_->on_ready(events);
-        if (closed_) {
-          reconnect();
-        } else {
-          watch_client();
-        }
-      });
-  if (!watched) log::error("keeper-watch-failed", {{"error", watched.error().message}});
+  const std::uint32_t wanted = client_->wanted_events();
+  if (wanted == watched_events_) return;
+  const auto watched = loop_.watch(client_->fd(), wanted, [this](std::uint32_t events) {
+    client_->on_ready(events);
+    if (closed_) {
+      reconnect();
+    } else {
+      watch_client();
+    }
+  });
+  if (watched) {
+    watched_events_ = wanted;
+  } else {
+    log::error("keeper-watch-failed", {{"error", watched.error().message}});
+  }
 }
 
 void CommandExecutor::on_closed(const Error& error) {
@@ -231,6 +276,7 @@ void CommandExecutor::reconnect() {
   const auto connected = connect();
   if (connected) {
     log::info("keeper-connected", {{"pid", client_->pid()}});
+    log::flush();
     return;
   }
   log::error("keeper-unreachable",
@@ -244,7 +290,10 @@ std::int64_t CommandExecutor::keeper_pid() const {
 }
 
 void CommandExecutor::dismiss_keeper() {
+  // What the runner has told last, that runs are recorded above all, still counts.
+  carry_out_orders();
   if (!client_ || closed_) return;
+  loop_.unwatch(client_->fd());
   bool gone = false;
   client_->set_handlers({.started = [](const auto&) {},
                          .start_failed = [](const auto&) {},
@@ -259,6 +308,7 @@ void CommandExecutor::dismiss_keeper() {
     client_->on_ready(((wait.revents & POLLOUT) != 0 ? EPOLLOUT : 0U) |
                       ((wait.revents & (POLLIN | POLLHUP | POLLERR)) != 0 ? EPOLLIN : 0U));
   }
+  client_->set_handlers({});
   closed_ = true;
 }
 

@@ -67,11 +67,13 @@ class CommandExecutor final : public Executor {
   loop::MonotonicTimer retry_;
   std::unique_ptr<keeper::Client> client_;
   std::int64_t generation_ = 0;
-  bool closed_ = false;  ///< the client has reported its end and waits to be replaced
+  std::uint32_t watched_events_ = 0;  ///< what the loop watches client_ for; 0: it does not
+  bool closed_ = false;               ///< the client has reported its end and waits to be replaced
 };
 
-/// The whole environment of a command, as "NAME=value": PATH HOME USER LOGNAME SHELL LANG TZ, the
-/// run's SCHEDCTL_ variables, and over them the job's own. Nothing of this process's.
+/// The whole environment of a command, as "NAME=value", sorted by name: PATH HOME USER LOGNAME
+/// SHELL LANG TZ (unless the job names no zone), over them the job's own, and the run's SCHEDCTL_
+/// variables, which no job can change. Nothing of this process's.
 std::vector<std::string> build_environment(const StartRequest& request, const host::User& user);
 
 }  // namespace schedctl::executor
