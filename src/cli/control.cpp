@@ -204,15 +204,21 @@ Result<Outcome> run_restart(const Invocation& call) {
     talk(call, "the daemon was not running");
     return run_start(call);
   }
-  TRY(const std::string before, instance_of(config));
-  TRY_VOID(daemon->send(SIGUSR2));
   const Duration start = session->clock.elapsed();
+  Result<std::string> before = instance_of(config);
+  // One that is being restarted by somebody else right now answers in a moment.
+  while (!before && before.error().kind == ErrorKind::unavailable &&
+         session->clock.elapsed() - start < kRestart && !daemon->wait_gone(kLook)) {
+    before = instance_of(config);
+  }
+  if (!before) return fail(before.error());
+  TRY_VOID(daemon->send(SIGUSR2));
   while (session->clock.elapsed() - start < kRestart) {
     if (daemon->wait_gone(kLook))
       return fail(ErrorKind::failed,
                   "the daemon ended instead of starting again; see " + config.log_file);
     const Result<std::string> now = instance_of(config);
-    if (!now || *now == before) continue;
+    if (!now || *now == *before) continue;
     print_answer(call, "restarted", true, daemon->pid(),
                  "restarted (pid " + std::to_string(daemon->pid()) + ")");
     return Done{};
