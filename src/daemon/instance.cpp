@@ -37,11 +37,11 @@ std::string fixed_changes(const config::Config& old_config, const config::Config
 }
 
 std::string summary(const ops::Synced& synced) {
-  std::string words = std::to_string(synced.added.size()) + " jobs added, " +
+  std::string words = "jobs of files: " + std::to_string(synced.added.size()) + " added, " +
                       std::to_string(synced.changed.size()) + " changed, " +
                       std::to_string(synced.removed.size()) + " removed";
   if (!synced.errors.empty()) {
-    words += ", " + std::to_string(synced.errors.size()) + " errors in job files";
+    words += "; errors in job files: " + std::to_string(synced.errors.size());
   }
   return words;
 }
