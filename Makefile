@@ -29,6 +29,9 @@ LDLIBS   := -Wl,--as-needed -lboost_program_options -lSQLiteCpp -lsqlite3 -lspdl
             -Wl,-Bstatic $(filter -labsl%,$(shell pkg-config --static --libs absl_time 2>/dev/null)) \
             -Wl,-Bdynamic
 
+# All processors for the targets that build and then do something, unless the caller said -j.
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
 src_of    = $(sort $(shell find src/$(1) -name '*.cpp' 2>/dev/null))
 test_of   = $(sort $(wildcard tests/$(1)/*.cpp))
 objs      = $(patsubst %.cpp,$(OUT)/obj/%.o,$(1))
@@ -83,7 +86,7 @@ deps: ## install the Debian packages that building and testing need (as root, or
 
 .PHONY: up
 up: deps ## install, build, start a daemon of your own with example jobs and watch them run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@etc/examples/up $(abspath $(BUILD))/schedctl
 
 .PHONY: down
@@ -92,7 +95,7 @@ down: ## stop the daemon that `make up` started and remove its example jobs
 
 .PHONY: test
 test: deps ## install, build with ASan and UBSan, run every test; the last line counts them
-	@$(MAKE) --no-print-directory VARIANT=asan _tests
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=asan _tests
 	@tests/tools/run_tests $(BUILD)/asan
 
 .PHONY: _tests
