@@ -15,7 +15,8 @@ ROOMS := base job config zone store loop host keeper executor runner ops cli dae
 FLAGS_release := -O2 -g1 -DNDEBUG
 FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
                  -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
-FLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+# g++ 12 takes optional members for uninitialized ones once they are instrumented.
+FLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -Wno-maybe-uninitialized
 FLAGS_coverage := -O0 -g --coverage
 
 OUT      := $(BUILD)/$(VARIANT)

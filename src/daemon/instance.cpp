@@ -157,7 +157,7 @@ Result<void> Instance::begin_work() {
 Result<void> Instance::begin_work_patiently() {
   const Duration until = parts_.clock->elapsed() + kRestartPatience;
   for (bool told = false;; told = true) {
-    const Result<void> begun = begin_work();
+    Result<void> begun = begin_work();
     if (begun || begun.error().kind != ErrorKind::unavailable || parts_.clock->elapsed() >= until ||
         told_to_end()) {
       return begun;

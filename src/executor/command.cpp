@@ -180,6 +180,8 @@ CommandExecutor::CommandExecutor(loop::Loop& loop, Options options, ReportSink& 
     : loop_(loop),
       options_(std::move(options)),
       user_(host::current_user()),
+      // Service users often have a home that does not exist; their jobs run all the same.
+      default_cwd_(::access(user_.home.c_str(), X_OK) == 0 ? user_.home : "/"),
       sink_(sink),
       orders_(std::move(orders)),
       retry_(std::move(retry)) {}
@@ -360,7 +362,7 @@ void CommandExecutor::start_all(std::vector<StartRequest> requests) {
     order.key = key_of(request.run, request.fence);
     order.env = build_environment(request, user_);
     order.argv = std::move(request.argv);
-    order.cwd = request.cwd.empty() ? user_.home : std::move(request.cwd);
+    order.cwd = request.cwd.empty() ? default_cwd_ : std::move(request.cwd);
     order.timeout = request.timeout;
     order.kill_grace = request.kill_grace;
     client_->start(order);

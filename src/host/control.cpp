@@ -29,7 +29,7 @@ using std::chrono::steady_clock;
 
 // A request is a word or two, an answer a few lines.
 constexpr std::size_t kMaxRequest = 4096;
-constexpr std::size_t kMaxReply = 64 * 1024;
+constexpr std::size_t kMaxReply = std::size_t{64} * 1024;
 // Connections that nobody serves are bounded; the kernel's backlog holds the rest.
 constexpr std::size_t kMaxConnections = 64;
 constexpr int kBacklog = 128;

@@ -58,7 +58,7 @@ std::string fresh_uuid() {
 }
 
 std::string user_name(uid_t uid) {
-  std::vector<char> buffer(16 * 1024);
+  std::vector<char> buffer(std::size_t{16} * 1024);
   passwd entry{};
   passwd* found = nullptr;
   if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
@@ -104,7 +104,7 @@ std::string hostname() {
 }
 
 std::string acting_user() {
-  const std::string user = user_name(::getuid());
+  std::string user = user_name(::getuid());
   const char* behind = std::getenv("SUDO_USER");
   if (::getuid() != 0 || behind == nullptr || *behind == '\0' || user == behind) return user;
   return user + " (" + escape_control(std::string_view(behind).substr(0, 64)) + ")";
@@ -131,7 +131,7 @@ Result<std::string> node_id(const std::string& state_dir) {
 }
 
 User current_user() {
-  std::vector<char> buffer(16 * 1024);
+  std::vector<char> buffer(std::size_t{16} * 1024);
   passwd entry{};
   passwd* found = nullptr;
   const uid_t uid = ::geteuid();

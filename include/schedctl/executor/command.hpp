@@ -61,7 +61,8 @@ class CommandExecutor final : public Executor {
 
   loop::Loop& loop_;
   Options options_;
-  host::User user_;  ///< read once: the user database may be slow, or on a network
+  host::User user_;          ///< read once: the user database may be slow, or on a network
+  std::string default_cwd_;  ///< the user's home, or / where there is none
   ReportSink& sink_;
   loop::Mailbox<Order> orders_;
   loop::MonotonicTimer retry_;

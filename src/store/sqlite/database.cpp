@@ -187,10 +187,10 @@ Error Database::error_of(const SQLite::Exception& e) const {
   const std::string& path = options_.path;
   const int os_error = sqlite3_system_errno(connection_.getHandle());
   const std::string why = os_error != 0 ? errno_text(os_error) : e.what();
-  const Error read_only = {ErrorKind::not_allowed,
-                           "database " + path +
-                               " cannot be written: check who owns the file and its directory, and "
-                               "that the file system is writable"};
+  Error read_only = {ErrorKind::not_allowed,
+                     "database " + path +
+                         " cannot be written: check who owns the file and its directory, and "
+                         "that the file system is writable"};
   switch (e.getErrorCode()) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
