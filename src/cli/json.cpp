@@ -19,23 +19,25 @@ using Json = nlohmann::ordered_json;
 /// Bytes that are no UTF-8 become U+FFFD: a document must always be one. DEL and the C1 controls,
 /// which JSON lets stand, are escaped, for a document may be looked at on a terminal.
 std::string text_of(const Json& json) {
-  const std::string dumped = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string dumped = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  // Nearly every document has neither of these bytes.
+  constexpr std::string_view kSuspects("\x7F\xC2");
+  std::size_t at = dumped.find_first_of(kSuspects);
+  if (at == std::string::npos) return dumped;
   std::string out;
   out.reserve(dumped.size());
-  for (std::size_t i = 0; i < dumped.size(); ++i) {
-    const auto c = static_cast<unsigned char>(dumped[i]);
-    const auto next = static_cast<unsigned char>(i + 1 < dumped.size() ? dumped[i + 1] : 0);
-    const bool c1 = c == 0xC2 && next < 0xA0;
-    if (!c1 && c != 0x7F) {
-      out += dumped[i];
-      continue;
-    }
+  std::size_t done = 0;
+  for (; at != std::string::npos; at = dumped.find_first_of(kSuspects, at + 1)) {
+    const auto c = static_cast<unsigned char>(dumped[at]);
+    const auto next = static_cast<unsigned char>(at + 1 < dumped.size() ? dumped[at + 1] : 0);
+    const bool c1 = c == 0xC2;
+    if (c1 && next >= 0xA0) continue;
     char escaped[8];
     std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c1 ? next : c));
-    out += escaped;
-    if (c1) ++i;
+    out.append(dumped, done, at - done).append(escaped);
+    done = at + (c1 ? 2 : 1);
   }
-  return out;
+  return out.append(dumped, done);
 }
 
 double seconds(Duration d) {
@@ -77,7 +79,9 @@ Json action_json(const job::Action& action) {
 Json listing_json(const store::JobListing& listing) {
   const job::Job& job = listing.job;
   const job::Definition& definition = job.definition;
-  Json json;
+  Json json = Json::object();
+  // An object that grows moves its members each time; a list has thousands of these.
+  json.get_ref<Json::object_t&>().reserve(16);
   json["name"] = job.name;
   json["schedule"] = schedule_json(definition.schedule);
   json["timezone"] = text_or_null(definition.schedule.timezone);
