@@ -48,9 +48,13 @@ all: $(BINARY)  ## build build/schedctl
 .DELETE_ON_ERROR:
 .SECONDARY:
 
+# One line a file; V=1 shows the commands.
+Q := $(if $(V),,@)
+
 $(OUT)/obj/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
+	@echo "  c++   $<"
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
 
 $(OUT)/obj/src/cli/version.o: CPPFLAGS += -DSCHEDCTL_VERSION='"$(VERSION)"'
 $(OUT)/obj/src/cli/version.o: VERSION
@@ -62,13 +66,15 @@ $(OUT)/lib/lib$(1).a: $(call objs,$(call src_of,$(1)))
 	@ar rcs $$@ $$^
 $(OUT)/tests/$(1): $(call objs,$(call test_of,$(1))) $(OUT)/obj/tests/main.o $(LIBS)
 	@mkdir -p $$(@D)
-	$$(CXX) $$(CXXFLAGS) -o $$@ $$(filter %.o,$$^) $(LINKLIBS) $$(LDLIBS)
+	@echo "  link  $$@"
+	$$(Q)$$(CXX) $$(CXXFLAGS) -o $$@ $$(filter %.o,$$^) $(LINKLIBS) $$(LDLIBS)
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
 $(BINARY): $(OUT)/obj/src/main.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -o $@ $(OUT)/obj/src/main.o $(LINKLIBS) $(LDLIBS)
+	@echo "  link  $@"
+	$(Q)$(CXX) $(CXXFLAGS) -o $@ $(OUT)/obj/src/main.o $(LINKLIBS) $(LDLIBS)
 
 # --- what people type -------------------------------------------------------------------------
 
