@@ -62,6 +62,9 @@ void Runner::take(executor::Adoption adoption) {
 void Runner::keeper_lost(const std::string& why) {
   connected_ = false;
   keeper_loss_ = why;
+  // One that no beat has recorded yet speaks of the connection that broke; what it knew was not
+  // acknowledged, so that the next one says it again.
+  adoptions_.clear();
 }
 
 std::string Runner::live_words() const {
@@ -152,9 +155,18 @@ void Runner::finish(Work& work) {
 // --- clock -----------------------------------------------------------------------------------
 
 Result<void> Runner::note_clock(Work& work) {
-  const Duration offset = work.now.time_since_epoch() - work.elapsed;
-  if (!clock_offset_) return {};
-  const Duration step = offset - *clock_offset_;
+  Duration step{};
+  if (clock_offset_) {
+    step = work.now.time_since_epoch() - work.elapsed - *clock_offset_;
+  } else {
+    // The first beat: a predecessor that was at work later than now tells of a step back.
+    TRY(const std::vector<store::Node> nodes, store_.list_nodes());
+    for (const store::Node& node : nodes) {
+      if (node.id == settings_.node.id && node.last_beat) {
+        step = std::min(Duration{}, work.now - *node.last_beat);
+      }
+    }
+  }
   if (std::chrono::abs(step) < kNotableStep) return {};
   const bool forward = step > Duration::zero();
   const std::string words = std::string(forward ? "forward" : "back") + " by " +

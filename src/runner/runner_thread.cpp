@@ -165,8 +165,8 @@ void RunnerThread::read_inbox() {
 }
 
 void RunnerThread::obey(const StopOrder& order) {
-  // A second, milder wish does not undo a stronger one.
-  if (stop_ && stop_->how != Stop::drain) return;
+  // A second, milder wish does not undo a stronger one, and the same one again gains no time.
+  if (stop_ && (stop_->how != Stop::drain || order.how == Stop::drain)) return;
   stop_ = order;
   runner_->drain();
   due_ = true;

@@ -457,3 +457,38 @@ TEST_CASE("a draining runner sleeps, although fires that it will not plan are du
   CHECK(!beat.wake);
   CHECK(!beat.again);
 }
+
+TEST_CASE("a keeper that is lost before its adoption was recorded is not claimed for") {
+  World w;
+  w.beat();
+  w.add("a", 60s);
+  w.clock.advance(60s);
+  w.adopt("keeper-2", {});
+  w.runner->keeper_lost("killed");
+  w.beat();
+  CHECK(w.executor.started.empty());
+  w.adopt("keeper-3", {});
+  w.beat();
+  REQUIRE(w.executor.started.size() == 1);
+  CHECK(w.executor.started[0].generation == 3);
+}
+
+TEST_CASE("a clock set back by more than three hours while no daemon ran does not silence jobs") {
+  World w;
+  w.clock.set_wall(World::kStart + 48h);
+  w.add("a", 60s);
+  w.clock.advance(60s);
+  w.beat();
+  w.end_last(Happening::exited_zero);
+  w.beat();
+  w.clock.set_wall(World::kStart);
+  w.start_runner();
+  w.adopt("keeper-1", {});
+  w.beat();
+  w.clock.advance(60s);
+  w.beat();
+  CHECK(w.executor.started.size() == 2);
+  const auto events = w.store->list_events(10);
+  REQUIRE(events.has_value());
+  CHECK(events->at(0).kind == "clock-jump");
+}
