@@ -1,28 +1,18 @@
 #include "schedctl/executor/command.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <string_view>
 
+#include "keeper_link.hpp"
 #include "schedctl/base/limits.hpp"
-#include "schedctl/base/log.hpp"
 
 namespace schedctl::executor {
 namespace {
-
-// A keeper answers in microseconds; ten seconds of silence mean that it is stopped or stuck.
-constexpr Duration kAnswerTimeout = std::chrono::seconds(10);
-constexpr Duration kRetryDelay = std::chrono::seconds(1);
-constexpr Duration kDyingKeeperPatience = std::chrono::seconds(1);
-constexpr int kDyingKeeperPollMs = 20;
-constexpr int kDismissalPollMs = 100;
-constexpr int kDismissalPolls = 10;
 
 std::string read_tail(const std::string& path, std::int64_t size) {
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
@@ -163,61 +153,48 @@ std::vector<std::string> build_environment(const StartRequest& request, const ho
 Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loop, Options options,
                                                                  ReportSink& sink) {
   TRY(loop::Mailbox<Order> orders, loop::Mailbox<Order>::create());
-  TRY(loop::MonotonicTimer retry, loop::MonotonicTimer::create());
   std::unique_ptr<CommandExecutor> executor(
-      new CommandExecutor(loop, std::move(options), sink, std::move(orders), std::move(retry)));
+      new CommandExecutor(loop, std::move(options), sink, std::move(orders)));
   CommandExecutor* raw = executor.get();
+  TRY(raw->link_,
+      KeeperLink::create(
+          loop, raw->options_.paths, raw->options_.program,
+          {.connected = [raw](keeper::Client& client) { raw->adopt(client.inventory()); },
+           .lost = [raw](const std::string& why) { raw->sink_.keeper_lost(why); },
+           .reports = {.started =
+                           [raw](const keeper::Started& m) { raw->sink_.report(report_of(m)); },
+                       .start_failed =
+                           [raw](const keeper::StartFailed& m) { raw->sink_.report(report_of(m)); },
+                       .ended = [raw](const keeper::Ended& m) { raw->sink_.report(report_of(m)); },
+                       .pong = [raw](std::uint64_t) { raw->sink_.alive(); },
+                       .closed = {}}}));
   TRY_VOID(loop.watch(raw->orders_.fd(), EPOLLIN, [raw](auto) { raw->carry_out_orders(); }));
-  TRY_VOID(loop.watch(raw->retry_.fd(), EPOLLIN, [raw](auto) {
-    raw->retry_.drain();
-    raw->reconnect();
-  }));
   return executor;
 }
 
 CommandExecutor::CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink,
-                                 loop::Mailbox<Order> orders, loop::MonotonicTimer retry)
+                                 loop::Mailbox<Order> orders)
     : loop_(loop),
       options_(std::move(options)),
       user_(host::current_user()),
       // Service users often have a home that does not exist; their jobs run all the same.
       default_cwd_(::access(user_.home.c_str(), X_OK) == 0 ? user_.home : "/"),
       sink_(sink),
-      orders_(std::move(orders)),
-      retry_(std::move(retry)) {}
+      orders_(std::move(orders)) {}
 
 CommandExecutor::~CommandExecutor() {
   loop_.unwatch(orders_.fd());
-  loop_.unwatch(retry_.fd());
-  if (client_) loop_.unwatch(client_->fd());
 }
 
-Result<void> CommandExecutor::connect() {
-  const auto give_up = std::chrono::steady_clock::now() + kDyingKeeperPatience;
-  while (true) {
-    if (keeper::living_keeper(options_.paths.keeper_dir) == 0) {
-      auto spawned = keeper::spawn_keeper(options_.program, options_.paths);
-      // Conflict: one came to life in between, which will do as well.
-      if (!spawned && spawned.error().kind != ErrorKind::conflict) return fail(spawned.error());
-    }
-    auto client = keeper::Client::connect(options_.paths, kAnswerTimeout);
-    if (client) return attach(std::move(*client));
-    // It may have been one that was just about to end because it was idle.
-    if (std::chrono::steady_clock::now() >= give_up) return fail(client.error());
-    ::poll(nullptr, 0, kDyingKeeperPollMs);
-  }
+Result<void> CommandExecutor::connect(Duration patience) {
+  return link_->connect(patience);
 }
 
-Result<void> CommandExecutor::attach(std::unique_ptr<keeper::Client> client) {
-  client_ = std::move(client);
-  closed_ = false;
-  watched_events_ = 0;
-  ++generation_;
-  const keeper::Inventory& known = client_->inventory();
+void CommandExecutor::adopt(const keeper::Inventory& known) {
   Adoption adoption;
   adoption.keeper = known.instance;
-  adoption.keeper_pid = client_->pid();
-  adoption.generation = generation_;
+  adoption.keeper_pid = keeper_pid();
+  adoption.generation = ++generation_;
   const auto take_over = [&](const auto& entries) {
     for (const auto& entry : entries) {
       if (entry.key.store_id == options_.store_id) adoption.reports.push_back(report_of(entry));
@@ -227,91 +204,17 @@ Result<void> CommandExecutor::attach(std::unique_ptr<keeper::Client> client) {
   take_over(known.failed);
   take_over(known.ended);
   sink_.adopt(std::move(adoption));
-  client_->set_handlers({
-      .started = [this](const keeper::Started& m) { sink_.report(report_of(m)); },
-      .start_failed = [this](const keeper::StartFailed& m) { sink_.report(report_of(m)); },
-      .ended = [this](const keeper::Ended& m) { sink_.report(report_of(m)); },
-      .closed = [this](const Error& error) { on_closed(error); },
-  });
-  // What came in one packet with the end of the inventory has been read from the socket already,
-  // which is not going to be readable for it.
-  client_->on_ready(EPOLLIN);
-  if (closed_) {
-    retry_.arm(Duration::zero());
-  } else {
-    watch_client();
-  }
-  return {};
-}
-
-void CommandExecutor::watch_client() {
-  if (!client_ || closed_) return;
-  const std::uint32_t wanted = client_->wanted_events();
-  if (wanted == watched_events_) return;
-  const auto watched = loop_.watch(client_->fd(), wanted, [this](std::uint32_t events) {
-    client_->on_ready(events);
-    if (closed_) {
-      reconnect();
-    } else {
-      watch_client();
-    }
-  });
-  if (watched) {
-    watched_events_ = wanted;
-  } else {
-    log::error("keeper-watch-failed", {{"error", watched.error().message}});
-  }
-}
-
-void CommandExecutor::on_closed(const Error& error) {
-  // The client is still running its own handler: it is replaced when that has returned.
-  closed_ = true;
-  log::error("keeper-lost", {{"error", error.message}});
-  sink_.keeper_lost(error.message);
-}
-
-void CommandExecutor::reconnect() {
-  if (client_) {
-    loop_.unwatch(client_->fd());
-    client_.reset();
-  }
-  const auto connected = connect();
-  if (connected) {
-    log::info("keeper-connected", {{"pid", client_->pid()}});
-    log::flush();
-    return;
-  }
-  log::error("keeper-unreachable",
-             {{"error", connected.error().message}, {"next_try_in", format_duration(kRetryDelay)}});
-  log::flush();
-  retry_.arm(kRetryDelay);
 }
 
 std::int64_t CommandExecutor::keeper_pid() const {
-  return client_ ? client_->pid() : 0;
+  const keeper::Client* client = link_->client();
+  return client != nullptr ? client->pid() : 0;
 }
 
 void CommandExecutor::dismiss_keeper() {
   // What the runner has told last, that runs are recorded above all, still counts.
   carry_out_orders();
-  if (!client_ || closed_) return;
-  loop_.unwatch(client_->fd());
-  bool gone = false;
-  client_->set_handlers({.started = [](const auto&) {},
-                         .start_failed = [](const auto&) {},
-                         .ended = [](const auto&) {},
-                         .closed = [&gone](const auto&) { gone = true; }});
-  client_->quit_if_idle();
-  // An idle one is gone in no time; one that has children stays, and is not waited for.
-  for (int i = 0; i < kDismissalPolls && !gone; ++i) {
-    const bool writing = (client_->wanted_events() & EPOLLOUT) != 0;
-    pollfd wait{client_->fd(), static_cast<short>(writing ? POLLIN | POLLOUT : POLLIN), 0};
-    if (::poll(&wait, 1, kDismissalPollMs) <= 0) continue;
-    client_->on_ready(((wait.revents & POLLOUT) != 0 ? EPOLLOUT : 0U) |
-                      ((wait.revents & (POLLIN | POLLHUP | POLLERR)) != 0 ? EPOLLIN : 0U));
-  }
-  client_->set_handlers({});
-  closed_ = true;
+  link_->dismiss();
 }
 
 void CommandExecutor::start(std::vector<StartRequest> requests) {
@@ -326,35 +229,42 @@ void CommandExecutor::recorded(std::vector<std::pair<RunId, std::int64_t>> runs)
   orders_.post(Order(std::move(runs)));
 }
 
+void CommandExecutor::ping() {
+  orders_.post(Order(PingOrder{}));
+}
+
 keeper::RunKey CommandExecutor::key_of(RunId run, std::int64_t fence) const {
   return keeper::RunKey{options_.store_id, run, fence};
 }
 
 void CommandExecutor::carry_out_orders() {
+  keeper::Client* client = link_->client();
   for (Order& order : orders_.take()) {
     if (auto* requests = std::get_if<std::vector<StartRequest>>(&order)) {
-      start_all(std::move(*requests));
+      start_all(client, std::move(*requests));
       continue;
     }
     // Without a keeper there is nobody to tell: what it knows comes with the next adoption.
-    if (!client_ || closed_) continue;
+    if (client == nullptr) continue;
     if (const auto* end = std::get_if<EndOrder>(&order)) {
-      client_->end(key_of(end->run, end->fence), end->kill_grace);
+      client->end(key_of(end->run, end->fence), end->kill_grace);
     } else if (const auto* done = std::get_if<Recorded>(&order)) {
       std::vector<keeper::RunKey> keys;
       keys.reserve(done->size());
       for (const auto& [run, fence] : *done) keys.push_back(key_of(run, fence));
-      client_->acknowledge(keys);
+      client->acknowledge(keys);
+    } else if (std::holds_alternative<PingOrder>(order)) {
+      client->ping(0);
     }
   }
-  watch_client();
+  link_->send_orders();
 }
 
-void CommandExecutor::start_all(std::vector<StartRequest> requests) {
+void CommandExecutor::start_all(keeper::Client* client, std::vector<StartRequest> requests) {
   for (StartRequest& request : requests) {
     // An order from before the keeper was connected anew: the adoption has told the runner that
     // this run was never started, so it must not be started now.
-    if (!client_ || closed_ || request.generation != generation_) {
+    if (client == nullptr || request.generation != generation_) {
       sink_.report(never_started(request));
       continue;
     }
@@ -365,7 +275,7 @@ void CommandExecutor::start_all(std::vector<StartRequest> requests) {
     order.cwd = request.cwd.empty() ? default_cwd_ : std::move(request.cwd);
     order.timeout = request.timeout;
     order.kill_grace = request.kill_grace;
-    client_->start(order);
+    client->start(order);
   }
 }
 

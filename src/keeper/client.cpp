@@ -35,16 +35,25 @@ Error unavailable(const std::string& keeper_dir, const std::string& why) {
                "the keeper (process " + std::to_string(pid) + ") cannot be reached: " + why};
 }
 
+void wait_for(Client& client, std::chrono::milliseconds at_most) {
+  pollfd poll{client.fd(), static_cast<short>(client.wanted_events()), 0};
+  if (::poll(&poll, 1, static_cast<int>(std::min<std::int64_t>(at_most.count(), 60'000))) > 0) {
+    client.on_ready(static_cast<std::uint32_t>(poll.revents));
+  }
+}
+
 class SocketClient final : public Client {
  public:
-  explicit SocketClient(UniqueFd fd) : channel_(std::move(fd)) {}
+  SocketClient(UniqueFd fd, std::uint32_t version) : channel_(std::move(fd)), version_(version) {}
   SocketClient(const SocketClient&) = delete;
   SocketClient& operator=(const SocketClient&) = delete;
   /// Orders that waited for company still count.
   ~SocketClient() override { channel_.flush(); }
 
-  Result<void> greet(steady_clock::time_point until);
+  void say_hello(std::uint64_t epoch);
 
+  bool is_connected() const override { return phase_ == Phase::connected && !closed_; }
+  std::uint32_t version_offered() const override { return version_offered_; }
   const Inventory& inventory() const override { return inventory_; }
   std::int64_t pid() const override { return pid_; }
   int fd() const override { return channel_.fd(); }
@@ -61,59 +70,83 @@ class SocketClient final : public Client {
   void ping(std::uint64_t token) override { post(Ping{token}), channel_.flush(); }
 
  private:
+  enum class Phase { greeting, taking_stock, connected };
+
   template <class M>
   bool post(const M& message);
-  Result<Message> wait_for_message(steady_clock::time_point until);
-  void hear(Message message);
+  Result<void> hear(Message message);
+  Result<void> hear_greeting(const Message& message);
+  void hear_report(Message message);
   void take_stock(Message message);
 
   Channel channel_;
+  std::uint32_t version_;
+  std::uint32_t version_offered_ = 0;
+  Phase phase_ = Phase::greeting;
   Inventory inventory_;
   std::int64_t pid_ = 0;
   Handlers handlers_;
   bool closed_ = false;
 };
 
-Result<void> SocketClient::greet(steady_clock::time_point until) {
-  std::uint64_t epoch = boot_nanoseconds();
-  while (true) {
-    channel_.post(Hello{kProtocolVersion, epoch});
-    channel_.flush();
-    TRY(const Message answer, wait_for_message(until));
-    if (const auto* welcome = std::get_if<Welcome>(&answer)) {
-      pid_ = welcome->pid;
-      inventory_.instance = welcome->instance;
-      break;
-    }
-    const auto* refused = std::get_if<Refused>(&answer);
-    if (refused == nullptr) return fail(ErrorKind::unavailable, "its answer makes no sense");
-    if (refused->version != kProtocolVersion) {
-      return fail(ErrorKind::unavailable, "it speaks version " + std::to_string(refused->version) +
-                                              " of the protocol, this program " +
-                                              std::to_string(kProtocolVersion));
-    }
-    // Only the holder of the daemon's lock connects, so the newest is the right one.
-    epoch = refused->last_epoch + 1;
-  }
-  while (true) {
-    TRY(Message message, wait_for_message(until));
-    if (std::holds_alternative<InventoryEnd>(message)) return {};
-    take_stock(std::move(message));
-  }
+void SocketClient::say_hello(std::uint64_t epoch) {
+  channel_.post(Hello{version_, epoch});
+  channel_.flush();
 }
 
-Result<Message> SocketClient::wait_for_message(steady_clock::time_point until) {
-  while (true) {
-    TRY(std::optional<Message> message, channel_.receive());
-    if (message) return std::move(*message);
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
-    if (left.count() <= 0) return fail(ErrorKind::unavailable, "it does not answer");
-    pollfd poll{channel_.fd(), POLLIN, 0};
-    if (::poll(&poll, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000))) < 0 &&
-        errno != EINTR) {
-      return fail(error_from_errno("poll", errno));
+void SocketClient::on_ready(std::uint32_t) {
+  if (closed_) return;
+  channel_.flush();
+  const Phase before = phase_;
+  while (phase_ == before || phase_ != Phase::connected) {
+    Result<std::optional<Message>> message = channel_.receive();
+    if (message && !*message) break;
+    const Result<void> heard = message ? hear(std::move(**message)) : fail(message.error());
+    if (!heard) {
+      closed_ = true;
+      if (handlers_.closed) handlers_.closed(heard.error());
+      return;
     }
   }
+  channel_.flush();
+}
+
+Result<void> SocketClient::hear(Message message) {
+  switch (phase_) {
+    case Phase::greeting:
+      return hear_greeting(message);
+    case Phase::taking_stock:
+      if (std::holds_alternative<InventoryEnd>(message)) {
+        phase_ = Phase::connected;
+      } else {
+        take_stock(std::move(message));
+      }
+      return {};
+    case Phase::connected:
+      hear_report(std::move(message));
+      return {};
+  }
+  return {};
+}
+
+Result<void> SocketClient::hear_greeting(const Message& message) {
+  if (const auto* welcome = std::get_if<Welcome>(&message)) {
+    pid_ = welcome->pid;
+    inventory_.instance = welcome->instance;
+    phase_ = Phase::taking_stock;
+    return {};
+  }
+  const auto* refused = std::get_if<Refused>(&message);
+  if (refused == nullptr) return fail(ErrorKind::unavailable, "its answer makes no sense");
+  if (refused->version < version_) {
+    if (refused->version >= kOldestProtocol) version_offered_ = refused->version;
+    return fail(ErrorKind::unavailable, "it speaks version " + std::to_string(refused->version) +
+                                            " of the protocol, this program " +
+                                            std::to_string(version_));
+  }
+  // Only the holder of the daemon's lock connects, so the newest is the right one.
+  say_hello(refused->last_epoch + 1);
+  return {};
 }
 
 void SocketClient::take_stock(Message message) {
@@ -126,23 +159,7 @@ void SocketClient::take_stock(Message message) {
   }
 }
 
-void SocketClient::on_ready(std::uint32_t) {
-  if (closed_) return;
-  channel_.flush();
-  while (true) {
-    Result<std::optional<Message>> message = channel_.receive();
-    if (!message) {
-      closed_ = true;
-      if (handlers_.closed) handlers_.closed(message.error());
-      return;
-    }
-    if (!*message) break;
-    hear(std::move(**message));
-  }
-  channel_.flush();
-}
-
-void SocketClient::hear(Message message) {
+void SocketClient::hear_report(Message message) {
   if (auto* started = std::get_if<Started>(&message)) {
     if (handlers_.started) handlers_.started(std::move(*started));
   } else if (auto* failed = std::get_if<StartFailed>(&message)) {
@@ -183,16 +200,44 @@ void SocketClient::acknowledge(const std::vector<RunKey>& keys) {
 
 }  // namespace
 
-Result<std::unique_ptr<Client>> Client::connect(const KeeperPaths& paths, Duration timeout) {
-  const auto until = steady_clock::now() + timeout;
+Result<std::unique_ptr<Client>> Client::begin(const KeeperPaths& paths, std::uint32_t version) {
   const Result<UniqueFd> dir = open_directory(paths.keeper_dir);
   if (!dir) return fail(unavailable(paths.keeper_dir, dir.error().message));
-  Result<UniqueFd> fd = connect_in(dir->get(), timeout);
+  Result<UniqueFd> fd = connect_in(dir->get());
   if (!fd) return fail(unavailable(paths.keeper_dir, fd.error().message));
-  auto client = std::make_unique<SocketClient>(std::move(*fd));
-  const Result<void> greeted = client->greet(until);
-  if (!greeted) return fail(unavailable(paths.keeper_dir, greeted.error().message));
+  // Orders are for the holder of the lock and nobody else.
+  const std::int64_t keeper = living_keeper(paths.keeper_dir);
+  const std::int64_t listener = listener_of(fd->get());
+  if (keeper != 0 && listener != 0 && keeper != listener) {
+    return fail(unavailable(paths.keeper_dir,
+                            "process " + std::to_string(listener) + " listens in its place"));
+  }
+  auto client =
+      std::make_unique<SocketClient>(std::move(*fd), version == 0 ? kProtocolVersion : version);
+  client->say_hello(boot_nanoseconds());
   return client;
+}
+
+Result<std::unique_ptr<Client>> Client::connect(const KeeperPaths& paths, Duration timeout) {
+  const auto until = steady_clock::now() + timeout;
+  std::uint32_t version = kProtocolVersion;
+  while (true) {
+    TRY(std::unique_ptr<Client> client, begin(paths, version));
+    std::optional<Error> closed;
+    client->set_handlers(
+        {.started = {}, .start_failed = {}, .ended = {}, .closed = [&closed](const Error& error) {
+           closed = error;
+         }});
+    while (!closed && !client->is_connected()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+      if (left.count() <= 0) return fail(unavailable(paths.keeper_dir, "it does not answer"));
+      wait_for(*client, left);
+    }
+    client->set_handlers({});
+    if (!closed) return client;
+    version = client->version_offered();
+    if (version == 0) return fail(unavailable(paths.keeper_dir, closed->message));
+  }
 }
 
 std::int64_t living_keeper(const std::string& keeper_dir) {

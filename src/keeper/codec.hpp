@@ -15,6 +15,8 @@
 namespace schedctl::keeper {
 
 inline constexpr std::uint32_t kProtocolVersion = 1;
+/// The oldest that is still spoken: a keeper may be older than the daemon, and the other way round.
+inline constexpr std::uint32_t kOldestProtocol = 1;
 
 /// The daemon's first message. The epoch rises with every connection, so that an old daemon that
 /// wakes up late is refused.

@@ -48,22 +48,21 @@ Result<UniqueFd> listen_in(int keeper_dir) {
   return fd;
 }
 
-Result<UniqueFd> connect_in(int keeper_dir, Duration timeout) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+Result<UniqueFd> connect_in(int keeper_dir) {
+  struct stat st {};
+  if (::fstatat(keeper_dir, kName, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode)) {
+    return fail(ErrorKind::unavailable, "what stands in its socket's place is no socket");
+  }
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail(error_from_errno("cannot make a socket", errno));
-  // A keeper that does not accept leaves connect() waiting once its backlog is full.
-  timeval patience{};
-  patience.tv_sec = timeout / std::chrono::seconds(1);
-  patience.tv_usec = (timeout % std::chrono::seconds(1)).count();
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   const sockaddr_un address = address_in(keeper_dir);
+  // unix(7): it is connected at once, or there is nobody, or (EAGAIN) the backlog is full, since
+  // the keeper has accepted nobody for long.
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == EAGAIN) return fail(ErrorKind::unavailable, "it does not answer");
     Error error = error_from_errno("cannot connect to the keeper", errno);
     error.kind = ErrorKind::unavailable;
     return fail(std::move(error));
-  }
-  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
-    return fail(error_from_errno("cannot set up the connection to the keeper", errno));
   }
   return fd;
 }
@@ -73,6 +72,13 @@ bool is_trusted(int connection) {
   socklen_t length = sizeof peer;
   if (::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
   return peer.uid == 0 || peer.uid == ::geteuid();
+}
+
+std::int64_t listener_of(int connection) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  const int got = ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+  return got == 0 ? peer.pid : 0;
 }
 
 }  // namespace schedctl::keeper

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "schedctl/base/result.hpp"
-#include "schedctl/base/time.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
 /// The keeper's socket in its directory. Addressed through /proc/self/fd, because a socket's path
@@ -17,10 +17,13 @@ Result<UniqueFd> open_directory(const std::string& path);
 /// keeper's lock.
 Result<UniqueFd> listen_in(int keeper_dir);
 
-/// Connects, waiting for at most `timeout` for a busy keeper. The socket is non-blocking.
-Result<UniqueFd> connect_in(int keeper_dir, Duration timeout);
+/// Connects, without waiting. The socket is non-blocking.
+Result<UniqueFd> connect_in(int keeper_dir);
 
 /// Whether the peer of a connection is this process's user or root.
 bool is_trusted(int connection);
+
+/// The process that listens at the other end; 0: the kernel does not tell.
+std::int64_t listener_of(int connection);
 
 }  // namespace schedctl::keeper

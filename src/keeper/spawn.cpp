@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,11 @@ namespace {
 constexpr int kReadyFd = 3;
 /// A keeper is ready in milliseconds; this is for a machine that is starting everything at once.
 constexpr std::chrono::seconds kPatience{20};
+/// Of what it says when it cannot start.
+constexpr std::size_t kLongestWords = 4096;
+
+/// Stays a zombie of this process after its end, until somebody asks.
+std::atomic<pid_t> last_spawned{0};
 
 /// posix_spawn's two objects, which have to be destroyed.
 class SpawnPlan {
@@ -83,64 +89,84 @@ Result<pid_t> spawn(const std::string& program, const KeeperPaths& paths, int re
   return pid;
 }
 
-/// What the keeper says until it closes the pipe, or says that it is ready; nothing: it took too
-/// long.
-std::optional<std::string> listen_to(int fd) {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  std::string said;
-  while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return std::nullopt;
-    pollfd poll{fd, POLLIN, 0};
-    if (::poll(&poll, 1, static_cast<int>(left.count())) <= 0) continue;
-    std::array<char, 1024> buffer{};
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return said;
-    said.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-}
-
-/// A keeper that ended earlier stays a zombie of this process until somebody asks.
-void reap_last(std::atomic<pid_t>& last) {
-  const pid_t pid = last.exchange(0);
-  if (pid > 0 && ::waitpid(pid, nullptr, WNOHANG) == 0) last = pid;
+void reap_last() {
+  const pid_t pid = last_spawned.exchange(0);
+  if (pid > 0 && ::waitpid(pid, nullptr, WNOHANG) == 0) last_spawned = pid;
 }
 
 }  // namespace
 
-Result<void> spawn_keeper(const std::string& program, const KeeperPaths& paths) {
-  static std::atomic<pid_t> last{0};
+Result<Spawning> Spawning::begin(const std::string& program, const KeeperPaths& paths) {
   if (const std::int64_t pid = living_keeper(paths.keeper_dir); pid != 0) {
     return fail(ErrorKind::conflict,
                 "a keeper (process " + std::to_string(pid) + ") lives in " + paths.keeper_dir);
   }
-  reap_last(last);
+  reap_last();
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail(error_from_errno("cannot make a pipe", errno));
-  UniqueFd read_end(ends[0]);
-  UniqueFd write_end(ends[1]);
+  Spawning spawning;
+  spawning.pipe_.reset(ends[0]);
+  const UniqueFd write_end(ends[1]);
+  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   TRY(const pid_t pid, spawn(program, paths, write_end.get()));
-  write_end.reset();
-  last = pid;
-  const std::optional<std::string> said = listen_to(read_end.get());
-  if (said == "R") return {};
-  if (!said) {
+  spawning.pid_ = pid;
+  last_spawned = pid;
+  spawning.process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!spawning.process_) {
+    const int error_number = errno;
     ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    last = 0;
-    return fail(ErrorKind::unavailable, "the keeper did not get ready");
+    return fail(error_from_errno("cannot watch the keeper's start", error_number));
   }
+  return spawning;
+}
+
+std::optional<Result<void>> Spawning::outcome() {
+  while (pipe_) {
+    std::array<char, 1024> buffer{};
+    const ssize_t got = ::read(pipe_.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return std::nullopt;
+    if (got > 0 && said_.size() < kLongestWords) {
+      said_.append(buffer.data(), static_cast<std::size_t>(got));
+    }
+    if (got <= 0) pipe_.reset();
+  }
+  if (said_ == "R") return Result<void>();
+  // It has said why it cannot, or nothing at all; how it ended says the rest.
   int status = 0;
-  ::waitpid(pid, &status, 0);
-  last = 0;
-  if (!said->empty()) return fail(ErrorKind::failed, "the keeper could not start: " + *said);
-  return fail(
-      ErrorKind::failed,
-      WIFSIGNALED(status)
-          ? "the keeper was killed at its start by signal " + std::to_string(WTERMSIG(status))
-          : "the keeper ended at its start with exit code " + std::to_string(WEXITSTATUS(status)));
+  if (::waitpid(static_cast<pid_t>(pid_), &status, WNOHANG) == 0) return std::nullopt;
+  last_spawned = 0;
+  return fail(why_it_ended(status));
+}
+
+void Spawning::kill() {
+  // Its zombie is taken away when the next one is spawned: the end of a process can take time.
+  ::syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0);
+}
+
+Error Spawning::why_it_ended(int wait_status) const {
+  if (!said_.empty()) return {ErrorKind::failed, "the keeper could not start: " + said_};
+  if (WIFSIGNALED(wait_status)) {
+    return {ErrorKind::failed, "the keeper was killed at its start by signal " +
+                                   std::to_string(WTERMSIG(wait_status))};
+  }
+  return {ErrorKind::failed, "the keeper ended at its start with exit code " +
+                                 std::to_string(WEXITSTATUS(wait_status))};
+}
+
+Result<void> spawn_keeper(const std::string& program, const KeeperPaths& paths) {
+  TRY(Spawning spawning, Spawning::begin(program, paths));
+  const auto until = std::chrono::steady_clock::now() + kPatience;
+  while (true) {
+    if (const std::optional<Result<void>> outcome = spawning.outcome()) return *outcome;
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0) break;
+    pollfd poll{spawning.fd(), POLLIN, 0};
+    ::poll(&poll, 1, static_cast<int>(left.count()));
+  }
+  spawning.kill();
+  return fail(ErrorKind::unavailable, "the keeper did not get ready");
 }
 
 }  // namespace schedctl::keeper

@@ -17,13 +17,16 @@
 #include "schedctl/base/log.hpp"
 #include "schedctl/keeper/serve.hpp"
 #include "tests/base/scratch.hpp"
+#include "world.hpp"
 
 using namespace schedctl;
 using namespace schedctl::executor;
 using namespace std::chrono_literals;
+using executor::test::is_alive;
+using executor::test::World;
 using job::Happening;
-using test::comes_true;
-using test::Scratch;
+using schedctl::test::comes_true;
+using schedctl::test::Scratch;
 
 // The executor spawns `program keeper --keeper-dir D --output-dir D --ready-fd N`. In these tests
 // the program is the test itself: started with these words it never gets to doctest, but serves.
@@ -33,110 +36,6 @@ __attribute__((constructor)) void serve_if_asked(int argc, char** argv, char**) 
   if (argc != 8 || std::string(argv[1]) != "keeper") return;
   const keeper::KeeperPaths paths{argv[3], argv[5]};
   ::_exit(keeper::serve(paths, std::stoi(argv[7])) ? 0 : 1);
-}
-
-/// What the executor tells, and a loop to hear it in.
-class World : public ReportSink {
- public:
-  explicit World(std::string store_id = "store") : store_id_(std::move(store_id)) {
-    auto made = loop::Loop::create();
-    REQUIRE(made);
-    loop = std::move(*made);
-    make_executor();
-  }
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
-  ~World() override {
-    executor.reset();
-    const auto pid = static_cast<pid_t>(keeper::living_keeper(paths().keeper_dir));
-    if (pid > 0) ::kill(pid, SIGKILL);
-    CHECK(comes_true([&] { return keeper::living_keeper(paths().keeper_dir) == 0; }));
-    (void)log::open("", log::Level::info, false);
-  }
-
-  void report(Report report) override { reports.push_back(std::move(report)); }
-  void adopt(Adoption adoption) override { adoptions.push_back(std::move(adoption)); }
-  void keeper_lost(std::string why) override { losses.push_back(std::move(why)); }
-
-  void make_executor() {
-    executor.reset();
-    auto created = CommandExecutor::create(
-        *loop, {paths(), std::filesystem::read_symlink("/proc/self/exe"), store_id_}, *this);
-    REQUIRE(created);
-    executor = std::move(*created);
-  }
-  void connect() {
-    const auto connected = executor->connect();
-    REQUIRE_MESSAGE(connected, (connected ? "" : connected.error().message));
-    REQUIRE_FALSE(adoptions.empty());
-  }
-  keeper::KeeperPaths paths() const { return {scratch / "keeper", scratch / "output"}; }
-
-  /// Serves the loop until `done`, or fails the test.
-  void until(const std::function<bool()>& done) {
-    const auto give_up = std::chrono::steady_clock::now() + 30s;
-    while (!done()) {
-      REQUIRE(std::chrono::steady_clock::now() < give_up);
-      REQUIRE(loop->run_once(100ms));
-    }
-  }
-  StartRequest request(std::int64_t run, std::vector<std::string> argv) const {
-    StartRequest request;
-    request.run = RunId(run);
-    request.fence = 1;
-    request.generation = adoptions.empty() ? 0 : adoptions.back().generation;
-    request.job = "job";
-    request.key = "key";
-    request.argv = std::move(argv);
-    request.cwd = "/";
-    request.kill_grace = 10s;
-    return request;
-  }
-  StartRequest shell(std::int64_t run, const std::string& line) const {
-    return request(run, {"/bin/sh", "-c", line});
-  }
-  void start(StartRequest one) {
-    std::vector<StartRequest> all;
-    all.push_back(std::move(one));
-    executor->start(std::move(all));
-  }
-  const Report* find(std::int64_t run, Report::Kind kind) const {
-    for (const Report& report : reports) {
-      if (report.run == RunId(run) && report.kind == kind) return &report;
-    }
-    return nullptr;
-  }
-  const Report& wait_for(std::int64_t run, Report::Kind kind = Report::Kind::finished) {
-    until([&] { return find(run, kind) != nullptr; });
-    return *find(run, kind);
-  }
-  const Report& run(StartRequest one) {
-    const std::int64_t id = one.run.value;
-    start(std::move(one));
-    return wait_for(id);
-  }
-  void kill_keeper() {
-    const auto pid = static_cast<pid_t>(executor->keeper_pid());
-    REQUIRE(pid > 0);
-    REQUIRE(::kill(pid, SIGKILL) == 0);
-  }
-
-  Scratch scratch;
-  std::unique_ptr<loop::Loop> loop;
-  std::vector<Report> reports;
-  std::vector<Adoption> adoptions;
-  std::vector<std::string> losses;
-  std::unique_ptr<CommandExecutor> executor;
-
- private:
-  std::string store_id_;
-  bool quiet_ = log::open(scratch / "log", log::Level::info, false).has_value();
-};
-
-bool is_alive(std::int64_t pid) {
-  const std::string stat = test::read_file("/proc/" + std::to_string(pid) + "/stat");
-  const std::size_t name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat[name_end + 2] != 'Z';
 }
 
 }  // namespace
@@ -163,7 +62,7 @@ TEST_CASE("a run is reported as started and as finished, with all that is known 
   CHECK(finished.result.ended_at >= finished.result.started_at);
   CHECK(finished.result.output_tail == "hello\noops\n");
   CHECK(finished.result.output_bytes == 11);
-  CHECK(test::read_file(finished.result.output_path) == "hello\noops\n");
+  CHECK(schedctl::test::read_file(finished.result.output_path) == "hello\noops\n");
   CHECK(world.reports.size() == 2);
 }
 
@@ -222,7 +121,7 @@ TEST_CASE("a command that cannot be executed says so in words") {
     CHECK(report.result.ended_at != Time{});
     return report.result.error;
   };
-  test::write_file(world.scratch / "plain", "text\n");
+  schedctl::test::write_file(world.scratch / "plain", "text\n");
   CHECK(words(1, world.request(1, {"/no/such/program"})) ==
         "cannot execute the command: No such file or directory");
   CHECK(words(2, world.request(2, {world.scratch / "plain"})) ==
@@ -278,7 +177,7 @@ TEST_CASE("a run that is ended on order says so, by force if it will not listen"
   world.connect();
   world.start(world.shell(1, "trap '' TERM; echo deaf; while :; do sleep 600; done"));
   const std::string output = world.wait_for(1, Report::Kind::started).result.output_path;
-  REQUIRE(comes_true([&] { return test::read_file(output) == "deaf\n"; }));
+  REQUIRE(comes_true([&] { return schedctl::test::read_file(output) == "deaf\n"; }));
   world.executor->end(RunId(1), 1, 10ms);
   const Report& report = world.wait_for(1);
   CHECK(report.ended_on_order);

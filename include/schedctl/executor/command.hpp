@@ -10,13 +10,14 @@
 #include "schedctl/keeper/client.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "schedctl/loop/mailbox.hpp"
-#include "schedctl/loop/timer.hpp"
 
 namespace schedctl::executor {
 
+class KeeperLink;
+
 /// Runs commands through the keeper. Lives on the io thread, whose loop it is given; the Executor
 /// interface may be called from any thread. Finds the living keeper or spawns one, and does so
-/// again whenever the connection breaks.
+/// again whenever the connection breaks, without making the io thread wait.
 class CommandExecutor final : public Executor {
  public:
   struct Options {
@@ -29,9 +30,12 @@ class CommandExecutor final : public Executor {
                                                          ReportSink& sink);
   ~CommandExecutor() override;
 
-  /// Blocks until a keeper has answered; the sink has its Adoption then. Kind unavailable: a keeper
-  /// lives but does not answer.
-  Result<void> connect();
+  /// Blocks until a keeper has answered, or for `patience`; the sink has its Adoption then. Kind
+  /// unavailable: one lives, or is being started, but has not answered; the sink has heard
+  /// keeper_lost, and its Adoption follows whenever one answers. Whoever goes on without it claims
+  /// nothing. Any other kind: none can be started, and it is not tried again.
+  Result<void> connect(Duration patience = std::chrono::seconds(10));
+  /// 0: none answers.
   std::int64_t keeper_pid() const;
   /// Lets an idle keeper end; called when the daemon stops for good. io thread.
   void dismiss_keeper();
@@ -39,24 +43,22 @@ class CommandExecutor final : public Executor {
   void start(std::vector<StartRequest> requests) override;
   void end(RunId run, std::int64_t fence, Duration kill_grace) override;
   void recorded(std::vector<std::pair<RunId, std::int64_t>> runs) override;
+  void ping() override;
 
  private:
+  struct PingOrder {};
   struct EndOrder {
     RunId run;
     std::int64_t fence = 0;
     Duration kill_grace{};
   };
   using Recorded = std::vector<std::pair<RunId, std::int64_t>>;
-  using Order = std::variant<std::vector<StartRequest>, EndOrder, Recorded>;
+  using Order = std::variant<std::vector<StartRequest>, EndOrder, Recorded, PingOrder>;
 
-  CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink, loop::Mailbox<Order> orders,
-                  loop::MonotonicTimer retry);
-  Result<void> attach(std::unique_ptr<keeper::Client> client);
-  void watch_client();
+  CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink, loop::Mailbox<Order> orders);
+  void adopt(const keeper::Inventory& known);
   void carry_out_orders();
-  void start_all(std::vector<StartRequest> requests);
-  void on_closed(const Error& error);
-  void reconnect();
+  void start_all(keeper::Client* client, std::vector<StartRequest> requests);
   keeper::RunKey key_of(RunId run, std::int64_t fence) const;
 
   loop::Loop& loop_;
@@ -65,11 +67,8 @@ class CommandExecutor final : public Executor {
   std::string default_cwd_;  ///< the user's home, or / where there is none
   ReportSink& sink_;
   loop::Mailbox<Order> orders_;
-  loop::MonotonicTimer retry_;
-  std::unique_ptr<keeper::Client> client_;
+  std::unique_ptr<KeeperLink> link_;
   std::int64_t generation_ = 0;
-  std::uint32_t watched_events_ = 0;  ///< what the loop watches client_ for; 0: it does not
-  bool closed_ = false;               ///< the client has reported its end and waits to be replaced
 };
 
 /// The whole environment of a command, as "NAME=value", sorted by name: PATH HOME USER LOGNAME

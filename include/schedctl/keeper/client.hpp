@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "schedctl/base/result.hpp"
+#include "schedctl/base/unique_fd.hpp"
 #include "schedctl/keeper/messages.hpp"
 
 namespace schedctl::keeper {
@@ -21,6 +23,29 @@ struct KeeperPaths {
 /// holds its lock and listens. A keeper that lives already is an error of kind conflict.
 /// `program` is an absolute path. Errors carry what the new process said.
 Result<void> spawn_keeper(const std::string& program, const KeeperPaths& paths);
+
+/// A keeper on its way to life; nothing in here blocks. Who gives it up before the outcome leaves a
+/// keeper behind that ends by itself when nobody comes. Used by one thread.
+class Spawning {
+ public:
+  /// Kind conflict: a keeper lives there already.
+  static Result<Spawning> begin(const std::string& program, const KeeperPaths& paths);
+  /// Readable when outcome() may know more. Another one after each call of outcome().
+  int fd() const { return pipe_ ? pipe_.get() : process_.get(); }
+  /// Nothing: not yet.
+  std::optional<Result<void>> outcome();
+  /// It takes too long: the process is killed.
+  void kill();
+
+ private:
+  Spawning() = default;
+  Error why_it_ended(int wait_status) const;
+
+  std::int64_t pid_ = 0;
+  UniqueFd process_;  ///< a pidfd
+  UniqueFd pipe_;     ///< what it says; closed when it has said it all
+  std::string said_;
+};
 
 /// The daemon's end of the connection. Used by one thread (the io thread), except where noted.
 /// Writes never block: what the socket does not take is queued here and sent when it is writable.
@@ -37,11 +62,20 @@ class Client {
   };
 
   /// Connects, says hello and reads the inventory; blocks for at most `timeout`. Kind unavailable:
-  /// no keeper lives there, or it does not answer (the message says which: see `alive`).
+  /// no keeper lives there, or it does not answer (the message says which).
   static Result<std::unique_ptr<Client>> connect(const KeeperPaths& paths, Duration timeout);
+  /// The same without waiting: set handlers, then drive it by on_ready() until is_connected(). A
+  /// keeper that is stopped answers when it goes on, so there is no time after which it is wrong to
+  /// wait. `version`: of the protocol; 0 is the newest.
+  static Result<std::unique_ptr<Client>> begin(const KeeperPaths& paths, std::uint32_t version = 0);
   /// Sends what is queued, as far as the socket takes it, and closes.
   virtual ~Client() = default;
 
+  /// The inventory is there; orders may be given. on_ready() returns when it comes to that, though
+  /// more may have been read already: call it once more after looking at the inventory.
+  virtual bool is_connected() const = 0;
+  /// Not 0: it was refused (and is closed) because the keeper speaks only this older version.
+  virtual std::uint32_t version_offered() const = 0;
   virtual const Inventory& inventory() const = 0;
   virtual std::int64_t pid() const = 0;
 
