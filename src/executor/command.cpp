@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "keeper_link.hpp"
+#include "schedctl/base/crash_point.hpp"
 #include "schedctl/base/limits.hpp"
 
 namespace schedctl::executor {
@@ -165,7 +166,11 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
                            [raw](const keeper::Started& m) { raw->sink_.report(report_of(m)); },
                        .start_failed =
                            [raw](const keeper::StartFailed& m) { raw->sink_.report(report_of(m)); },
-                       .ended = [raw](const keeper::Ended& m) { raw->sink_.report(report_of(m)); },
+                       .ended =
+                           [raw](const keeper::Ended& m) {
+                             raw->sink_.report(report_of(m));
+                             CRASH_POINT("daemon.reported");
+                           },
                        .pong = [raw](std::uint64_t) { raw->sink_.alive(); },
                        .closed = {}}}));
   TRY_VOID(loop.watch(raw->orders_.fd(), EPOLLIN, [raw](auto) { raw->carry_out_orders(); }));

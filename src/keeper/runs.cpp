@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "processes.hpp"
+#include "schedctl/base/crash_point.hpp"
 #include "schedctl/base/limits.hpp"
 #include "schedctl/host/host.hpp"
 
@@ -89,6 +90,7 @@ void Runs::start(const StartOrder& order) {
   const Time at = wall_time();
   const Duration since_boot = read_clock(CLOCK_BOOTTIME);
   if (!may_start(order.key, at)) return;
+  CRASH_POINT("keeper.ordered");
   tl::expected<Spool::Taken, int> taken = spool_.take();
   if (!taken) return fail_start(order.key, {Stage::output, taken.error()}, at);
   tl::expected<Launch, LaunchFailure> launch = launcher_.launch(order, taken->output.get());
@@ -97,6 +99,7 @@ void Runs::start(const StartOrder& order) {
     spool_.give_back(std::move(taken->file));
     return fail_start(order.key, launch.error(), at);
   }
+  CRASH_POINT("keeper.forked");
   const pid_t pid = launch->pid;
   Live& run = live_[pid];
   run.started = {order.key, pid, at, spool_.path(taken->file)};
@@ -105,6 +108,7 @@ void Runs::start(const StartOrder& order) {
   run.kill_grace = bounded(order.kill_grace);
   pids_[order.key] = pid;
   journal_.add(Launched{run.started, since_boot});
+  start_unwritten_ = true;
   if (order.timeout > Duration::zero()) {
     set_deadline(pid, run, read_clock(CLOCK_MONOTONIC) + bounded(order.timeout));
   }
@@ -269,6 +273,8 @@ void Runs::on_exit(const Exit& exit) {
 }
 
 void Runs::finish(Live& run, const Exit& exit, bool hold) {
+  if (!exit.reaped && !hold) reap(exit.pid);
+  CRASH_POINT("keeper.ended");
   Spool::Outcome output = spool_.give_back(std::move(run.output));
   Ended ended;
   ended.key = run.started.key;
@@ -287,11 +293,11 @@ void Runs::finish(Live& run, const Exit& exit, bool hold) {
     run.phase = Phase::held;
     ++held_;
   } else {
-    if (!exit.reaped) reap(exit.pid);
     forget(exit.pid, run);
   }
   const RunKey key = ended.key;
   conclude(key, std::move(ended));
+  end_unwritten_ = true;
 }
 
 /// Into the journal, then to the daemon.
@@ -379,6 +385,8 @@ void Runs::for_each(const std::function<void(const Report&)>& each) const {
 
 void Runs::write_journal() {
   if (!journal_.write()) journal_ok_ = false;
+  if (std::exchange(start_unwritten_, false)) CRASH_POINT("keeper.journaled");
+  if (std::exchange(end_unwritten_, false)) CRASH_POINT("keeper.end-journaled");
 }
 
 bool Runs::rewrite_journal() {

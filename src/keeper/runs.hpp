@@ -121,7 +121,9 @@ class Runs {
   std::set<std::pair<Duration, pid_t>> deadlines_;
   int ending_ = 0;  ///< how many of live_ are, held ones included
   int held_ = 0;
-  bool journal_ok_ = true;  ///< false: something is missing in it until it is rewritten
+  bool start_unwritten_ = false;  ///< in the journal's buffer; for the crash points alone
+  bool end_unwritten_ = false;    ///< the same
+  bool journal_ok_ = true;        ///< false: something is missing in it until it is rewritten
 };
 
 }  // namespace schedctl::keeper

@@ -10,8 +10,10 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "schedctl/base/unique_fd.hpp"
@@ -67,6 +69,18 @@ void describe(SpawnPlan& plan, int ready_fd) {
                              POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
+/// Where the tests of survival want the keeper to die. Only the first one: its successor shall
+/// live.
+std::string crash_variable() {
+#ifdef SCHEDCTL_CRASH_POINTS
+  static std::atomic<bool> used{false};
+  const char* value = std::getenv("_SCHEDCTL_CRASH_AT");
+  if (value == nullptr || !std::string_view(value).starts_with("keeper.")) return {};
+  if (!used.exchange(true)) return std::string("_SCHEDCTL_CRASH_AT=") + value;
+#endif
+  return {};
+}
+
 Result<pid_t> spawn(const std::string& program, const KeeperPaths& paths, int ready_fd) {
   std::vector<std::string> words{
       program,        "keeper",         "--keeper-dir", paths.keeper_dir,
@@ -77,7 +91,9 @@ Result<pid_t> spawn(const std::string& program, const KeeperPaths& paths, int re
   argv.push_back(nullptr);
   std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   std::string lang = "LANG=C.UTF-8";
-  std::array<char*, 3> env{path.data(), lang.data(), nullptr};
+  std::string crash = crash_variable();
+  std::array<char*, 4> env{path.data(), lang.data(), crash.empty() ? nullptr : crash.data(),
+                           nullptr};
   SpawnPlan plan;
   describe(plan, ready_fd);
   pid_t pid = 0;

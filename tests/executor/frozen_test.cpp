@@ -163,5 +163,18 @@ TEST_CASE("a keeper that cannot be started again is tried until it can") {
   CHECK(world.run(world.request(1, {"/bin/true"})).happening == Happening::exited_zero);
 }
 
+#ifdef SCHEDCTL_CRASH_POINTS
+TEST_CASE("a keeper that was told where to die does, and its successor lives") {
+  World world;
+  ::setenv("_SCHEDCTL_CRASH_AT", "keeper.journaled", 1);
+  world.connect();
+  world.start(world.request(1, {"/bin/sleep", "600"}));
+  world.until([&] { return world.adoptions.size() == 2; });
+  CHECK(world.adoptions[1].reports.empty());
+  CHECK(world.run(world.request(2, {"/bin/true"})).happening == Happening::exited_zero);
+  ::unsetenv("_SCHEDCTL_CRASH_AT");
+}
+#endif
+
 }  // namespace
 }  // namespace schedctl::executor
