@@ -1,7 +1,7 @@
 # schedctl: build, test, measure. `make help` lists the targets from their own comments.
 #
 # One static library a room, one binary, one test program a room. A variant is a set of flags with a
-# directory of its own under $(BUILD): release (the default), asan (what `make test` runs), tsan.
+# directory of its own under $(BUILD): release (the default), asan (what `make test` runs), tsan, fuzz.
 
 BUILD    ?= build
 VARIANT  ?= release
@@ -10,14 +10,21 @@ DESTDIR  ?=
 CXX      ?= g++
 VERSION  := $(shell cat VERSION)
 
-ROOMS := base job config zone store loop host keeper executor runner ops cli daemon
+ROOMS := base job config zone store loop host keeper alert executor runner ops cli daemon
 
 FLAGS_release := -O2 -g1 -DNDEBUG
 FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-                 -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+                 -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS -DSCHEDCTL_CRASH_POINTS
 # g++ 12 takes optional members for uninitialized ones once they are instrumented.
-FLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -Wno-maybe-uninitialized
+FLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -Wno-maybe-uninitialized \
+                 -DSCHEDCTL_CRASH_POINTS
 FLAGS_coverage := -O0 -g --coverage
+# Of the variants only this one needs clang: the fuzzer is a library of it.
+FLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+                 -fno-sanitize-recover=undefined -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS
+ifeq ($(VARIANT),fuzz)
+override CXX := $(filter ccache,$(CXX)) clang++
+endif
 
 OUT      := $(BUILD)/$(VARIANT)
 CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror -pthread \
@@ -27,6 +34,7 @@ CPPFLAGS += -Iinclude -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -MMD -MP
 # Abseil is linked statically: its two dozen small shared objects cost each command line a
 # millisecond of start-up.
 LDLIBS   := -Wl,--as-needed -lboost_program_options -lSQLiteCpp -lsqlite3 -lspdlog -lfmt -luuid \
+            -lcurl \
             -Wl,-Bstatic $(filter -labsl%,$(shell pkg-config --static --libs absl_time 2>/dev/null)) \
             -Wl,-Bdynamic
 
@@ -38,9 +46,9 @@ test_of   = $(sort $(wildcard tests/$(1)/*.cpp))
 objs      = $(patsubst %.cpp,$(OUT)/obj/%.o,$(1))
 LIBS     := $(foreach r,$(ROOMS),$(OUT)/lib/lib$(r).a)
 # Highest floor first, so that each room's symbols are resolved by the rooms below it.
-LINKLIBS := $(foreach r,daemon cli ops runner executor keeper host loop store zone config job base,$(OUT)/lib/lib$(r).a)
+LINKLIBS := $(foreach r,daemon cli ops runner executor alert keeper host loop store zone config job base,$(OUT)/lib/lib$(r).a)
 BINARY   := $(if $(filter release,$(VARIANT)),$(BUILD)/schedctl,$(OUT)/schedctl)
-TESTED   := $(foreach r,$(ROOMS),$(if $(call test_of,$(r)),$(r)))
+TESTED   := $(foreach r,$(ROOMS) regressions,$(if $(call test_of,$(r)),$(r)))
 
 .PHONY: all
 all: $(BINARY)  ## build build/schedctl
@@ -64,24 +72,35 @@ $(OUT)/lib/lib$(1).a: $(call objs,$(call src_of,$(1)))
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	@ar rcs $$@ $$^
+endef
+define test_rule
 $(OUT)/tests/$(1): $(call objs,$(call test_of,$(1))) $(OUT)/obj/tests/main.o $(LIBS)
 	@mkdir -p $$(@D)
 	@echo "  link  $$@"
 	$$(Q)$$(CXX) $$(CXXFLAGS) -o $$@ $$(filter %.o,$$^) $(LINKLIBS) $$(LDLIBS)
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
+$(foreach r,$(ROOMS) regressions,$(eval $(call test_rule,$(r))))
 
 $(BINARY): $(OUT)/obj/src/main.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  link  $@"
 	$(Q)$(CXX) $(CXXFLAGS) -o $@ $(OUT)/obj/src/main.o $(LINKLIBS) $(LDLIBS)
 
+# One program a file of tests/fuzz, linked with what the targets use.
+FUZZ_LIBS := $(foreach r,ops alert keeper host loop store zone config job base,$(OUT)/lib/lib$(r).a)
+FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(OUT)/fuzzers/%,$(wildcard tests/fuzz/*.cpp))
+$(OUT)/fuzzers/%: $(OUT)/obj/tests/fuzz/%.o $(FUZZ_LIBS)
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	$(Q)$(CXX) $(CXXFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIBS) $(LDLIBS)
+
 # --- what people type -------------------------------------------------------------------------
 
 PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev libsqlite3-dev \
             libspdlog-dev libfmt-dev libtomlplusplus-dev doctest-dev libabsl-dev \
-            nlohmann-json3-dev libexpected-dev uuid-dev tzdata procps
-TEST_PACKAGES := python3 mandoc sqlite3 clang-tidy clang-format
+            nlohmann-json3-dev libexpected-dev uuid-dev libcurl4-openssl-dev tzdata procps
+TEST_PACKAGES := python3 mandoc sqlite3 clang clang-tidy clang-format
 
 .PHONY: help
 help: ## list these targets
@@ -124,9 +143,16 @@ _binary: $(BINARY)
 
 .PHONY: tsan
 tsan: ## build with ThreadSanitizer and run the threads under load
-	@$(MAKE) --no-print-directory VARIANT=tsan _binary $(addprefix $(BUILD)/tsan/tests/,loop runner)
-	@for t in loop runner; do TSAN_OPTIONS=halt_on_error=1 $(BUILD)/tsan/tests/$$t || exit 1; done
-	@SCHEDCTL=$(abspath $(BUILD))/tsan/schedctl TSAN_OPTIONS=halt_on_error=1 python3 tests/e2e/run.py running
+	@$(MAKE) --no-print-directory VARIANT=tsan _binary $(addprefix $(BUILD)/tsan/tests/,loop alert executor runner)
+	@for t in loop alert executor runner; do TSAN_OPTIONS=halt_on_error=1 $(BUILD)/tsan/tests/$$t || exit 1; done
+	@SCHEDCTL=$(abspath $(BUILD))/tsan/schedctl TSAN_OPTIONS=halt_on_error=1 python3 tests/e2e/run.py running alerts
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser and protocol for a while each [SECONDS=20] [ARGS=name]
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=fuzz _fuzzers ARGS="$(ARGS)"
+	@tests/tools/fuzz $(BUILD)/fuzz $(or $(SECONDS),20) $(ARGS)
+.PHONY: _fuzzers
+_fuzzers: $(if $(ARGS),$(addprefix $(OUT)/fuzzers/,$(ARGS)),$(FUZZERS))
 
 .PHONY: layers
 layers: ## check that no room includes a higher one and that public headers name no library
@@ -172,6 +198,7 @@ install: all ## install under DESTDIR/PREFIX (default /usr/local)
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/schedctl
 	install -D -m 0644 man/schedctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/schedctl.1
 	install -D -m 0644 man/schedctl.7 $(DESTDIR)$(PREFIX)/share/man/man7/schedctl.7
+	install -D -m 0644 man/schedctl-keeper.8 $(DESTDIR)$(PREFIX)/share/man/man8/schedctl-keeper.8
 	install -D -m 0644 etc/schedctl.toml.example \
 	    $(DESTDIR)$(PREFIX)/share/doc/schedctl/schedctl.toml.example
 

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "src/keeper/codec.hpp"
+
+/// Real messages between daemon and keeper, to begin with.
+namespace schedctl::fuzz {
+
+template <class M>
+std::string bytes_of(const M& message) {
+  std::string bytes;
+  keeper::encode(message, bytes);
+  return bytes;
+}
+
+inline keeper::RunKey key_of(std::int64_t run) {
+  return {"5f3c1c52-store", RunId(run), 1};
+}
+
+inline keeper::StartOrder order_of(std::int64_t run) {
+  keeper::StartOrder order;
+  order.key = key_of(run);
+  order.argv = {"/bin/sh", "-c", "exit 3"};
+  order.env = {"PATH=/usr/bin:/bin", "SCHEDCTL_RUN_ID=" + std::to_string(run)};
+  order.cwd = "/";
+  order.timeout = std::chrono::seconds(90);
+  order.kill_grace = std::chrono::milliseconds(250);
+  return order;
+}
+
+inline keeper::Started started_of(std::int64_t run) {
+  return {key_of(run), 811, time_from_us(1'774'746'000'000'001), "/var/lib/x/output/a-1.log"};
+}
+
+inline keeper::Ended ended_of(std::int64_t run) {
+  keeper::Ended ended;
+  ended.key = key_of(run);
+  ended.pid = 811;
+  ended.started_at = time_from_us(1'774'746'000'000'001);
+  ended.ended_at = time_from_us(1'774'746'001'000'000);
+  ended.wait_status = 9;
+  ended.timed_out = true;
+  ended.cpu = Duration(123'456);
+  ended.max_rss_kb = 4096;
+  ended.output_path = "/var/lib/x/output/a-1.log";
+  ended.output_bytes = 5;
+  return ended;
+}
+
+inline keeper::StartFailed failed_of(std::int64_t run) {
+  return {key_of(run), keeper::Stage::cwd, 2, time_from_us(3)};
+}
+
+inline std::vector<std::string> one_of_each() {
+  using namespace keeper;
+  return {bytes_of(Hello{kProtocolVersion, 2}),
+          bytes_of(Welcome{kProtocolVersion, 2, 3, "0123456789abcdef"}),
+          bytes_of(Refused{kProtocolVersion, 9}),
+          bytes_of(InventoryEnd{}),
+          bytes_of(order_of(1)),
+          bytes_of(End{key_of(1), std::chrono::seconds(10)}),
+          bytes_of(Acknowledge{{key_of(1), key_of(2), {"", RunId(-1), -1}}}),
+          bytes_of(QuitIfIdle{}),
+          bytes_of(Ping{~0ULL}),
+          bytes_of(Pong{1}),
+          bytes_of(started_of(1)),
+          bytes_of(failed_of(1)),
+          bytes_of(ended_of(1)),
+          bytes_of(JournalHead{kProtocolVersion, "0123456789abcdef", "boot"}),
+          bytes_of(Launched{started_of(1), Duration(77)})};
+}
+
+}  // namespace schedctl::fuzz
