@@ -100,7 +100,7 @@ $(OUT)/fuzzers/%: $(OUT)/obj/tests/fuzz/%.o $(FUZZ_LIBS)
 PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev libsqlite3-dev \
             libspdlog-dev libfmt-dev libtomlplusplus-dev doctest-dev libabsl-dev \
             nlohmann-json3-dev libexpected-dev uuid-dev libcurl4-openssl-dev tzdata procps
-TEST_PACKAGES := python3 mandoc sqlite3 clang clang-tidy clang-format
+TEST_PACKAGES := python3 mandoc sqlite3 clang libclang-rt-dev clang-tidy clang-format
 
 .PHONY: help
 help: ## list these targets
