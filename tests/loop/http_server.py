@@ -64,6 +64,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_redirect(self, request, words, query):
         self.answer(302, Location="/echo")
 
+    def do_after(self, request, words, query):
+        """Well, after it has failed so many times."""
+        with lock:
+            count = sum(one["path"] == request["path"] for one in seen)
+        self.answer(200 if count > int(words[0]) else 500)
+
     def do_big(self, request, words, query):
         self.answer(200, b"x" * int(words[0]))
 
