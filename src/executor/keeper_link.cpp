@@ -57,6 +57,7 @@ KeeperLink::KeeperLink(loop::Loop& loop, keeper::KeeperPaths paths, std::string 
       handlers_(std::move(handlers)),
       timer_(std::move(timer)) {
   handlers_.reports.closed = [this](const Error& error) { closed_ = error; };
+  handlers_.reports.stayed = [this](const std::string& why) { on_stayed(why); };
 }
 
 KeeperLink::~KeeperLink() {
@@ -110,6 +111,7 @@ void KeeperLink::attempt() {
 }
 
 void KeeperLink::spawn() {
+  if (std::exchange(renewing_, false)) tell_lost("it ended when it was to become a newer program");
   auto spawning = keeper::Spawning::begin(program_, paths_);
   if (!spawning && spawning.error().kind == ErrorKind::conflict) return greet();
   if (!spawning) return rest(spawning.error());
@@ -186,11 +188,39 @@ void KeeperLink::on_connected() {
   // What came in one packet with the end of the inventory has been read from the socket already,
   // which is not going to be readable for it.
   client_->on_ready(EPOLLIN);
+  renew();
+}
+
+/// Once for each keeper and build: where its path leads to a third one, asking again changes
+/// nothing.
+void KeeperLink::renew() {
+  const std::string which = client_->inventory().instance + " " + client_->build();
+  const bool renewed = std::exchange(renewing_, false);
+  if (!client_->is_of_another_build()) {
+    if (renewed) log::info("keeper-renewed", {{"pid", client_->pid()}});
+  } else if (which == asked_) {
+    if (renewed) on_stayed("its path leads to a program that is not this daemon's either");
+  } else if (!closed_) {
+    asked_ = which;
+    renewing_ = true;
+    log::info("keeper-renewing", {{"pid", client_->pid()}, {"build", client_->build()}});
+    client_->reexec();
+  }
+  log::flush();
+}
+
+void KeeperLink::on_stayed(const std::string& why) {
+  renewing_ = false;
+  log::warning("keeper-not-renewed",
+               {{"error", why}, {"effect", "it goes on as the program that it was started from"}});
+  log::flush();
 }
 
 void KeeperLink::on_closed() {
   if (phase_ == Phase::connected) {
     version_ = 0;
+    if (renewing_ && keeper::living_keeper(paths_.keeper_dir) != 0) return attempt();
+    renewing_ = false;
     failures_ = 1;
     log::error("keeper-lost", {{"error", closed_->message}});
     log::flush();

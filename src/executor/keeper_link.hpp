@@ -13,7 +13,8 @@
 namespace schedctl::executor {
 
 /// The line to the keeper: finds the living one or spawns one, and does so again whenever the line
-/// breaks. Lives on the io thread and never makes it wait, except in connect() and dismiss().
+/// breaks. A living one of another build is asked to become what its path leads to now. Lives on
+/// the io thread and never makes it wait, except in connect() and dismiss().
 class KeeperLink {
  public:
   struct Handlers {
@@ -21,7 +22,7 @@ class KeeperLink {
     std::function<void(keeper::Client&)> connected;
     /// There is none, and why: once when the line breaks, once more when that lasts.
     std::function<void(const std::string& why)> lost;
-    /// Of the client; `closed` is not used.
+    /// Of the client; `closed` and `stayed` are not used.
     keeper::Client::Handlers reports;
   };
 
@@ -60,6 +61,8 @@ class KeeperLink {
   void on_client(std::uint32_t events);
   void on_connected();
   void on_closed();
+  void renew();
+  void on_stayed(const std::string& why);
   void rest(Error error);
   void tell_lost(const std::string& why);
   void watch();
@@ -79,6 +82,8 @@ class KeeperLink {
   std::optional<Error> closed_;   ///< the client's last word
   std::optional<Error> problem_;  ///< why the last attempt failed
   int failures_ = 0;              ///< attempts since a keeper last answered
+  std::string asked_;             ///< which keeper, of which build, was asked to renew itself
+  bool renewing_ = false;         ///< it has not answered yet
   int watched_fd_ = -1;
   std::uint32_t watched_events_ = 0;
 };

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "build.hpp"
 #include "channel.hpp"
 #include "schedctl/host/host.hpp"
 #include "socket.hpp"
@@ -56,6 +57,10 @@ class SocketClient final : public Client {
   std::uint32_t version_offered() const override { return version_offered_; }
   const Inventory& inventory() const override { return inventory_; }
   std::int64_t pid() const override { return pid_; }
+  const std::string& build() const override { return build_; }
+  bool is_of_another_build() const override {
+    return !build_.empty() && !own_build().empty() && build_ != own_build();
+  }
   int fd() const override { return channel_.fd(); }
   std::uint32_t wanted_events() const override {
     return EPOLLIN | (channel_.has_unsent() ? EPOLLOUT : 0U);
@@ -66,6 +71,7 @@ class SocketClient final : public Client {
   void start(const StartOrder& order) override;
   void end(const RunKey& key, Duration kill_grace) override { post(End{key, kill_grace}); }
   void acknowledge(const std::vector<RunKey>& keys) override;
+  void reexec() override { post(Reexec{}), channel_.flush(); }
   void quit_if_idle() override { post(QuitIfIdle{}), channel_.flush(); }
   void ping(std::uint64_t token) override { post(Ping{token}), channel_.flush(); }
 
@@ -85,6 +91,7 @@ class SocketClient final : public Client {
   Phase phase_ = Phase::greeting;
   Inventory inventory_;
   std::int64_t pid_ = 0;
+  std::string build_;
   Handlers handlers_;
   bool closed_ = false;
 };
@@ -132,14 +139,16 @@ Result<void> SocketClient::hear(Message message) {
 Result<void> SocketClient::hear_greeting(const Message& message) {
   if (const auto* welcome = std::get_if<Welcome>(&message)) {
     pid_ = welcome->pid;
+    build_ = welcome->build;
     inventory_.instance = welcome->instance;
     phase_ = Phase::taking_stock;
     return {};
   }
   const auto* refused = std::get_if<Refused>(&message);
   if (refused == nullptr) return fail(ErrorKind::unavailable, "its answer makes no sense");
-  if (refused->version < version_) {
-    if (refused->version >= kOldestProtocol) version_offered_ = refused->version;
+  if (refused->version != version_) {
+    const bool older = refused->version < version_ && refused->version >= kOldestProtocol;
+    if (older) version_offered_ = refused->version;
     return fail(ErrorKind::unavailable, "it speaks version " + std::to_string(refused->version) +
                                             " of the protocol, this program " +
                                             std::to_string(version_));
@@ -168,6 +177,8 @@ void SocketClient::hear_report(Message message) {
     if (handlers_.ended) handlers_.ended(std::move(*ended));
   } else if (const auto* pong = std::get_if<Pong>(&message)) {
     if (handlers_.pong) handlers_.pong(pong->token);
+  } else if (const auto* stayed = std::get_if<Stayed>(&message)) {
+    if (handlers_.stayed) handlers_.stayed(stayed->why);
   }
 }
 

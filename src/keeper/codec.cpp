@@ -30,6 +30,10 @@ enum class Type : std::uint8_t {
   ended = 13,
   journal_head = 14,
   launched = 15,
+  reexec = 16,
+  stayed = 17,
+  estate = 18,
+  held_run = 19,
 };
 
 constexpr std::size_t kFrame = 5;
@@ -78,6 +82,14 @@ void put(const Started& m, std::string& out) {
   put64(m.pid, out);
   put(m.at, out);
   put(m.output_path, out);
+}
+
+void put(const Launched& m, std::string& out) {
+  put(m.started, out);
+  put(m.since_boot, out);
+}
+void put_fd(int fd, std::string& out) {
+  put32(static_cast<std::uint32_t>(fd), out);
 }
 
 /// Writes the frame, then the body, then the length into the frame.
@@ -166,6 +178,8 @@ class Reader {
     m.output_path = text();
     return m;
   }
+  Launched launched() { return Launched{started(), duration()}; }
+  int fd() { return static_cast<int>(u32()); }
 
  private:
   bool need(std::size_t n) {
@@ -217,13 +231,48 @@ std::optional<StartFailed> read_start_failed(Reader& in) {
   return m;
 }
 
+Estate read_estate(Reader& in) {
+  Estate m;
+  m.version = in.u32();
+  m.instance = in.text();
+  m.program = in.text();
+  m.last_epoch = in.u64();
+  m.files_made = in.u64();
+  for (int* fd : {&m.lock, &m.keeper_dir, &m.listener, &m.output_dir}) *fd = in.fd();
+  if (in.boolean()) {
+    const std::uint64_t soft = in.u64();
+    m.files = {soft, in.u64()};
+  }
+  if (in.boolean()) m.oom_score = in.text();
+  return m;
+}
+
+std::optional<HeldRun> read_held_run(Reader& in) {
+  HeldRun m;
+  m.launched = in.launched();
+  const std::uint8_t phase = in.u8();
+  if (phase > static_cast<std::uint8_t>(RunPhase::held)) return std::nullopt;
+  m.phase = static_cast<RunPhase>(phase);
+  m.output = in.fd();
+  m.output_device = in.u64();
+  m.output_inode = in.u64();
+  m.pending = in.fd();
+  for (bool* flag : {&m.ending, &m.killed, &m.timed_out, &m.ended_on_order}) *flag = in.boolean();
+  m.kill_grace = in.duration();
+  if (in.boolean()) m.deadline = in.duration();
+  return m;
+}
+
 std::optional<Message> read_body(Type type, Reader& in) {
   // The fields of a braced list are read in the order they are written in.
   switch (type) {
     case Type::hello:
       return Hello{in.u32(), in.u64()};
-    case Type::welcome:
-      return Welcome{in.u32(), in.u64(), in.i64(), in.text()};
+    case Type::welcome: {
+      Welcome m{in.u32(), in.u64(), in.i64(), in.text()};
+      if (m.version >= 2) m.build = in.text();
+      return m;
+    }
     case Type::refused:
       return Refused{in.u32(), in.u64()};
     case Type::inventory_end:
@@ -253,7 +302,15 @@ std::optional<Message> read_body(Type type, Reader& in) {
     case Type::journal_head:
       return JournalHead{in.u32(), in.text(), in.text()};
     case Type::launched:
-      return Launched{in.started(), in.duration()};
+      return in.launched();
+    case Type::reexec:
+      return Reexec{};
+    case Type::stayed:
+      return Stayed{in.text()};
+    case Type::estate:
+      return read_estate(in);
+    case Type::held_run:
+      return read_held_run(in);
   }
   return std::nullopt;
 }
@@ -270,6 +327,7 @@ void encode(const Welcome& m, std::string& out) {
     put64(m.epoch, out);
     put64(m.pid, out);
     put(m.instance, out);
+    if (m.version >= 2) put(m.build, out);
   });
 }
 
@@ -354,7 +412,47 @@ void encode(const JournalHead& m, std::string& out) {
 }
 
 void encode(const Launched& m, std::string& out) {
-  frame(Type::launched, out, [&] { put(m.started, out), put(m.since_boot, out); });
+  frame(Type::launched, out, [&] { put(m, out); });
+}
+
+void encode(const Reexec&, std::string& out) {
+  frame(Type::reexec, out, [] {});
+}
+
+void encode(const Stayed& m, std::string& out) {
+  frame(Type::stayed, out, [&] { put(m.why, out); });
+}
+
+void encode(const Estate& m, std::string& out) {
+  frame(Type::estate, out, [&] {
+    put32(m.version, out);
+    put(m.instance, out);
+    put(m.program, out);
+    put64(m.last_epoch, out);
+    put64(m.files_made, out);
+    for (const int fd : {m.lock, m.keeper_dir, m.listener, m.output_dir}) put_fd(fd, out);
+    put8(m.files ? 1 : 0, out);
+    if (m.files) put64(m.files->first, out), put64(m.files->second, out);
+    put8(m.oom_score ? 1 : 0, out);
+    if (m.oom_score) put(*m.oom_score, out);
+  });
+}
+
+void encode(const HeldRun& m, std::string& out) {
+  frame(Type::held_run, out, [&] {
+    put(m.launched, out);
+    put8(static_cast<std::uint8_t>(m.phase), out);
+    put_fd(m.output, out);
+    put64(m.output_device, out);
+    put64(m.output_inode, out);
+    put_fd(m.pending, out);
+    for (const bool flag : {m.ending, m.killed, m.timed_out, m.ended_on_order}) {
+      put8(flag ? 1 : 0, out);
+    }
+    put(m.kill_grace, out);
+    put8(m.deadline ? 1 : 0, out);
+    if (m.deadline) put(*m.deadline, out);
+  });
 }
 
 Result<Message> decode(std::string_view& bytes) {

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -14,9 +16,12 @@
 /// allocated that the input does not pay for.
 namespace schedctl::keeper {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 /// The oldest that is still spoken: a keeper may be older than the daemon, and the other way round.
+/// Both speak the lower of their newest versions. Version 2 added Welcome::build, Reexec, Stayed.
 inline constexpr std::uint32_t kOldestProtocol = 1;
+inline constexpr std::uint32_t kJournalVersion = 1;
+inline constexpr std::uint32_t kEstateVersion = 1;
 
 /// The daemon's first message. The epoch rises with every connection, so that an old daemon that
 /// wakes up late is refused.
@@ -30,6 +35,7 @@ struct Welcome {
   std::uint64_t epoch = 0;
   std::int64_t pid = 0;
   std::string instance;
+  std::string build = {};  ///< the keeper's own_build()
 };
 /// Or this: another version, or an epoch that is not above the last one.
 struct Refused {
@@ -52,9 +58,17 @@ struct Pong {
   std::uint64_t token = 0;
 };
 
+/// Asks the keeper to become the program that stands under its own path by now, with all it holds.
+/// If it does, the connection closes.
+struct Reexec {};
+/// It does not, and why.
+struct Stayed {
+  std::string why;
+};
+
 /// Journal only: whose journal this is; always its first record.
 struct JournalHead {
-  std::uint32_t version = kProtocolVersion;
+  std::uint32_t version = kJournalVersion;
   std::string instance;
   std::string boot_id;
 };
@@ -65,9 +79,48 @@ struct Launched {
   Duration since_boot{};
 };
 
-using Message =
-    std::variant<Hello, Welcome, Refused, InventoryEnd, StartOrder, End, Acknowledge, QuitIfIdle,
-                 Ping, Pong, Started, StartFailed, Ended, JournalHead, Launched>;
+/// From a keeper's program to its successor only: what the keeper is, apart from its runs.
+/// Descriptors go by their numbers, which an exec does not change.
+struct Estate {
+  std::uint32_t version = kEstateVersion;
+  std::string instance;
+  std::string program;  ///< the path it was started from
+  std::uint64_t last_epoch = 0;
+  std::uint64_t files_made = 0;
+  int lock = -1;
+  int keeper_dir = -1;
+  int listener = -1;
+  int output_dir = -1;
+  /// What commands get back: the limit of descriptors (soft, hard), oom_score_adj.
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> files;
+  std::optional<std::string> oom_score;
+};
+/// Where a run stands whose process has not been reaped.
+enum class RunPhase : std::uint8_t {
+  pending,  ///< before its exec
+  running,
+  failed,  ///< its exec failed, which has been told; the process is about to exit
+  held,    ///< it has ended, which has been told; see runs.cpp for why its zombie is kept
+};
+/// From a keeper's program to its successor only: a run whose process has not been reaped.
+struct HeldRun {
+  Launched launched;
+  RunPhase phase = RunPhase::running;
+  int output = -1;
+  std::uint64_t output_device = 0;
+  std::uint64_t output_inode = 0;
+  int pending = -1;  ///< -1: none
+  bool ending = false;
+  bool killed = false;
+  bool timed_out = false;
+  bool ended_on_order = false;
+  Duration kill_grace{};
+  std::optional<Duration> deadline;  ///< on CLOCK_MONOTONIC
+};
+
+using Message = std::variant<Hello, Welcome, Refused, InventoryEnd, StartOrder, End, Acknowledge,
+                             QuitIfIdle, Ping, Pong, Started, StartFailed, Ended, JournalHead,
+                             Launched, Reexec, Stayed, Estate, HeldRun>;
 
 /// Appends one framed message to `out`.
 void encode(const Hello& m, std::string& out);
@@ -85,6 +138,10 @@ void encode(const StartFailed& m, std::string& out);
 void encode(const Ended& m, std::string& out);
 void encode(const JournalHead& m, std::string& out);
 void encode(const Launched& m, std::string& out);
+void encode(const Reexec& m, std::string& out);
+void encode(const Stayed& m, std::string& out);
+void encode(const Estate& m, std::string& out);
+void encode(const HeldRun& m, std::string& out);
 
 /// Takes the first message off `bytes`. An error: these bytes are no message of this protocol, and
 /// `bytes` is left as it was.

@@ -64,6 +64,15 @@ Result<Journal> Journal::create(int keeper_dir, const JournalHead& head) {
   return journal;
 }
 
+Journal Journal::reopen(int keeper_dir, const JournalHead& head) {
+  Journal journal;
+  journal.keeper_dir_ = keeper_dir;
+  journal.head_ = head;
+  journal.name_ = std::string(kPrefix) + head.instance;
+  journal.damaged_ = true;
+  return journal;
+}
+
 void Journal::add_record(const std::string& body, std::string& out) {
   const std::uint64_t sum = stable_hash(body);
   for (std::size_t i = 0; i < kChecksum; ++i) out.push_back(static_cast<char>(sum >> (8 * i)));
@@ -112,6 +121,7 @@ bool Journal::rewrite(const std::function<void(const Sink&)>& records) {
     if (out.size() > kGrowth / 4) write_out();
   };
   sink(head_);
+  const auto head_size = static_cast<std::int64_t>(out.size());
   records(sink);
   write_out();
   if (!good || ::renameat(keeper_dir_, fresh_name.c_str(), keeper_dir_, name_.c_str()) != 0) {
@@ -124,6 +134,7 @@ bool Journal::rewrite(const std::function<void(const Sink&)>& records) {
   damaged_ = false;
   unwritten_.clear();
   fd_ = std::move(fresh);
+  head_size_ = head_size;
   size_ = size;
   rewrite_at_ = 2 * size_ + kGrowth;
   return true;

@@ -28,6 +28,10 @@ class Journal {
   /// Makes `journal-INSTANCE` in the directory.
   static Result<Journal> create(int keeper_dir, const JournalHead& head);
 
+  /// That of an earlier program of this keeper: as if it were damaged, so that rewrite() has to
+  /// come first, and puts this program's idea of it in its place. Until then the old one stands.
+  static Journal reopen(int keeper_dir, const JournalHead& head);
+
   /// Adds a record; write() puts it into the file.
   template <class Record>
   void add(const Record& record) {

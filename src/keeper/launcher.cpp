@@ -119,7 +119,7 @@ std::optional<LaunchFailure> outcome_of(const UniqueFd& pending) {
   return LaunchFailure{static_cast<Stage>(report.stage), report.error_number};
 }
 
-Result<Launcher> Launcher::create(int lock_fd) {
+Result<Launcher> Launcher::create(int lock_fd, const Before* before) {
   Launcher launcher;
   launcher.lock_fd_ = lock_fd;
   launcher.null_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -131,8 +131,11 @@ Result<Launcher> Launcher::create(int lock_fd) {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
     return fail(error_from_errno("cannot become a subreaper", errno));
   }
-  launcher.files_ = raise_files();
-  launcher.oom_score_ = lower_oom_score();
+  if (before != nullptr) {
+    launcher.before_ = *before;
+  } else {
+    launcher.before_ = {raise_files(), lower_oom_score()};
+  }
   return launcher;
 }
 
@@ -150,8 +153,8 @@ tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order, in
   plan.output_fd = output_fd;
   plan.lock_fd = lock_fd_;
   plan.keeper = ::getpid();
-  plan.files = files_ ? &*files_ : nullptr;
-  plan.oom_score = oom_score_ ? &*oom_score_ : nullptr;
+  plan.files = before_.files ? &*before_.files : nullptr;
+  plan.oom_score = before_.oom_score ? &*before_.oom_score : nullptr;
   return may_share_memory(plan) ? launch_sharing(plan) : launch_forking(plan);
 }
 

@@ -34,13 +34,21 @@ bool is_settled(const UniqueFd& pending);
 /// Nothing: the command runs (or the process was killed before it did).
 std::optional<LaunchFailure> outcome_of(const UniqueFd& pending);
 
+/// What the keeper had before it set itself up. Its children get it back.
+struct Before {
+  std::optional<rlimit> files;
+  std::optional<std::string> oom_score;
+};
+
 /// Makes processes for orders. One for the life of the keeper, which has one thread. It sets up the
 /// keeper too: many descriptors, spared when memory is short, parent of orphans. Its children get
 /// back what was before.
 class Launcher {
  public:
-  /// `lock_fd` is closed first of all in a child that may hang before its command runs.
-  static Result<Launcher> create(int lock_fd);
+  /// `lock_fd` is closed first of all in a child that may hang before its command runs. `before`:
+  /// the process has been set up by an earlier program of it.
+  static Result<Launcher> create(int lock_fd, const Before* before = nullptr);
+  const Before& before() const { return before_; }
 
   tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, int output_fd);
 
@@ -55,8 +63,7 @@ class Launcher {
   int lock_fd_ = -1;
   UniqueFd null_;
   char* stack_ = nullptr;  ///< lives as long as the process
-  std::optional<rlimit> files_;
-  std::optional<std::string> oom_score_;
+  Before before_;
   Mounts mounts_;
   std::unordered_set<std::string> at_hand_;  ///< what was found so since at_hand_since_
   std::chrono::steady_clock::time_point at_hand_since_;

@@ -198,6 +198,64 @@ bool Runs::adopt(const std::vector<JournalContents>& left) {
   return finished_.empty() || rewrite_journal();
 }
 
+void Runs::hand_over(Holdings& holdings) {
+  write_journal();
+  spool_.clear();
+  Estate& estate = holdings.estate;
+  estate.output_dir = spool_.directory_fd();
+  estate.files_made = spool_.files_made();
+  const Before& before = launcher_.before();
+  if (before.files) estate.files = {before.files->rlim_cur, before.files->rlim_max};
+  estate.oom_score = before.oom_score;
+  for (const auto& [pid, run] : live_) {
+    HeldRun held;
+    held.launched = {run.started, run.since_boot};
+    held.phase = run.phase;
+    held.output = run.output.watch.get();
+    held.output_device = run.output.device;
+    held.output_inode = run.output.inode;
+    held.pending = run.pending.get();
+    held.ending = run.ending;
+    held.killed = run.killed;
+    held.timed_out = run.timed_out;
+    held.ended_on_order = run.ended_on_order;
+    held.kill_grace = run.kill_grace;
+    held.deadline = run.deadline;
+    holdings.runs.push_back(std::move(held));
+  }
+  for (const auto& [key, report] : finished_) holdings.finished.push_back(report);
+}
+
+void Runs::take_over(Holdings& holdings) {
+  for (HeldRun& held : holdings.runs) {
+    const auto pid = static_cast<pid_t>(held.launched.started.pid);
+    Live& run = live_[pid];
+    run.phase = held.phase;
+    run.started = std::move(held.launched.started);
+    run.since_boot = held.launched.since_boot;
+    const std::string& path = run.started.output_path;
+    run.output = {path.substr(path.rfind('/') + 1), UniqueFd(held.output), held.output_device,
+                  held.output_inode};
+    run.pending.reset(held.pending);
+    run.ending = held.ending;
+    run.killed = held.killed;
+    run.timed_out = held.timed_out;
+    run.ended_on_order = held.ended_on_order;
+    run.kill_grace = held.kill_grace;
+    set_deadline(pid, run, held.deadline);
+    if (run.ending) ++ending_;
+    if (run.phase == Phase::held) ++held_;
+    if (run.phase == Phase::pending) handlers_.watch(run.pending.get(), pid);
+    if (run.phase == Phase::pending || run.phase == Phase::running) pids_[run.started.key] = pid;
+  }
+  for (Report& report : holdings.finished) {
+    const RunKey key = std::visit([](const auto& m) { return m.key; }, report);
+    finished_.insert_or_assign(key, std::move(report));
+  }
+  journal_ok_ = false;
+  rewrite_journal();
+}
+
 void Runs::on_child() {
   while (held_ == 0) {
     // An end that was asked for may have to be held: then the zombie must stay for now.

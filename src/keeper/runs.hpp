@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "codec.hpp"
+#include "holdings.hpp"
 #include "journal.hpp"
 #include "launcher.hpp"
 #include "schedctl/base/unique_fd.hpp"
@@ -25,7 +26,7 @@ namespace schedctl::keeper {
 /// it tells. Driven by the loop of serve(); never blocks.
 class Runs {
  public:
-  using Report = std::variant<Started, StartFailed, Ended>;
+  using Report = keeper::Report;
   struct Handlers {
     /// Something happened that the daemon should know, if one is there.
     std::function<void(const Report&)> report;
@@ -44,6 +45,12 @@ class Runs {
   /// Takes over what earlier keepers left unacknowledged. True: it is in this keeper's journal, so
   /// that theirs can go.
   bool adopt(const std::vector<JournalContents>& left);
+
+  /// For the keeper's next program: everything that is in no file. What it could do without (spool
+  /// files that wait for a run) is given up.
+  void hand_over(Holdings& holdings);
+  /// The same from the keeper's last program; on_child() is due after it.
+  void take_over(Holdings& holdings);
 
   /// A child of the process has changed state (SIGCHLD).
   void on_child();
@@ -66,12 +73,7 @@ class Runs {
   void close();
 
  private:
-  enum class Phase {
-    pending,  ///< before its exec
-    running,
-    failed,  ///< its exec failed, which has been told; the process is about to exit
-    held,    ///< it has ended, which has been told; see runs.cpp for why its zombie is kept
-  };
+  using Phase = RunPhase;
   /// A run whose process has not been reaped, so that its pid, group and session are its own.
   struct Live {
     Phase phase = Phase::running;

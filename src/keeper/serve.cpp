@@ -21,10 +21,12 @@
 #include "schedctl/loop/loop.hpp"
 #include "server.hpp"
 #include "socket.hpp"
+#include "successor.hpp"
 
 // The life of the keeper: become its directory's only one, take over what earlier ones left, then
-// one loop of five things that can happen: a child changed, a pending child got to its exec, a
-// daemon said something, a deadline came, a signal.
+// one loop of six things that can happen: a child changed, a pending child got to its exec, a
+// daemon said something, a deadline came, a signal, a newer program of itself is ready
+// (successor.cpp).
 
 namespace schedctl::keeper {
 namespace {
@@ -99,7 +101,7 @@ void recover(int keeper_dir, const std::string& instance, Runs& runs) {
     // Half a rewrite: the journal it was to replace is still there and says more.
     if (!name.ends_with(".new")) {
       left.push_back(read_journal(keeper_dir, name));
-      if (left.back().head.version > kProtocolVersion) {
+      if (left.back().head.version > kJournalVersion) {
         left.pop_back();
         continue;
       }
@@ -110,6 +112,9 @@ void recover(int keeper_dir, const std::string& instance, Runs& runs) {
   for (const std::string& name : done) ::unlinkat(keeper_dir, name.c_str(), 0);
 }
 
+/// For a machine that is busy installing things.
+constexpr Duration kTrialPatience = std::chrono::seconds(20);
+
 Duration monotonic_time() {
   timespec ts{};
   ::clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -119,19 +124,30 @@ Duration monotonic_time() {
 
 class Keeper {
  public:
-  explicit Keeper(Duration idle_limit) : idle_limit_(idle_limit) {}
+  Keeper(KeeperPaths paths, Duration idle_limit)
+      : paths_(std::move(paths)), idle_limit_(idle_limit) {}
 
-  Result<void> prepare(const KeeperPaths& paths);
+  /// As a new keeper.
+  Result<void> prepare();
+  /// As the next program of a living one.
+  Result<void> take_over(int holdings_fd);
   Result<void> run();
   void close();
 
  private:
+  Result<void> set_up(UniqueFd listener, Launcher launcher, Spool spool, Journal journal);
   void on_signal();
   bool should_end(Duration now);
   bool is_lost() const;
   std::optional<Duration> patience(Duration now) const;
+  Holdings holdings();
+  void begin_reexec(Duration now);
+  void go_on_with_reexec(Duration now);
 
+  KeeperPaths paths_;
   Duration idle_limit_;
+  std::string program_;
+  std::string instance_;
   std::optional<host::FileLock> lock_;
   UniqueFd dir_;
   UniqueFd signals_;
@@ -140,28 +156,69 @@ class Keeper {
   std::unique_ptr<Runs> runs_;
   std::optional<Duration> idle_since_;
   bool told_to_end_ = false;
+  std::optional<Successor> successor_;  ///< on trial
+  Duration trial_until_{};
 };
 
-Result<void> Keeper::prepare(const KeeperPaths& paths) {
-  TRY_VOID(host::make_directory(paths.keeper_dir, 0700));
-  TRY_VOID(host::make_directory(paths.output_dir, 0700));
-  TRY(host::FileLock lock, host::FileLock::take(paths.keeper_dir + "/lock", 0));
+Result<void> Keeper::prepare() {
+  TRY_VOID(host::make_directory(paths_.keeper_dir, 0700));
+  TRY_VOID(host::make_directory(paths_.output_dir, 0700));
+  TRY(host::FileLock lock, host::FileLock::take(paths_.keeper_dir + "/lock", 0));
   lock_ = std::move(lock);
-  TRY(dir_, open_directory(paths.keeper_dir));
-  const std::string instance = make_instance();
-  describe_holder(*lock_, instance);
+  TRY(dir_, open_directory(paths_.keeper_dir));
+  program_ = host::program_path();
+  instance_ = make_instance();
+  describe_holder(*lock_, instance_);
+  TRY(Launcher launcher, Launcher::create(lock_->fd()));
+  TRY(Spool spool, Spool::open(paths_.output_dir, instance_));
+  TRY(Journal journal,
+      Journal::create(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()}));
+  TRY(UniqueFd listener, listen_in(dir_.get()));
+  TRY_VOID(set_up(std::move(listener), std::move(launcher), std::move(spool), std::move(journal)));
+  recover(dir_.get(), instance_, *runs_);
+  // No file system should be held busy by a keeper that happened to be started there.
+  if (paths_.keeper_dir.starts_with('/') && paths_.output_dir.starts_with('/') &&
+      ::chdir("/") != 0) {
+    return fail(error_from_errno("cannot enter /", errno));
+  }
+  return server_->listen(*runs_);
+}
+
+/// Whatever fails here ends the process, and with it its commands: so there is little that can.
+Result<void> Keeper::take_over(int holdings_fd) {
+  TRY(Holdings held, read_holdings(UniqueFd(holdings_fd)));
+  for (const int fd : descriptors_of(held)) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      return fail(error_from_errno("a descriptor did not come along", errno));
+    }
+  }
+  const Estate& estate = held.estate;
+  program_ = estate.program;
+  instance_ = estate.instance;
+  lock_ = host::FileLock::adopt(estate.lock);
+  dir_.reset(estate.keeper_dir);
+  Before before;
+  if (estate.files) before.files = rlimit{estate.files->first, estate.files->second};
+  before.oom_score = estate.oom_score;
+  TRY(Launcher launcher, Launcher::create(lock_->fd(), &before));
+  TRY_VOID(set_up(
+      UniqueFd(estate.listener), std::move(launcher),
+      Spool::adopt(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made),
+      Journal::reopen(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()})));
+  runs_->take_over(held);
+  // Of what came between the two programs no signal may tell.
+  runs_->on_child();
+  return server_->listen(*runs_, estate.last_epoch);
+}
+
+Result<void> Keeper::set_up(UniqueFd listener, Launcher launcher, Spool spool, Journal journal) {
   TRY(signals_, take_signals());
   TRY(loop_, loop::Loop::create());
-  TRY(Launcher launcher, Launcher::create(lock_->fd()));
-  TRY(Spool spool, Spool::open(paths.output_dir, instance));
-  TRY(Journal journal,
-      Journal::create(dir_.get(), JournalHead{kProtocolVersion, instance, host::boot_id()}));
-  TRY(UniqueFd listener, listen_in(dir_.get()));
-  server_ = std::make_unique<Server>(*loop_, std::move(listener), instance);
+  server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_);
   runs_ = std::make_unique<Runs>(
       std::move(launcher), std::move(spool), std::move(journal),
       Runs::Handlers{
-          .report = [this](const Runs::Report& report) { server_->report(report); },
+          .report = [this](const Report& report) { server_->report(report); },
           .watch =
               [this](int fd, pid_t pid) {
                 const auto watched = loop_->watch(
@@ -171,13 +228,7 @@ Result<void> Keeper::prepare(const KeeperPaths& paths) {
               },
           .unwatch = [this](int fd) { loop_->unwatch(fd); },
       });
-  recover(dir_.get(), instance, *runs_);
-  // No file system should be held busy by a keeper that happened to be started there.
-  if (paths.keeper_dir.starts_with('/') && paths.output_dir.starts_with('/') && ::chdir("/") != 0) {
-    return fail(error_from_errno("cannot enter /", errno));
-  }
-  TRY_VOID(loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); }));
-  return server_->listen(*runs_);
+  return loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); });
 }
 
 Result<void> Keeper::run() {
@@ -186,8 +237,51 @@ Result<void> Keeper::run() {
     runs_->on_deadline();
     server_->turn();
     if (!server_->has_daemon() && is_lost()) runs_->kill_all();
+    if (server_->take_reexec_wish()) begin_reexec(monotonic_time());
+    if (successor_) go_on_with_reexec(monotonic_time());
   }
   return {};
+}
+
+Holdings Keeper::holdings() {
+  Holdings held;
+  held.estate.instance = instance_;
+  held.estate.program = program_;
+  held.estate.last_epoch = server_->last_epoch();
+  held.estate.lock = lock_->fd();
+  held.estate.keeper_dir = dir_.get();
+  held.estate.listener = server_->listener();
+  runs_->hand_over(held);
+  return held;
+}
+
+void Keeper::begin_reexec(Duration now) {
+  if (successor_) return;
+  Result<Successor> successor = Successor::try_out(program_, paths_, holdings());
+  if (!successor) return server_->stay(successor.error().message);
+  successor_.emplace(std::move(*successor));
+  trial_until_ = now + kTrialPatience;
+  // It is asked in each turn of the loop; this only wakes it.
+  const auto watched = loop_->watch(successor_->fd(), EPOLLIN, [](std::uint32_t) {});
+  static_cast<void>(watched);
+}
+
+void Keeper::go_on_with_reexec(Duration now) {
+  std::optional<Result<void>> outcome = successor_->outcome();
+  if (!outcome && now >= trial_until_) {
+    outcome = fail(ErrorKind::failed, "the new program is no good: it takes too long");
+  }
+  if (!outcome) return;
+  loop_->unwatch(successor_->fd());
+  if (*outcome) {
+    // From here on a daemon's order is either among what is handed over or was never taken.
+    server_->close_connections();
+    static_cast<void>(successor_->become(holdings()));
+    // The daemon comes back, sees the same program as before, and tells.
+  } else {
+    server_->stay(outcome->error().message);
+  }
+  successor_.reset();
 }
 
 /// Somebody removed the directory. No daemon can find this keeper any more: the next one spawns
@@ -227,6 +321,7 @@ std::optional<Duration> Keeper::patience(Duration now) const {
   if (server_->is_busy()) return Duration::zero();
   std::optional<Duration> until = runs_->next_deadline();
   if (idle_since_) until = std::min(until.value_or(Duration::max()), *idle_since_ + idle_limit_);
+  if (successor_) until = std::min(until.value_or(Duration::max()), trial_until_);
   if (!until) return std::nullopt;
   return std::max(*until - now, Duration::zero());
 }
@@ -248,8 +343,11 @@ void tell(int ready_fd, const std::string& text) {
 Result<void> serve(const KeeperPaths& paths, int ready_fd, Duration idle_limit) {
   fill_standard_descriptors();
   ::umask(077);
-  Keeper keeper(idle_limit);
-  Result<void> prepared = keeper.prepare(paths);
+  const std::optional<Inheritance> inheritance = take_inheritance();
+  if (inheritance && inheritance->trial) return answer_trial();
+  Keeper keeper(paths, idle_limit);
+  Result<void> prepared =
+      inheritance ? keeper.take_over(inheritance->holdings_fd) : keeper.prepare();
   tell(ready_fd, prepared ? "R" : prepared.error().message);
   if (ready_fd >= 0) ::close(ready_fd);
   TRY_VOID(prepared);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "build.hpp"
 #include "socket.hpp"
 
 // The order that "unknown run means never started" hangs on: a new daemon is welcomed only after
@@ -44,8 +45,9 @@ Server::~Server() {
   drop_daemon();
 }
 
-Result<void> Server::listen(Runs& runs) {
+Result<void> Server::listen(Runs& runs, std::uint64_t last_epoch) {
   runs_ = &runs;
+  last_epoch_ = last_epoch;
   return loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_callers(); });
 }
 
@@ -102,7 +104,7 @@ void Server::hear_caller(int fd) {
   const Result<std::optional<Message>> message = (*caller)->receive();
   if (message && !*message) return;
   const Hello* hello = message ? std::get_if<Hello>(&**message) : nullptr;
-  if (hello == nullptr || hello->version != kProtocolVersion) {
+  if (hello == nullptr || hello->version < kOldestProtocol || hello->version > kProtocolVersion) {
     if (hello != nullptr) {
       (*caller)->post(Refused{kProtocolVersion, last_epoch_});
       (*caller)->flush();
@@ -112,7 +114,7 @@ void Server::hear_caller(int fd) {
   }
   if (hello->epoch <= last_epoch_) {
     // Stays, and may come again with a higher one.
-    (*caller)->post(Refused{kProtocolVersion, last_epoch_});
+    (*caller)->post(Refused{hello->version, last_epoch_});
     (*caller)->flush();
     return;
   }
@@ -120,7 +122,7 @@ void Server::hear_caller(int fd) {
   loop_.unwatch(fd);
   std::unique_ptr<Channel> channel = std::move(*caller);
   callers_.erase(caller);
-  welcome(std::move(channel), hello->epoch);
+  welcome(std::move(channel), *hello);
 }
 
 void Server::drop_caller(int fd) {
@@ -128,12 +130,13 @@ void Server::drop_caller(int fd) {
   std::erase_if(callers_, [&](const auto& c) { return c->fd() == fd; });
 }
 
-void Server::welcome(std::unique_ptr<Channel> channel, std::uint64_t epoch) {
-  last_epoch_ = epoch;
+void Server::welcome(std::unique_ptr<Channel> channel, const Hello& hello) {
+  last_epoch_ = hello.epoch;
+  daemon_version_ = hello.version;
   daemon_ = std::move(channel);
   readable_ = true;
   watches_writable_ = false;
-  daemon_->post(Welcome{kProtocolVersion, epoch, ::getpid(), instance_});
+  daemon_->post(Welcome{hello.version, hello.epoch, ::getpid(), instance_, own_build()});
   runs_->for_each([this](const Runs::Report& known) { report(known); });
   daemon_->post(InventoryEnd{});
   most_unsent_ = daemon_->unsent_bytes() + kMostUnsent;
@@ -173,7 +176,21 @@ void Server::carry_out(Message& message) {
     daemon_->post(Pong{ping->token});
   } else if (std::holds_alternative<QuitIfIdle>(message)) {
     dismissed_ = runs_->is_idle();
+  } else if (std::holds_alternative<Reexec>(message)) {
+    wants_reexec_ = true;
   }
+}
+
+void Server::stay(const std::string& why) {
+  // The one that asked may have gone, and an older one in its place.
+  if (daemon_ && daemon_version_ >= 2) daemon_->post(Stayed{why});
+  send();
+}
+
+void Server::close_connections() {
+  drain_daemon();
+  while (!callers_.empty()) drop_caller(callers_.front()->fd());
+  runs_->write_journal();
 }
 
 void Server::send() {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "channel.hpp"
@@ -18,7 +19,8 @@ class Server {
   Server(loop::Loop& loop, UniqueFd listener, std::string instance);
   ~Server();
 
-  Result<void> listen(Runs& runs);
+  /// `last_epoch`: of the daemons that an earlier program of this keeper has welcomed.
+  Result<void> listen(Runs& runs, std::uint64_t last_epoch = 0);
   void report(const Runs::Report& report);
 
   /// Takes what the daemon sent, but not so much that the rest of the loop waits for long, and
@@ -29,12 +31,21 @@ class Server {
   bool has_daemon() const { return daemon_ != nullptr; }
   /// The daemon asked an idle keeper to end.
   bool is_dismissed() const { return dismissed_; }
+  /// The daemon asked for a newer program, since the last time this was called.
+  bool take_reexec_wish() { return std::exchange(wants_reexec_, false); }
+  /// The answer to it, if it is no.
+  void stay(const std::string& why);
+  /// Carries out everything that the daemon had sent and closes its connection, and the callers'.
+  /// Who comes from now on waits in the listener.
+  void close_connections();
+  int listener() const { return listener_.get(); }
+  std::uint64_t last_epoch() const { return last_epoch_; }
 
  private:
   void accept_callers();
   void hear_caller(int fd);
   void drop_caller(int fd);
-  void welcome(std::unique_ptr<Channel> channel, std::uint64_t epoch);
+  void welcome(std::unique_ptr<Channel> channel, const Hello& hello);
   void drain_daemon();
   void drop_daemon();
   void carry_out(Message& message);
@@ -47,10 +58,12 @@ class Server {
   std::uint64_t last_epoch_ = 0;
   std::vector<std::unique_ptr<Channel>> callers_;
   std::unique_ptr<Channel> daemon_;
+  std::uint32_t daemon_version_ = 0;  ///< of the protocol that is spoken with it
   std::size_t most_unsent_ = 0;
   bool readable_ = false;
   bool watches_writable_ = false;
   bool dismissed_ = false;
+  bool wants_reexec_ = false;
   UniqueFd spare_;  ///< given up for a moment to turn callers away when descriptors run out
 };
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "schedctl/host/host.hpp"
 
@@ -40,6 +41,16 @@ Result<Spool> Spool::open(const std::string& directory, const std::string& insta
   spool.dir_.reset(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!spool.dir_)
     return fail(error_from_errno("cannot open the output directory " + directory, errno));
+  return spool;
+}
+
+Spool Spool::adopt(UniqueFd dir, const std::string& directory, const std::string& instance,
+                   std::uint64_t files_made) {
+  Spool spool;
+  spool.directory_ = directory;
+  spool.instance_ = instance;
+  spool.dir_ = std::move(dir);
+  spool.made_ = files_made;
   return spool;
 }
 

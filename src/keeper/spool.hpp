@@ -33,6 +33,12 @@ class Spool {
   /// Opens the directory, which exists. `instance` begins every file's name.
   static Result<Spool> open(const std::string& directory, const std::string& instance);
 
+  /// Goes on where an earlier program of this keeper was; see directory_fd() and files_made().
+  static Spool adopt(UniqueFd dir, const std::string& directory, const std::string& instance,
+                     std::uint64_t files_made);
+  int directory_fd() const { return dir_.get(); }
+  std::uint64_t files_made() const { return made_; }
+
   /// A file for a run. The error is an errno value.
   tl::expected<Taken, int> take();
   /// The run has ended, and its end of `Taken::output` is closed here.

@@ -47,6 +47,37 @@ Ended full_ended() {
   return ended;
 }
 
+Estate full_estate() {
+  Estate estate;
+  estate.instance = "0123456789abcdef";
+  estate.program = "/usr/bin/schedctl";
+  estate.last_epoch = ~0ULL;
+  estate.files_made = 5;
+  estate.lock = 3;
+  estate.keeper_dir = 4;
+  estate.listener = 5;
+  estate.output_dir = 6;
+  estate.files = {1024, ~0ULL};
+  estate.oom_score = "-17";
+  return estate;
+}
+
+HeldRun full_held_run() {
+  HeldRun run;
+  run.launched = {full_started(), Duration(77)};
+  run.phase = RunPhase::held;
+  run.output = 7;
+  run.output_device = ~0ULL;
+  run.output_inode = 9;
+  run.ending = true;
+  run.killed = true;
+  run.timed_out = true;
+  run.ended_on_order = true;
+  run.kill_grace = Duration(1);
+  run.deadline = Duration(2);
+  return run;
+}
+
 std::vector<std::string> one_of_each() {
   return {bytes_of(Hello{1, 2}),
           bytes_of(Welcome{1, 2, 3, "0123456789abcdef"}),
@@ -62,7 +93,12 @@ std::vector<std::string> one_of_each() {
           bytes_of(StartFailed{kKey, Stage::cwd, 2, time_from_us(3)}),
           bytes_of(full_ended()),
           bytes_of(JournalHead{1, "0123456789abcdef", "boot"}),
-          bytes_of(Launched{full_started(), Duration(77)})};
+          bytes_of(Launched{full_started(), Duration(77)}),
+          bytes_of(Welcome{2, 2, 3, "0123456789abcdef", "1f2e3d"}),
+          bytes_of(Reexec{}),
+          bytes_of(Stayed{"no such file"}),
+          bytes_of(full_estate()),
+          bytes_of(full_held_run())};
 }
 
 TEST_CASE("every message reads back as it was written") {
@@ -178,7 +214,7 @@ TEST_CASE("durations are brought into range by the writer and refused out of it 
 
 TEST_CASE("unknown types, stages and booleans are refused") {
   std::string bytes = bytes_of(QuitIfIdle{});
-  for (const int type : {0, 16, 255}) {
+  for (const int type : {0, 20, 255}) {
     bytes[0] = static_cast<char>(type);
     std::string_view rest = bytes;
     CHECK_FALSE(decode(rest));

@@ -102,6 +102,7 @@ class Daemon {
         .start_failed = [this](StartFailed m) { failed.push_back(std::move(m)); },
         .ended = [this](Ended m) { ended.push_back(std::move(m)); },
         .pong = [this](std::uint64_t token) { pongs.push_back(token); },
+        .stayed = [this](const std::string& why) { stayed.push_back(why); },
         .closed = [this](Error) { closed = true; },
     });
   }
@@ -140,6 +141,7 @@ class Daemon {
   std::vector<StartFailed> failed;
   std::vector<Ended> ended;
   std::vector<std::uint64_t> pongs;
+  std::vector<std::string> stayed;
   bool closed = false;
 };
 

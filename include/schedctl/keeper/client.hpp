@@ -57,6 +57,8 @@ class Client {
     std::function<void(Ended)> ended;
     /// The answer to ping().
     std::function<void(std::uint64_t token)> pong = {};
+    /// The keeper does not do as reexec() asks, and why.
+    std::function<void(const std::string& why)> stayed = {};
     /// The connection broke: the keeper is gone (or gone mad). Called once, from on_ready.
     std::function<void(Error)> closed;
   };
@@ -79,6 +81,11 @@ class Client {
   virtual const Inventory& inventory() const = 0;
   virtual std::int64_t pid() const = 0;
 
+  /// The keeper's program, by a name that no other build has; empty: it does not tell.
+  virtual const std::string& build() const = 0;
+  /// It is known to be another build than this process's.
+  virtual bool is_of_another_build() const = 0;
+
   /// For the event loop: watch fd() for wanted_events() (they change after each call below) and
   /// call on_ready. Orders are sent from there, so that a burst of them shares its packets. A
   /// handler may give orders, but not destroy the client.
@@ -94,6 +101,9 @@ class Client {
   virtual void end(const RunKey& key, Duration kill_grace) = 0;
   /// The daemon has committed what became of these: the keeper may forget them.
   virtual void acknowledge(const std::vector<RunKey>& keys) = 0;
+  /// Ask it to become the program that by now stands under its own path, children and all. Either
+  /// Handlers::stayed is the answer, or the connection closes, and it can be connected to anew.
+  virtual void reexec() = 0;
   /// Ask an idle keeper to end; one with children stays.
   virtual void quit_if_idle() = 0;
   /// Handlers::pong says when the keeper got to it.

@@ -1,0 +1,446 @@
+// A keeper that becomes a newer program of itself. The program is this test: started with the
+// keeper's words it never gets to doctest, but serves. "Another build" is a copy of it with another
+// build id.
+
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <map>
+#include <set>
+
+#include "living_keeper.hpp"
+#include "schedctl/host/host.hpp"
+#include "src/keeper/build.hpp"
+#include "src/keeper/holdings.hpp"
+
+namespace schedctl::keeper {
+namespace {
+
+using namespace test;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+__attribute__((constructor)) void serve_if_asked(int argc, char** argv, char**) {
+  if ((argc != 6 && argc != 8) || std::string(argv[1]) != "keeper") return;
+  host::remember_argv(argc, argv);
+  const int ready_fd = argc == 8 ? std::stoi(argv[7]) : -1;
+  ::_exit(serve({argv[3], argv[5]}, ready_fd) ? 0 : 1);
+}
+
+std::string own_program() {
+  return std::filesystem::read_symlink("/proc/self/exe");
+}
+
+/// The build id with `change` in its last byte, as bytes.
+std::string build_bytes(int change) {
+  std::string bytes;
+  const std::string& hex = own_build();
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  }
+  bytes.back() = static_cast<char>(bytes.back() ^ change);
+  return bytes;
+}
+
+/// Puts a build of this program under the path, as a package does: a new file takes the name.
+void install(const std::string& path, int change) {
+  std::string bytes = read_file(own_program());
+  const std::string from = build_bytes(0);
+  const std::string to = build_bytes(change);
+  REQUIRE(from.size() >= 16);
+  std::size_t at = bytes.find(from);
+  REQUIRE(at != std::string::npos);
+  for (; at != std::string::npos; at = bytes.find(from, at + 1)) {
+    bytes.replace(at, from.size(), to);
+  }
+  std::ofstream(path + ".new", std::ios::binary) << bytes;
+  REQUIRE(::chmod((path + ".new").c_str(), 0755) == 0);
+  std::filesystem::rename(path + ".new", path);
+}
+
+/// A keeper that was spawned from a program of its own.
+class Installed {
+ public:
+  Installed() {
+    install(program(), 1);
+    const Result<void> spawned = spawn_keeper(program(), scratch.paths());
+    REQUIRE_MESSAGE(spawned, (spawned ? "" : spawned.error().message));
+    adopt_pid();
+  }
+  Installed(const Installed&) = delete;
+  Installed& operator=(const Installed&) = delete;
+  ~Installed() {
+    CHECK(living_keeper(scratch / "keeper") == pid_);
+    kill();
+  }
+
+  std::string program() const { return scratch / "schedctl"; }
+  pid_t pid() const { return pid_; }
+  void kill() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+  /// Of the keeper that was spawned last.
+  void adopt_pid() {
+    pid_ = static_cast<pid_t>(living_keeper(scratch / "keeper"));
+    REQUIRE(pid_ > 0);
+  }
+  bool runs_what_is_installed() const {
+    std::error_code error;
+    return std::filesystem::equivalent("/proc/" + std::to_string(pid_) + "/exe", program(), error);
+  }
+
+  Scratch scratch;
+
+ private:
+  pid_t pid_ = 0;
+};
+
+void wait_for_close(Daemon& daemon) {
+  CHECK(comes_true([&] {
+    daemon.serve_for(10);
+    return daemon.closed;
+  }));
+}
+
+/// Asks, and is there until the keeper has gone through with it.
+void renew(Daemon& daemon) {
+  daemon.client->reexec();
+  wait_for_close(daemon);
+  CHECK(daemon.stayed.empty());
+}
+
+TEST_CASE("a build is told from another, whatever stands under the program's path") {
+  CHECK(own_build().size() >= 32);
+  CHECK(own_build() == own_build());
+  Installed keeper;
+  Daemon daemon(keeper.scratch.paths());
+  CHECK(daemon.client->is_of_another_build());
+  CHECK(daemon.client->build().size() == own_build().size());
+  std::filesystem::remove(keeper.program());
+  Daemon later(keeper.scratch.paths());
+  CHECK(later.client->build() == daemon.client->build());
+}
+
+TEST_CASE("a newer program takes over a living keeper, with everything it held") {
+  Installed keeper;
+  const std::string go = keeper.scratch / "go";
+  const std::string wait = "while [ ! -e " + go + " ]; do sleep 0.01; done; ";
+  std::string instance;
+  {
+    Daemon daemon(keeper.scratch.paths());
+    instance = daemon.client->inventory().instance;
+    daemon.run(shell(1, "echo one; exit 3"));
+    daemon.client->start(order_of(2, {"/no/such"}));
+    daemon.client->start(shell(3, "echo before; ulimit -Sn; " + wait + "echo after; exit 7"));
+    StartOrder timed = order_of(4, {"sleep", "1000"});
+    timed.timeout = seconds(2);
+    daemon.client->start(timed);
+    daemon.until([&] { return daemon.started.size() == 3 && daemon.failed.size() == 1; });
+    install(keeper.program(), 2);
+    CHECK_FALSE(keeper.runs_what_is_installed());
+    renew(daemon);
+  }
+  CHECK(comes_true([&] { return keeper.runs_what_is_installed(); }));
+  Daemon daemon(keeper.scratch.paths());
+  const Inventory known = daemon.client->inventory();
+  CHECK(known.instance == instance);
+  CHECK(daemon.client->pid() == keeper.pid());
+  CHECK(known.running.size() == 2);
+  REQUIRE(known.ended.size() == 1);
+  CHECK(known.ended[0].wait_status == 3 << 8);
+  CHECK(known.ended[0].output_bytes == 4);
+  REQUIRE(known.failed.size() == 1);
+  CHECK(known.failed[0].error_number == ENOENT);
+  daemon.until([&] { return daemon.ended.size() == 1; });
+  CHECK(daemon.ended[0].key.run == RunId(4));
+  CHECK(daemon.ended[0].timed_out);
+  CHECK(daemon.ended[0].wait_status == SIGTERM);
+  std::ofstream(go) << "go";
+  daemon.until([&] { return daemon.ended.size() == 2; });
+  CHECK(daemon.ended[1].wait_status == 7 << 8);
+  const std::string before = read_file(daemon.ended[1].output_path);
+  CHECK(before.starts_with("before\n"));
+  CHECK(before.ends_with("after\n"));
+  // A new command gets the same limits, and a file of its own.
+  const Ended limits = daemon.run(shell(5, "echo before; ulimit -Sn; echo after"));
+  CHECK(read_file(limits.output_path) == before);
+  CHECK(limits.output_path != daemon.ended[1].output_path);
+  CHECK(daemon.run(order_of(6, {"/bin/true"})).output_path.empty());
+  CHECK(read_file("/proc/" + std::to_string(keeper.pid()) + "/task/" +
+                  std::to_string(keeper.pid()) + "/children")
+            .empty());
+}
+
+TEST_CASE("a keeper is renewed again and again, and leaks no descriptor") {
+  Installed keeper;
+  const auto descriptors = [&] {
+    std::filesystem::directory_iterator all("/proc/" + std::to_string(keeper.pid()) + "/fd");
+    return std::distance(begin(all), end(all));
+  };
+  std::ptrdiff_t first = 0;
+  for (int life = 1; life <= 3; ++life) {
+    Daemon daemon(keeper.scratch.paths());
+    daemon.run(shell(life, "exit 3"));
+    daemon.settle();
+    if (life == 1) first = descriptors();
+    CHECK(descriptors() <= first);
+    CHECK(daemon.client->inventory().ended.size() == static_cast<std::size_t>(life - 1));
+    install(keeper.program(), life + 1);
+    renew(daemon);
+    CHECK(comes_true([&] { return keeper.runs_what_is_installed(); }));
+  }
+}
+
+TEST_CASE("starts that are on their way to their exec come to their end in the newer program") {
+  Installed keeper;
+  const std::string ran = keeper.scratch / "ran";
+  constexpr std::size_t kEach = 20;
+  {
+    Daemon daemon(keeper.scratch.paths());
+    install(keeper.program(), 2);
+    daemon.client->reexec();
+    daemon.settle();
+    // The trial ends while the keeper stands still; then it finds the orders and the go at once.
+    ::kill(keeper.pid(), SIGSTOP);
+    const std::string children = "/proc/" + std::to_string(keeper.pid()) + "/task/" +
+                                 std::to_string(keeper.pid()) + "/children";
+    CHECK(comes_true([&] {
+      const std::string child = read_file(children);
+      return child.empty() || !is_alive(static_cast<pid_t>(std::stol(child)));
+    }));
+    for (std::size_t i = 0; i < kEach; ++i) {
+      const auto run = static_cast<std::int64_t>(2 * i);
+      StartOrder missing = order_of(run, {"/no/such/" + std::to_string(i)});
+      // Nobody has looked these up: the keeper forks and does not wait.
+      missing.cwd = keeper.scratch / ("cwd-" + std::to_string(i));
+      std::filesystem::create_directory(missing.cwd);
+      daemon.client->start(missing);
+      daemon.client->start(shell(run + 1, "echo $$ >> " + ran + "; exit 5"));
+    }
+    daemon.client->on_ready(POLLOUT);
+    ::kill(keeper.pid(), SIGCONT);
+    wait_for_close(daemon);
+  }
+  CHECK(comes_true([&] { return keeper.runs_what_is_installed(); }));
+  std::set<std::int64_t> failed;
+  std::set<std::int64_t> ended;
+  Daemon daemon(keeper.scratch.paths());
+  const auto note = [&](const StartFailed& m) {
+    CHECK(m.error_number == ENOENT);
+    CHECK(m.stage == Stage::exec);
+    failed.insert(m.key.run.value);
+  };
+  for (const StartFailed& m : daemon.client->inventory().failed) note(m);
+  for (const Ended& m : daemon.client->inventory().ended) ended.insert(m.key.run.value);
+  daemon.until([&] {
+    for (const StartFailed& m : daemon.failed) note(m);
+    for (const Ended& m : daemon.ended) ended.insert(m.key.run.value);
+    return failed.size() + ended.size() == 2 * kEach;
+  });
+  CHECK(failed.size() == kEach);
+  const std::string pids = read_file(ran);
+  CHECK(static_cast<std::size_t>(std::count(pids.begin(), pids.end(), '\n')) == kEach);
+}
+
+TEST_CASE("a run whose end was told is still killed to the last of its processes afterwards") {
+  Installed keeper;
+  const std::string pid_file = keeper.scratch / "pid";
+  pid_t deaf = 0;
+  {
+    Daemon daemon(keeper.scratch.paths());
+    daemon.client->start(shell(1, "sh -c 'trap \"\" TERM; echo $$ > " + pid_file +
+                                      "; while :; do sleep 1; done' & "
+                                      "sleep 1000"));
+    daemon.until([&] { return daemon.started.size() == 1; });
+    CHECK(comes_true([&] { return read_file(pid_file).ends_with('\n'); }));
+    deaf = static_cast<pid_t>(std::stol(read_file(pid_file)));
+    daemon.client->end(order_of(1, {}).key, seconds(1));
+    daemon.until([&] { return daemon.ended.size() == 1; });
+    CHECK(is_alive(deaf));
+    install(keeper.program(), 2);
+    renew(daemon);
+  }
+  CHECK(comes_true([&] { return !is_alive(deaf); }));
+  Daemon daemon(keeper.scratch.paths());
+  CHECK(daemon.client->inventory().running.empty());
+  REQUIRE(daemon.client->inventory().ended.size() == 1);
+  CHECK(daemon.client->inventory().ended[0].ended_on_order);
+}
+
+TEST_CASE("a program that is no good is not become, and everything goes on") {
+  Installed keeper;
+  Daemon daemon(keeper.scratch.paths());
+  daemon.client->start(order_of(1, {"sleep", "1000"}));
+  daemon.until([&] { return daemon.started.size() == 1; });
+  const auto answer = [&] {
+    const std::size_t before = daemon.stayed.size();
+    daemon.client->reexec();
+    daemon.until([&] { return daemon.stayed.size() > before; });
+    return daemon.stayed.back();
+  };
+  const std::string& path = keeper.program();
+  std::filesystem::remove(path);
+  CHECK(answer().find("No such file") != std::string::npos);
+  std::filesystem::create_directory(path);
+  CHECK(answer().find("not a file") != std::string::npos);
+  std::filesystem::remove(path);
+  install(path, 2);
+  ::chmod(path.c_str(), 0644);
+  CHECK(answer().find("Permission denied") != std::string::npos);
+  std::filesystem::remove(path);
+  std::ofstream(path) << "no program";
+  ::chmod(path.c_str(), 0755);
+  CHECK(answer().find("no good") != std::string::npos);
+  // Something else altogether, which does not know its part.
+  std::filesystem::remove(path);
+  std::filesystem::copy_file("/bin/true", path);
+  CHECK(answer().find("it says nothing") != std::string::npos);
+  if (::geteuid() == 0) {
+    install(path, 2);
+    ::chmod(path.c_str(), 0775);
+    CHECK(answer().find("by others than root") != std::string::npos);
+    ::chmod(path.c_str(), 0755);
+    REQUIRE(::chown(path.c_str(), 65534, 0) == 0);
+    CHECK(answer().find("by others than root") != std::string::npos);
+  }
+  CHECK_FALSE(daemon.closed);
+  CHECK(daemon.ended.empty());
+  CHECK(daemon.run(shell(2, "exit 3")).wait_status == 3 << 8);
+  install(path, 2);
+  daemon.client->reexec();
+  wait_for_close(daemon);
+  Daemon next(keeper.scratch.paths());
+  CHECK(next.client->inventory().running.size() == 1);
+}
+
+TEST_CASE("a daemon that dies in the middle changes nothing") {
+  Installed keeper;
+  install(keeper.program(), 2);
+  {
+    Daemon daemon(keeper.scratch.paths());
+    daemon.client->start(order_of(1, {"sleep", "1000"}));
+    daemon.client->reexec();
+    daemon.client->on_ready(POLLOUT);
+  }
+  CHECK(comes_true([&] { return keeper.runs_what_is_installed(); }));
+  Daemon daemon(keeper.scratch.paths());
+  CHECK(daemon.client->inventory().running.size() == 1);
+}
+
+TEST_CASE("a renewed keeper that is killed leaves a journal that says everything") {
+  Installed keeper;
+  pid_t running = 0;
+  {
+    Daemon daemon(keeper.scratch.paths());
+    daemon.run(shell(1, "exit 3"));
+    daemon.client->start(order_of(2, {"sleep", "1000"}));
+    daemon.until([&] { return daemon.started.size() == 2; });
+    running = static_cast<pid_t>(daemon.started[1].pid);
+    install(keeper.program(), 2);
+    renew(daemon);
+    Daemon next(keeper.scratch.paths());
+    next.run(shell(3, "exit 4"));
+    next.client->acknowledge({next.ended[0].key});
+    next.run(shell(4, "exit 5"));
+  }
+  keeper.kill();
+  CHECK(comes_true([&] { return !is_alive(running); }));
+  CHECK(comes_true([&] { return living_keeper(keeper.scratch / "keeper") == 0; }));
+  {
+    KeeperProcess heir(keeper.scratch.paths());
+    REQUIRE(heir.said() == "R");
+    Daemon daemon(keeper.scratch.paths());
+    REQUIRE(daemon.client->inventory().ended.size() == 2);
+    CHECK(daemon.client->inventory().ended[0].wait_status == 3 << 8);
+    CHECK(daemon.client->inventory().ended[1].wait_status == 5 << 8);
+    CHECK(daemon.client->inventory().running.empty());
+  }
+  const Result<void> again = spawn_keeper(keeper.program(), keeper.scratch.paths());
+  REQUIRE(again);
+  keeper.adopt_pid();
+}
+
+TEST_CASE("under a load of short commands none is lost or doubled") {
+  Installed keeper;
+  const std::string ran = keeper.scratch / "ran";
+  constexpr std::int64_t kRuns = 200;
+  std::map<std::int64_t, std::int64_t> fences;
+  std::set<std::int64_t> ended;
+  std::int64_t ordered = 0;
+  int renewals = 0;
+  bool asked = false;
+  auto daemon = std::make_unique<Daemon>(keeper.scratch.paths());
+  const auto start = [&](std::int64_t run) {
+    StartOrder order = shell(run, "echo " + std::to_string(run) + " >> " + ran);
+    order.key.fence = ++fences[run];
+    daemon->client->start(order);
+  };
+  const auto note = [&](const Ended& m) {
+    CHECK(m.wait_status == 0);
+    CHECK(m.key.fence == fences[m.key.run.value]);
+    ended.insert(m.key.run.value);
+    daemon->client->acknowledge({m.key});
+  };
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  while (static_cast<std::int64_t>(ended.size()) < kRuns) {
+    REQUIRE(std::chrono::steady_clock::now() < give_up);
+    while (ordered < kRuns && ordered - static_cast<std::int64_t>(ended.size()) < 10) {
+      start(++ordered);
+    }
+    if (!asked && renewals < 3 && ordered > 40 * (renewals + 1)) {
+      install(keeper.program(), 2 + renewals);
+      daemon->client->reexec();
+      asked = true;
+    }
+    daemon->serve_for(10);
+    for (const Ended& m : daemon->ended) note(m);
+    daemon->ended.clear();
+    if (!daemon->closed) continue;
+    ++renewals;
+    asked = false;
+    daemon = std::make_unique<Daemon>(keeper.scratch.paths());
+    const Inventory& known = daemon->client->inventory();
+    std::set<std::int64_t> heard_of;
+    for (const Started& m : known.running) heard_of.insert(m.key.run.value);
+    for (const Ended& m : known.ended) heard_of.insert(m.key.run.value), note(m);
+    // Unknown to the same instance: never started, so it is started now.
+    for (std::int64_t run = 1; run <= ordered; ++run) {
+      if (!heard_of.contains(run) && !ended.contains(run)) start(run);
+    }
+  }
+  CHECK(renewals >= 1);
+  std::multiset<std::int64_t> lines;
+  std::ifstream in(ran);
+  for (std::int64_t run = 0; in >> run;) lines.insert(run);
+  CHECK(lines.size() == kRuns);
+  CHECK(std::set<std::int64_t>(lines.begin(), lines.end()).size() == kRuns);
+}
+
+TEST_CASE("holdings read back as they were written, and nothing else does") {
+  Holdings holdings;
+  holdings.estate.instance = "0123456789abcdef";
+  holdings.estate.lock = 5;
+  holdings.runs.resize(2);
+  holdings.runs[0].output = 7;
+  holdings.runs[1].pending = 8;
+  StartFailed failed;
+  failed.error_number = 2;
+  holdings.finished.emplace_back(failed);
+  holdings.finished.emplace_back(Ended{});
+  const std::string bytes = to_bytes(holdings);
+  const Result<Holdings> read = holdings_from(bytes);
+  REQUIRE(read);
+  CHECK(to_bytes(*read) == bytes);
+  CHECK(descriptors_of(*read) == std::vector<int>{5, -1, -1, -1, 7, 8});
+  for (std::size_t length = 0; length < bytes.size(); ++length) {
+    CHECK_FALSE(holdings_from(bytes.substr(0, length)));
+  }
+  CHECK_FALSE(holdings_from(bytes + bytes));
+  holdings.estate.version = kEstateVersion + 1;
+  CHECK_FALSE(holdings_from(to_bytes(holdings)));
+}
+
+}  // namespace
+}  // namespace schedctl::keeper
