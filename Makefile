@@ -34,7 +34,6 @@ CPPFLAGS += -Iinclude -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -MMD -MP
 # Abseil is linked statically: its two dozen small shared objects cost each command line a
 # millisecond of start-up.
 LDLIBS   := -Wl,--as-needed -lboost_program_options -lSQLiteCpp -lsqlite3 -lspdlog -lfmt -luuid \
-            -lcurl \
             -Wl,-Bstatic $(filter -labsl%,$(shell pkg-config --static --libs absl_time 2>/dev/null)) \
             -Wl,-Bdynamic
 

@@ -56,6 +56,7 @@ std::vector<Option> job_options() {
              {"backoff", "D", "before the second try, then doubled (10s)"},
              {"max-delay", "D", "longest wait between tries (1h)"},
              {"on-lost", "HOW", "a run whose process was lost: fail (default) or retry"},
+             {"alert-grace", "D", "how late a start may be before it is told (60s)"},
              {"cwd", "DIR", "working directory (default: the user's home)"},
              {"env", "K=V", "a variable of its environment; may be repeated", 0, true},
              {"tag", "T", "a word to find it by; may be repeated", 0, true},
@@ -335,11 +336,11 @@ constexpr std::array<std::string_view, 20> kLaterCommands{
     "export",     "check", "import-crontab", "rerun", "signal", "nodes",  "drain",  "audit",
     "completion", "api",   "message",        "token"};
 
-constexpr std::array<std::string_view, 24> kLaterOptions{
-    "max-instances", "max-wait", "priority",    "user",   "env-file",  "alert-grace",
-    "http",          "amqp",     "redis",       "celery", "on-reboot", "dry-run",
-    "until",         "prune",    "header",      "body",   "stdin",     "max-output",
-    "umask",         "nice",     "description", "after",  "notify",    "ping-url"};
+constexpr std::array<std::string_view, 23> kLaterOptions{
+    "max-instances", "max-wait",    "priority", "user",      "env-file",   "http",
+    "amqp",          "redis",       "celery",   "on-reboot", "dry-run",    "until",
+    "prune",         "header",      "body",     "stdin",     "max-output", "umask",
+    "nice",          "description", "after",    "notify",    "ping-url"};
 
 /// What people who know other tools type.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kSynonyms{{

@@ -79,12 +79,12 @@ const char* to_string(ErrorKind kind) {
 }
 
 Error with_flag(Error error) {
-  static constexpr std::array<std::string_view, 25> kSameWord{
-      "every",       "cron",          "at",           "in",      "manual",
-      "anchor",      "shell",         "timezone",     "dst_gap", "dst_fold",
-      "immediately", "cwd",           "env",          "overlap", "coalesce",
-      "jitter",      "misfire_grace", "timeout",      "on_lost", "kill_grace",
-      "backoff",     "max_delay",     "max_attempts", "unset",   "reason"};
+  static constexpr std::array<std::string_view, 26> kSameWord{
+      "every",   "cron",       "at",       "in",        "manual",        "anchor",
+      "shell",   "timezone",   "dst_gap",  "dst_fold",  "immediately",   "cwd",
+      "env",     "overlap",    "coalesce", "jitter",    "misfire_grace", "timeout",
+      "on_lost", "kill_grace", "backoff",  "max_delay", "max_attempts",  "unset",
+      "reason",  "alert_grace"};
   std::string_view key = error.where;
   if (key == "command") {
     error.where = "the command after --";

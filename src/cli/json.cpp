@@ -155,6 +155,7 @@ job::PolicyDraft builtin_policy() {
   draft.backoff = p.backoff;
   draft.max_delay = p.max_delay;
   draft.on_lost = p.on_lost;
+  draft.alert_grace = p.alert_grace;
   return draft;
 }
 

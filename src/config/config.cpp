@@ -153,6 +153,14 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
       TRY_VOID(read_table(entry.value, "defaults."));
       continue;
     }
+    if ((key == "alerts" || key == "alerts.slack") && entry.value.kind == Value::Kind::table) {
+      TRY_VOID(read_table(entry.value, key + "."));
+      continue;
+    }
+    if (key == "alerts" || key == "alerts.slack") {
+      return fail(ErrorKind::config, key + " is a table, with [" + key + "] on a line of its own",
+                  entry.where);
+    }
     if (key == "defaults") {
       return fail(ErrorKind::config, "defaults is a table, with [defaults] on a line of its own",
                   entry.where);
@@ -186,6 +194,13 @@ Result<void> Loader::apply_value(const SettingSpec& spec, const Entry& entry) {
   if (given(spec.key)) {
     return fail(ErrorKind::config,
                 spec.key + " is set twice, the first time at " + origins_[spec.key], entry.where);
+  }
+  // Only the file has been read so far.
+  const std::string other =
+      spec.key.ends_with("_file") ? spec.key.substr(0, spec.key.size() - 5) : spec.key + "_file";
+  if (given(other)) {
+    return fail(ErrorKind::config, spec.key + " and " + other + " say the same thing; keep one",
+                entry.where);
   }
   Given value;
   switch (spec.type) {

@@ -218,6 +218,10 @@ Result<void> check_retry_table(const Value& table) {
   return {};
 }
 
+Result<std::string> read_trusted_file(const std::string& path, uid_t uid) {
+  return read_trusted(path, uid);
+}
+
 Result<Value> read_document(const std::string& path, uid_t uid) {
   TRY(const std::string text, read_trusted(path, uid));
   try {

@@ -51,5 +51,7 @@ Result<void> check_retry_table(const Value& table);
 /// not_found if it does not exist, not_allowed if it may not be read, config for everything else
 /// (`where` is then the file, or FILE:LINE:COLUMN).
 Result<Value> read_document(const std::string& path, uid_t uid);
+/// The same file as it is, without reading TOML in it.
+Result<std::string> read_trusted_file(const std::string& path, uid_t uid);
 
 }  // namespace schedctl::config

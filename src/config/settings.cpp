@@ -14,6 +14,8 @@ namespace {
 /// limits on processes and descriptors are the real bound, and failures would look like bugs.
 constexpr std::int64_t kMostRunning = 10'000;
 constexpr std::size_t kLabelBytes = 64;
+/// Called more often, an outside monitor would be the one to fail.
+constexpr Duration kShortestInterval = std::chrono::seconds(1);
 
 tl::unexpected<Error> wrong(std::string message) {
   return fail(ErrorKind::config, std::move(message));
@@ -152,6 +154,85 @@ std::string print_on_sigterm(const Config& config, const std::string&) {
   return "";
 }
 
+template <Duration Config::*member>
+Result<void> read_interval(Config& config, const std::string& key, const Given& given) {
+  const Result<Duration> parsed = parse_duration(given.text);
+  if (!parsed) return wrong(key + ": " + parsed.error().message);
+  if (*parsed < kShortestInterval) {
+    return wrong(key + " is at least " + format_duration(kShortestInterval));
+  }
+  config.*member = *parsed;
+  return {};
+}
+
+template <Duration Config::*member>
+std::string print_interval(const Config& config, const std::string&) {
+  return format_duration(config.*member);
+}
+
+template <Duration Alerts::*member>
+Result<void> read_alert_duration(Config& config, const std::string& key, const Given& given) {
+  const Result<Duration> parsed = parse_duration(given.text);
+  if (!parsed) return wrong(key + ": " + parsed.error().message);
+  config.alerts.*member = *parsed;
+  return {};
+}
+
+template <Duration Alerts::*member>
+std::string print_alert_duration(const Config& config, const std::string&) {
+  return format_duration(config.alerts.*member);
+}
+
+template <std::string Slack::*member>
+std::string& slack(Config& config) {
+  return config.alerts.slack.*member;
+}
+template <std::string Config::*member>
+std::string& own(Config& config) {
+  return config.*member;
+}
+
+/// An address is a secret: whatever is wrong with it, it is not repeated. A stronger source that
+/// gives it makes a file that a weaker one names be forgotten, and the other way round.
+template <std::string& (*address)(Config&), std::string& (*file)(Config&)>
+Result<void> read_address(Config& config, const std::string& key, const Given& given) {
+  if (!given.text.empty()) TRY_VOID(check_address(given.text, key));
+  address(config) = given.text;
+  file(config).clear();
+  return {};
+}
+
+template <std::string& (*address)(Config&), std::string& (*file)(Config&)>
+Result<void> read_address_file(Config& config, const std::string& key, const Given& given) {
+  address(config).clear();
+  file(config).clear();
+  if (given.text.empty()) return {};
+  TRY(file(config), absolute(key, given.text, given.relative_allowed));
+  return {};
+}
+
+template <std::string& (*member)(Config&)>
+std::string print_secret(const Config& config, const std::string&) {
+  Config copy = config;
+  return member(copy).empty() ? "" : "***";
+}
+
+template <std::string& (*member)(Config&)>
+std::string print_open(const Config& config, const std::string&) {
+  Config copy = config;
+  return member(copy);
+}
+
+template <std::string Slack::*member>
+Result<void> read_slack_label(Config& config, const std::string& key, const Given& given) {
+  if (has_control(given.text)) return wrong(key + " contains control characters");
+  if (given.text.size() > kLabelBytes) {
+    return wrong(key + " has at most " + std::to_string(kLabelBytes) + " bytes");
+  }
+  config.alerts.slack.*member = given.text;
+  return {};
+}
+
 constexpr std::string_view kDefaults = "defaults.";
 
 Result<void> read_default(Config& config, const std::string& key, const Given& given) {
@@ -175,7 +256,8 @@ std::string print_default(const Config& config, const std::string& key) {
                              .max_attempts = builtin.max_attempts,
                              .backoff = builtin.backoff,
                              .max_delay = builtin.max_delay,
-                             .on_lost = builtin.on_lost};
+                             .on_lost = builtin.on_lost,
+                             .alert_grace = builtin.alert_grace};
   return job::policy_value(all, policy_key).value_or("");
 }
 
@@ -195,6 +277,34 @@ std::vector<SettingSpec> make_specs() {
       {"stop_timeout", Type::text_or_integer, read_stop_timeout, print_stop_timeout},
       {"on_sigterm", Type::string, read_on_sigterm, print_on_sigterm},
   };
+  const auto address = [&](const char* key, auto read, auto print) {
+    specs.push_back({key, Type::string, read, print});
+  };
+  address("heartbeat_url",
+          read_address<own<&Config::heartbeat_url>, own<&Config::heartbeat_url_file>>,
+          print_secret<own<&Config::heartbeat_url>>);
+  address("heartbeat_url_file",
+          read_address_file<own<&Config::heartbeat_url>, own<&Config::heartbeat_url_file>>,
+          print_open<own<&Config::heartbeat_url_file>>);
+  specs.push_back({"heartbeat_interval", Type::text_or_integer,
+                   read_interval<&Config::heartbeat_interval>,
+                   print_interval<&Config::heartbeat_interval>});
+  specs.push_back({"alerts.realert_after", Type::text_or_integer,
+                   read_alert_duration<&Alerts::realert_after>,
+                   print_alert_duration<&Alerts::realert_after>});
+  specs.push_back({"alerts.flap_window", Type::text_or_integer,
+                   read_alert_duration<&Alerts::flap_window>,
+                   print_alert_duration<&Alerts::flap_window>});
+  address("alerts.slack.webhook_url",
+          read_address<slack<&Slack::webhook_url>, slack<&Slack::webhook_url_file>>,
+          print_secret<slack<&Slack::webhook_url>>);
+  address("alerts.slack.webhook_url_file",
+          read_address_file<slack<&Slack::webhook_url>, slack<&Slack::webhook_url_file>>,
+          print_open<slack<&Slack::webhook_url_file>>);
+  address("alerts.slack.channel", read_slack_label<&Slack::channel>,
+          print_open<slack<&Slack::channel>>);
+  address("alerts.slack.username", read_slack_label<&Slack::username>,
+          print_open<slack<&Slack::username>>);
   for (const std::string& key : job::policy_keys()) {
     specs.push_back(
         {std::string(kDefaults) + key, Type::text_or_integer, read_default, print_default});

@@ -33,6 +33,9 @@ const SettingSpec* find_setting(std::string_view key);
 /// Their keys, for suggestions.
 std::vector<std::string> setting_keys();
 
+/// An http or https URL with a host. The error names `key` and not the URL, which is a secret.
+Result<void> check_address(std::string_view url, std::string_view key);
+
 /// Makes a store URL's path absolute and checks its kind.
 Result<std::string> read_store_url(const std::string& text, bool relative_allowed);
 

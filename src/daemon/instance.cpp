@@ -11,6 +11,7 @@
 
 #include "schedctl/base/log.hpp"
 #include "schedctl/ops/ops.hpp"
+#include "tuning.hpp"
 
 namespace schedctl::daemon {
 namespace {
@@ -62,13 +63,6 @@ Result<ops::Synced> sync_files(store::Store& store, const Parts& parts,
   for (const std::string& name : synced.removed) log::info("job-removed", {{"job", name}});
   log::flush();
   return synced;
-}
-
-sigset_t handled_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) ::sigaddset(&set, signal);
-  return set;
 }
 
 std::string database_lock_file(const config::Config& config) {
@@ -126,6 +120,7 @@ Result<void> Instance::prepare(std::optional<Inherited> inherited) {
   for (const std::string& warning : options_.loaded.warnings) {
     log::warning("config", {{"warning", warning}});
   }
+  TRY(addresses_, addresses_of(config_));
   TRY_VOID(host::write_pidfile(config_.pid_file()));
   pidfile_written_ = true;
   TRY(loop_, loop::Loop::create());
@@ -144,6 +139,7 @@ Result<void> Instance::prepare(std::optional<Inherited> inherited) {
 }
 
 Result<void> Instance::begin_work() {
+  courier_.reset();
   executor_.reset();
   runner_.reset();
   TRY(store_, parts_.open_store(config_));
@@ -241,6 +237,11 @@ Result<void> Instance::announce() {
     detail = proper ? "stopped at " : "died after ";
     detail += last ? format_rfc3339(*last) : "an unknown time";
     if (old.boot_id != node_.boot_id) detail += ", the machine was restarted since";
+    down_since_ = last;
+    down_words_ = std::string(proper ? "the daemon was stopped" : "the daemon was not running");
+    if (old.boot_id != node_.boot_id) down_words_ = "the machine was restarted";
+    if (last)
+      down_words_ += ", from " + format_rfc3339(*last) + " to " + format_rfc3339(started_at_);
   }
   TRY_VOID(store_->add_event({started_at_, node_.id, "daemon-up", detail}));
   log::info("daemon-up", {{"version", parts_.version},
@@ -268,12 +269,16 @@ Result<void> Instance::start_runner() {
                                          .program = host::program_path(),
                                          .store_id = store_->id()},
                                         *runner_));
+  http_.reset();
+  TRY(http_, loop::Http::create(*loop_, "schedctl/" + parts_.version));
+  TRY(courier_, alert::HttpCourier::create(*loop_, *http_, addresses_, *runner_));
+  TRY(runner::Runner::Tuning tuning, tuning_of(config_, addresses_, parts_, node_.hostname));
   // The adoption compares the node's last boot with this one: the row is written by the first beat,
   // which comes after it.
   TRY_VOID(executor_->connect());
   auto runner = std::make_unique<runner::Runner>(
-      *store_, *executor_, *parts_.zones, *parts_.clock,
-      runner::Runner::Settings{node_, config_.max_running, config_.defaults});
+      *store_, *executor_, *courier_, *parts_.zones, *parts_.clock,
+      runner::Runner::Settings{node_, std::move(tuning), down_since_, down_words_});
   std::promise<Result<void>> first_beat;
   std::future<Result<void>> beaten = first_beat.get_future();
   TRY_VOID(loop_->watch(ended_->fd(), EPOLLIN, [this](auto) { loop_->stop(); }));
@@ -373,6 +378,10 @@ void Instance::on_request(const std::string& request, const host::ControlServer:
   } else if (request == "ping") {
     reply("ok " + std::to_string(::getpid()) + " " + std::to_string(to_us(started_at_)) + " " +
           std::to_string(executor_ ? executor_->keeper_pid() : 0));
+  } else if (request == "health") {
+    // Answered by the runner's thread, so that an answer proves that it lives.
+    runner_->post(
+        [reply](runner::Runner& runner, store::Store&) { reply("ok " + runner.health()); });
   } else if (request == "reload") {
     const auto begun = reload([reply](const Result<std::string>& done) {
       reply(done ? "ok " + *done
@@ -403,9 +412,8 @@ void Instance::on_request(const std::string& request, const host::ControlServer:
 Result<void> Instance::reload(std::function<void(const Result<std::string>&)> done) {
   TRY(config::Loaded loaded, config::load(options_.sources));
   TRY(const log::Level level, log::parse_level(loaded.config.log_level));
-  if (const auto zone = parts_.zones->find(loaded.config.timezone); !zone) {
-    return fail(ErrorKind::config, zone.error().message, "timezone");
-  }
+  TRY(const alert::Addresses addresses, addresses_of(loaded.config));
+  TRY(runner::Runner::Tuning tuning, tuning_of(loaded.config, addresses, parts_, node_.hostname));
   const std::string fixed = fixed_changes(config_, loaded.config);
   log::set_level(level);
   // The paths in use stay: the keeper, the locks and the database are where they are.
@@ -415,28 +423,29 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   next.runtime_dir = config_.runtime_dir;
   next.log_file = config_.log_file;
   config_ = next;
-  runner_->post(
-      [this, next, fixed, done = std::move(done)](runner::Runner& runner, store::Store& store) {
-        runner.configure(next.max_running, next.defaults);
-        auto synced = sync_files(store, parts_, next);
-        if (!synced) {
-          log::error("reload-failed", {{"error", synced.error().message}});
-          done(fail(synced.error()));
-          return;
-        }
-        std::string words = summary(*synced);
-        if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
-        const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
-        if (!told) log::error("event-not-written", {{"error", told.error().message}});
-        log::info("reloaded", {{"result", words}});
-        for (const Error& error : synced->errors)
-          words += "\n" + error.where + ": " + error.message;
-        if (synced->errors.empty()) {
-          done(words);
-        } else {
-          done(fail(ErrorKind::config, words));
-        }
-      });
+  addresses_ = addresses;
+  courier_->configure(addresses);
+  runner_->post([this, next, tuning, fixed, done = std::move(done)](runner::Runner& runner,
+                                                                    store::Store& store) {
+    runner.configure(tuning);
+    auto synced = sync_files(store, parts_, next);
+    if (!synced) {
+      log::error("reload-failed", {{"error", synced.error().message}});
+      done(fail(synced.error()));
+      return;
+    }
+    std::string words = summary(*synced);
+    if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
+    const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
+    if (!told) log::error("event-not-written", {{"error", told.error().message}});
+    log::info("reloaded", {{"result", words}});
+    for (const Error& error : synced->errors) words += "\n" + error.where + ": " + error.message;
+    if (synced->errors.empty()) {
+      done(words);
+    } else {
+      done(fail(ErrorKind::config, words));
+    }
+  });
   return {};
 }
 
@@ -448,57 +457,6 @@ void Instance::reload_and_log() {
     log::error("reload-failed", {{"at", begun.error().where}, {"error", begun.error().message}});
     log::flush();
   }
-}
-
-// --- restart in place ------------------------------------------------------------------------
-
-void Instance::begin_restart() {
-  if (stopping_) {
-    log::error("restart-refused", {{"error", "the daemon is stopping"}});
-    log::flush();
-    return;
-  }
-  const auto loaded = config::load(options_.sources);
-  const std::string program = host::program_path();
-  if (!loaded || ::access(program.c_str(), X_OK) != 0) {
-    log::error("restart-refused",
-               {{"error", loaded ? "cannot execute " + program : loaded.error().message}});
-    log::flush();
-    return;
-  }
-  restarting_ = true;
-  left_ = true;
-  log::info("restarting", {{"program", program}});
-  // Who asks for something from now on is answered by the successor.
-  control_->hand_over();
-  runner_->stop(runner::RunnerThread::Stop::leave, Duration::zero());
-}
-
-void Instance::exec_successor() {
-  executor_.reset();
-  runner_.reset();
-  store_.reset();
-  std::string fds;
-  for (const int fd : {locks_->runtime.fd(), locks_->database.fd(), control_->hand_over()}) {
-    fds += (fds.empty() ? "" : ",") + std::to_string(fd);
-    ::fcntl(fd, F_SETFD, 0);
-  }
-  ::setenv(kInheritVariable, fds.c_str(), 1);
-  std::vector<char*> argv;
-  for (std::string& word : options_.argv) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  sigset_t none;
-  ::sigemptyset(&none);
-  const sigset_t set = handled_signals();
-  // Blocked across the exec: a signal in that moment waits for the successor's signalfd.
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  if (signal_for_successor_ != 0) ::kill(::getpid(), signal_for_successor_);
-  ::execv(host::program_path().c_str(), argv.data());
-  log::error("restart-failed", {{"error", errno_text(errno)}, {"exit", kExitLeft}});
-  log::flush();
-  // The jobs go on with the keeper; a service manager starts a new daemon after this code.
-  host::remove_pidfile(config_.pid_file());
-  ::_exit(kExitLeft);
 }
 
 }  // namespace schedctl::daemon

@@ -1,14 +1,17 @@
 #pragma once
 
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "schedctl/alert/courier.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "schedctl/daemon/daemon.hpp"
 #include "schedctl/executor/command.hpp"
 #include "schedctl/host/control.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/loop/http.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "schedctl/loop/mailbox.hpp"
 #include "schedctl/runner/runner_thread.hpp"
@@ -79,11 +82,19 @@ class Instance {
   std::unique_ptr<host::ControlServer> control_;
   std::unique_ptr<runner::RunnerThread> runner_;
   std::unique_ptr<executor::CommandExecutor> executor_;
+  std::unique_ptr<loop::Http> http_;
+  std::unique_ptr<alert::HttpCourier> courier_;
+  alert::Addresses addresses_;
+  std::optional<Time> down_since_;  ///< no daemon was here before this one since then
+  std::string down_words_;
   std::optional<runner::RunnerThread::Stop> stopping_;
   bool left_ = false;  ///< jobs were left to a successor
   bool restarting_ = false;
   int signal_for_successor_ = 0;  ///< came too late for this one
 };
+
+/// The signals that a daemon hears through its signalfd.
+sigset_t handled_signals();
 
 /// Environment variable that hands the descriptors of Inherited to the successor: "FD,FD,FD". Its
 /// name must not look like a setting.

@@ -100,8 +100,8 @@ void forget(PolicyDraft& draft) {
   (draft.*member).reset();
 }
 
-const std::array<Setting, 10>& settings() {
-  static const std::array<Setting, 10> kSettings{{
+const std::array<Setting, 11>& settings() {
+  static const std::array<Setting, 11> kSettings{{
       {"overlap", read_overlap, named_value<&PolicyDraft::overlap>, forget<&PolicyDraft::overlap>},
       duration_setting<&PolicyDraft::misfire_grace>("misfire_grace"),
       {"coalesce", read_coalesce, named_value<&PolicyDraft::coalesce>,
@@ -118,6 +118,7 @@ const std::array<Setting, 10>& settings() {
       duration_setting<&PolicyDraft::backoff>("backoff"),
       duration_setting<&PolicyDraft::max_delay>("max_delay"),
       {"on_lost", read_on_lost, named_value<&PolicyDraft::on_lost>, forget<&PolicyDraft::on_lost>},
+      duration_setting<&PolicyDraft::alert_grace>("alert_grace"),
   }};
   return kSettings;
 }
@@ -195,6 +196,7 @@ Policy resolve(const PolicyDraft& own, const PolicyDraft& defaults) {
       .backoff = first_of(own.backoff, defaults.backoff, builtin.backoff),
       .max_delay = first_of(own.max_delay, defaults.max_delay, builtin.max_delay),
       .on_lost = first_of(own.on_lost, defaults.on_lost, builtin.on_lost),
+      .alert_grace = first_of(own.alert_grace, defaults.alert_grace, builtin.alert_grace),
   };
 }
 

@@ -47,7 +47,7 @@ Result<void> Runner::plan_job(Work& work, const job::Job& job) {
                   "run-" + std::string(job::to_string(run.state)), run, std::move(fields));
   }
   if (plan.next_fire && *plan.next_fire <= work.now) work.again = true;
-  return {};
+  return on_planned(job, rows, work.now);
 }
 
 // One bad row must not stop the others, nor be tried again for ever: the job is not planned any
@@ -58,16 +58,29 @@ Result<void> Runner::set_aside(Work& work, const job::Job& job, const Error& err
       {work.now, settings_.node.id, "job-error", job.name + ": " + error.message}));
   work.dirty = true;
   work.line(log::Level::error, "job-set-aside", {{"job", job.name}, {"error", error.message}});
-  return {};
+  return episodes_.begin(
+      {.kind = job.last_start ? job::AlertKind::delayed : job::AlertKind::inactive,
+       .job = job.id,
+       .subject = job.name,
+       .expected_at = job.next_fire,
+       .detail = "its next fires cannot be told: " + error.message},
+      settings_.tuning.voice.rules, work.now);
 }
 
 Result<void> Runner::claim(Work& work) {
   const std::size_t live = work.count_live(live_);
-  const auto most = static_cast<std::size_t>(std::max(settings_.max_running, 0));
+  const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
   std::size_t free = live < most ? most - live : 0;
   free = std::min(free, limits::kRunsPerBeat);
   const std::size_t window = free > 0 ? free : kLookAhead;
+  // Without a keeper nothing is claimed and nothing marked: what is due stays so.
+  if (!watches_->keeper.is_connected() && !work.adopted) return {};
   TRY(std::vector<store::DueRun> due, store_.due_runs(work.now, window));
+  if (due.empty()) return {};
+  if (!work.adopted && !watches_->keeper.is_well(work.elapsed)) {
+    work.wants_keeper = true;
+    return {};
+  }
   bool progress = false;
   for (store::DueRun& candidate : due) {
     job::Run& run = candidate.run;
@@ -142,7 +155,15 @@ Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening
   work.run_line(run.state == job::RunState::missed ? log::Level::warning : log::Level::info,
                 "run-" + std::string(job::to_string(run.state)), run,
                 {{"reason", job::to_string(run.reason)}, {"fire", format_rfc3339(run.fire_time)}});
-  return {};
+  if (run.state != job::RunState::missed) return {};
+  return episodes_.begin({.kind = job::AlertKind::missed,
+                          .job = run.job_id,
+                          .subject = run.job_name,
+                          .run = run.id,
+                          .expected_at = run.fire_time,
+                          .detail = "it was asked for by hand, and no daemon came in time",
+                          .cause = watches_->gaps.why(run.fire_time)},
+                         settings_.tuning.voice.rules, work.now);
 }
 
 }  // namespace schedctl::runner

@@ -9,15 +9,13 @@
 #include <cstdio>
 #include <cstring>
 
+#include "schedctl/base/crash_point.hpp"
 #include "schedctl/base/limits.hpp"
 #include "schedctl/job/transition.hpp"
 #include "work.hpp"
 
 namespace schedctl::runner {
 namespace {
-
-// A step of the wall clock smaller than this is what time daemons do all day.
-constexpr Duration kNotableStep = std::chrono::seconds(1);
 
 // "4.584s": a column of them can be read, and sorted, at a glance.
 std::string seconds(Duration d) {
@@ -36,20 +34,33 @@ job::Happening true_happening(const executor::Report& report, const job::Run& ru
 
 }  // namespace
 
-Runner::Runner(store::Store& store, executor::Executor& executor, const job::ZoneSource& zones,
-               const Clock& clock, Settings settings)
+Runner::Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier,
+               const job::ZoneSource& zones, const Clock& clock, Settings settings)
     : store_(store),
       executor_(executor),
+      courier_(courier),
       zones_(zones),
       clock_(clock),
-      settings_(std::move(settings)) {}
+      settings_(std::move(settings)),
+      last_beat_(clock.elapsed()),
+      episodes_(store, settings_.node.id),
+      teller_(store),
+      outbox_(store),
+      watches_(std::make_unique<Watches>(clock.elapsed())) {
+  if (settings_.down_since) {
+    watches_->gaps.add(*settings_.down_since, settings_.node.started_at, settings_.down_words);
+  }
+}
 
-void Runner::configure(int max_running, const job::PolicyDraft& defaults) {
-  settings_.max_running = max_running;
-  settings_.defaults = defaults;
+Runner::~Runner() = default;
+
+void Runner::configure(Tuning tuning) {
+  settings_.tuning = std::move(tuning);
+  tuned_ = false;
 }
 
 void Runner::take(executor::Report report) {
+  watches_->keeper.heard(clock_.elapsed());
   ends_reported_ += report.kind == executor::Report::Kind::finished ? 1 : 0;
   reports_.push_back(std::move(report));
 }
@@ -59,8 +70,13 @@ void Runner::take(executor::Adoption adoption) {
   adoptions_.push_back(std::move(adoption));
 }
 
+void Runner::keeper_alive() {
+  watches_->keeper.heard(clock_.elapsed());
+}
+
 void Runner::keeper_lost(const std::string& why) {
-  connected_ = false;
+  watches_->keeper.lost(clock_.elapsed());
+  watches_->keeper_words = why;
   keeper_loss_ = why;
   // One that no beat has recorded yet speaks of the connection that broke; what it knew was not
   // acknowledged, so that the next one says it again.
@@ -77,6 +93,7 @@ std::string Runner::live_words() const {
 }
 
 Duration Runner::end_all() {
+  CRASH_POINT("daemon.stopping");
   ending_ = true;
   Duration longest{};
   for (auto& [id, live] : live_) {
@@ -92,6 +109,7 @@ Result<Runner::Beat> Runner::beat() {
   Work work;
   work.now = clock_.wall();
   work.elapsed = clock_.elapsed();
+  work.keeper_gone = watches_->keeper_gone;
   auto result = do_beat(work);
   if (result) finish(work);
   log::flush();
@@ -100,13 +118,20 @@ Result<Runner::Beat> Runner::beat() {
 
 Result<Runner::Beat> Runner::do_beat(Work& work) {
   TRY(store::Transaction transaction, store::Transaction::begin(store_));
+  TRY_VOID(store_is_back(work));
   TRY_VOID(note_clock(work));
+  TRY_VOID(prepare_to_tell(work));
   TRY_VOID(record(work));
+  if (!watches_->awaits_again) TRY_VOID(await_again(work.now));
   TRY_VOID(forward_cancels(work));
   if (!draining_) {
     TRY_VOID(plan(work));
-    if (connected_ || work.adopted) TRY_VOID(claim(work));
+    TRY_VOID(claim(work));
   }
+  TRY_VOID(watch_starts(work));
+  TRY_VOID(watch_keeper(work));
+  Beat beat;
+  TRY_VOID(tell(work, beat));
   if (work.dirty) {
     store::Node node = settings_.node;
     node.last_beat = work.now;
@@ -114,24 +139,32 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
     TRY_VOID(store_.put_node(node));
     settings_.node = std::move(node);
   }
-  Beat beat;
   beat.again = work.again;
   // While it drains nothing is planned or claimed, so that nothing can fall due.
   if (!draining_) {
-    TRY(beat.wake, store_.next_wake(work.now));
+    TRY(const std::optional<Time> due, store_.next_wake(work.now));
+    if (due) beat.wake = std::min(beat.wake.value_or(*due), *due);
   }
+  if (!work.starts.empty()) CRASH_POINT("daemon.planned");
   TRY_VOID(transaction.commit());
   return beat;
 }
 
 void Runner::finish(Work& work) {
+  if (work.started_something) CRASH_POINT("daemon.started");
   reports_.clear();
   ends_reported_ = 0;
   adoptions_.clear();
   keeper_loss_.reset();
   clock_offset_ = clock_.wall().time_since_epoch() - clock_.elapsed();
+  last_beat_ = work.elapsed;
+  watches_->storage.reset();
+  watches_->awaits_again = true;
+  watches_->keeper_gone = work.keeper_gone;
+  for (const JobId job : work.looked_at) watches_->late.forget(job);
+  tuned_ = tuned_ || work.told_store;
   if (work.adopted) {
-    connected_ = true;
+    watches_->keeper.connected(work.elapsed);
     generation_ = work.adopted->generation;
   }
   // In this order: a run that ended and was at once claimed again lives.
@@ -142,71 +175,39 @@ void Runner::finish(Work& work) {
   for (auto& [id, live] : work.begun) live_.insert_or_assign(id, std::move(live));
   // The order went to a connection that broke; those it did not reach are in the adoption.
   if (work.adopted && ending_) end_all();
-  if (!work.starts.empty()) executor_.start(std::move(work.starts));
+  hand_out(work);
+  for (const Work::Line& line : work.lines) log::write(line.level, line.event, line.fields);
+}
+
+// What was decided is durable now: the others may hear of it.
+void Runner::hand_out(Work& work) {
+  if (!work.starts.empty()) {
+    CRASH_POINT("daemon.claimed");
+    watches_->keeper.ordered(work.elapsed);
+    executor_.start(std::move(work.starts));
+  }
   for (const Work::End& end : work.ends) {
     const auto found = live_.find(end.run);
     if (found != live_.end()) found->second.end_sent = true;
     executor_.end(end.run, end.fence, end.kill_grace);
   }
-  if (!work.recorded.empty()) executor_.recorded(std::move(work.recorded));
-  for (const Work::Line& line : work.lines) log::write(line.level, line.event, line.fields);
-}
-
-// --- clock -----------------------------------------------------------------------------------
-
-Result<void> Runner::note_clock(Work& work) {
-  Duration step{};
-  if (clock_offset_) {
-    step = work.now.time_since_epoch() - work.elapsed - *clock_offset_;
-  } else {
-    // The first beat: a predecessor that was at work later than now tells of a step back.
-    TRY(const std::vector<store::Node> nodes, store_.list_nodes());
-    for (const store::Node& node : nodes) {
-      if (node.id == settings_.node.id && node.last_beat) {
-        step = std::min(Duration{}, work.now - *node.last_beat);
-      }
-    }
+  if (!work.recorded.empty()) {
+    CRASH_POINT("daemon.recorded");
+    executor_.recorded(std::move(work.recorded));
   }
-  if (std::chrono::abs(step) < kNotableStep) return {};
-  const bool forward = step > Duration::zero();
-  const std::string words = std::string(forward ? "forward" : "back") + " by " +
-                            format_duration(std::chrono::abs(step)) + " to " +
-                            format_rfc3339(work.now);
-  TRY_VOID(store_.add_event({work.now, settings_.node.id, "clock-jump", words}));
-  work.dirty = true;
-  work.line(log::Level::warning, "clock-jump",
-            {{"direction", forward ? "forward" : "back"},
-             {"by", format_duration(std::chrono::abs(step))}});
-  if (!forward) TRY_VOID(replan_after_step_back(work));
-  return {};
-}
-
-// A step back leaves jobs planned through an instant that is now in the future. Up to three hours
-// that is right: the fires in between have happened. Beyond, the old time was wrong, and planning
-// starts again from now; the uniqueness of (job, fire time) keeps anything from running twice.
-Result<void> Runner::replan_after_step_back(Work& work) {
-  constexpr Duration kBelievable = std::chrono::hours(3);
-  TRY(const std::vector<store::JobListing> jobs, store_.list_jobs(""));
-  for (const store::JobListing& listing : jobs) {
-    job::Job job = listing.job;
-    job::Schedule& schedule = job.definition.schedule;
-    const job::ScheduleKind kind = schedule.kind;
-    const bool repeats = kind == job::ScheduleKind::every || kind == job::ScheduleKind::cron;
-    if (!repeats || job.paused || job.planned_through <= work.now + kBelievable) continue;
-    // The grid of an interval begins at its anchor: one that lies ahead only because the clock was
-    // wrong moves back along the grid.
-    if (kind == job::ScheduleKind::every && schedule.anchor > work.now) {
-      const std::int64_t periods = (schedule.anchor - work.now) / schedule.every + 1;
-      schedule.anchor -= periods * schedule.every;
-      TRY_VOID(store_.update_job(job));
-    }
-    auto zone = zones_.find(schedule.timezone);
-    if (!zone) continue;
-    const auto fires = job::FireSeries::make(schedule, *zone, job.seed());
-    if (!fires) continue;
-    TRY_VOID(store_.set_planned(job.id, work.now, fires->next_after(work.now)));
+  if (work.ping) {
+    watches_->keeper.asked(work.elapsed);
+    executor_.ping();
   }
-  return {};
+  outcomes_.clear();
+  for (alert::Delivery& delivery : work.deliveries) {
+    outbox_.sent(delivery, work.elapsed);
+    courier_.deliver(std::move(delivery));
+  }
+  if (work.heartbeat) {
+    watches_->last_heartbeat = work.elapsed;
+    courier_.heartbeat();
+  }
 }
 
 // --- record ----------------------------------------------------------------------------------
@@ -300,19 +301,24 @@ Result<void> Runner::record_report(Work& work, const executor::Report& report) {
     return {};
   }
   if (report.kind == executor::Report::Kind::finished) {
+    CRASH_POINT("daemon.ended");
     const bool shutting_down = shutdown_.contains(run->id);
     const job::Happening happening = true_happening(report, *run, shutting_down);
     return record_end(work, std::move(*run), happening, report.result);
   }
-  if (run->result.pid == report.result.pid && run->result.started_at) return {};
+  if (run->result.pid == report.result.pid && run->result.started_at) {
+    watches_->late.forget(run->job_id);
+    return {};
+  }
   const int attempt = run->attempt;
   run->result = report.result;
   run->result.attempt = attempt;
   TRY_VOID(store_.update_run(*run, run->fence));
   TRY_VOID(store_.set_last_run(*run));
   work.dirty = true;
+  work.started_something = true;
   started_line(work, *run);
-  return {};
+  return on_started(*run, work.now);
 }
 
 void Runner::started_line(Work& work, const job::Run& run) {
@@ -384,7 +390,10 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
   run.result = result;
   run.result.attempt = attempt;
   if (!run.result.started_at) run.result.started_at = started_before;
-  if (run.result.started_at && !started_before) started_line(work, run);
+  if (run.result.started_at && !started_before) {
+    started_line(work, run);
+    TRY_VOID(on_started(run, work.now));
+  }
   run.state = step->state;
   run.reason = step->reason;
   run.attempt = step->attempt;
@@ -396,7 +405,11 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
     TRY_VOID(store_.insert_attempt(run.id, run.result, run.reason));
   }
   TRY(const bool written, store_.update_run(run, fence));
-  if (written && run.state != job::RunState::pending) TRY_VOID(store_.set_last_run(run));
+  if (written && run.state != job::RunState::pending) {
+    TRY_VOID(store_.set_last_run(run));
+    const bool job_exists = job.has_value() || run.state == job::RunState::succeeded;
+    TRY_VOID(on_ended(run, job_exists, work.now));
+  }
   work.dirty = true;
   work.recorded.emplace_back(run.id, fence);
   work.over.insert(run.id);
@@ -426,7 +439,7 @@ Result<void> Runner::forward_cancels(Work& work) {
 }
 
 job::Policy Runner::policy_of(const std::optional<job::Job>& job) const {
-  return job::resolve(job ? job->definition.policy : job::PolicyDraft{}, settings_.defaults);
+  return job::resolve(job ? job->definition.policy : job::PolicyDraft{}, settings_.tuning.defaults);
 }
 
 }  // namespace schedctl::runner

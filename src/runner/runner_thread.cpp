@@ -80,6 +80,12 @@ void RunnerThread::adopt(executor::Adoption adoption) {
 void RunnerThread::keeper_lost(std::string why) {
   inbox_.post(Message(KeeperLost{std::move(why)}));
 }
+void RunnerThread::alive() {
+  inbox_.post(Message(Alive{}));
+}
+void RunnerThread::delivered(alert::Outcome outcome) {
+  inbox_.post(Message(std::move(outcome)));
+}
 void RunnerThread::poke() {
   inbox_.post(Message(Poke{}));
 }
@@ -153,6 +159,13 @@ void RunnerThread::read_inbox() {
     } else if (const auto* lost = std::get_if<KeeperLost>(&message)) {
       runner_->keeper_lost(lost->why);
       due_ = true;
+    } else if (std::holds_alternative<Alive>(message)) {
+      runner_->keeper_alive();
+      due_ = true;
+    } else if (auto* outcome = std::get_if<alert::Outcome>(&message)) {
+      // One without a message was told from memory, because there can be no beat.
+      due_ = due_ || outcome->message;
+      runner_->take(std::move(*outcome));
     } else if (std::holds_alternative<Poke>(message)) {
       due_ = true;
     } else if (const auto* task = std::get_if<Task>(&message)) {
@@ -207,6 +220,7 @@ void RunnerThread::on_beat_failed(const Error& error) {
   }
   if (!last_failure_) failing_since_ = clock_.elapsed();
   last_failure_ = error;
+  runner_->store_failing(error, failing_since_);
   failing_until_ = clock_.elapsed() + kAfterFailure;
   wake_at(*failing_until_);
 }

@@ -4,10 +4,39 @@
 #include <utility>
 #include <vector>
 
+#include "gaps.hpp"
+#include "keeper_watch.hpp"
+#include "late_starts.hpp"
 #include "schedctl/base/log.hpp"
 #include "schedctl/runner/runner.hpp"
 
 namespace schedctl::runner {
+
+/// What the runner keeps an eye on between beats, to tell people of it.
+struct Runner::Watches {
+  /// The store cannot be written. Told from memory, so it lives here.
+  struct Storage {
+    Error error;
+    Time since{};
+    Duration since_elapsed{};
+    bool told = false;
+    int tries = 0;
+    Duration not_before{};
+    bool on_its_way = false;
+  };
+
+  explicit Watches(Duration now) : keeper(now) {}
+
+  LateStarts late;
+  KeeperWatch keeper;
+  Gaps gaps;
+  std::optional<Storage> storage;
+  std::optional<Duration> storage_told_at;                  ///< Clock::elapsed of the last time
+  std::optional<Time> keeper_gone;                          ///< since when, while an alert says so
+  std::string keeper_words = "no keeper has answered yet";  ///< why it is gone
+  std::optional<Duration> last_heartbeat;
+  bool awaits_again = false;  ///< the rows have been asked which starts are awaited
+};
 
 /// What one beat has decided and may do only after its commit. Thrown away if it fails.
 struct Runner::Work {
@@ -34,6 +63,14 @@ struct Runner::Work {
   std::set<JobId> busy_jobs;  ///< claimed in this beat
   std::vector<Line> lines;
   std::optional<executor::Adoption> adopted;
+  bool wants_keeper = false;  ///< something is due, and the keeper's last sign of life is old
+  bool ping = false;
+  bool heartbeat = false;
+  bool started_something = false;   ///< a start was recorded
+  bool told_store = false;          ///< episodes and outbox know the tuning
+  std::optional<Time> keeper_gone;  ///< of Watches, as it will be
+  std::vector<JobId> looked_at;     ///< late starts that need not be looked at again
+  std::vector<alert::Delivery> deliveries;
 
   /// How many of `live` runs live after this beat.
   std::size_t count_live(const std::map<RunId, Live>& live) const {
@@ -46,6 +83,8 @@ struct Runner::Work {
   void line(log::Level level, std::string event, std::vector<log::Field> fields) {
     lines.push_back({level, std::move(event), std::move(fields)});
   }
+  /// What became of a message.
+  void message_line(const alert::Outcome& outcome, const alert::Outbox::Recorded& recorded);
   /// The run's line: event, job and id first, so that a column of them reads well.
   void run_line(log::Level level, std::string event, const job::Run& run,
                 std::vector<log::Field> fields) {

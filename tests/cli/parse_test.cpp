@@ -100,8 +100,8 @@ TEST_CASE("no option may be shortened") {
 TEST_CASE("words and options of later versions are called that") {
   for (const char* word : {"why", "alerts", "backfill", "apply", "edit", "rename", "doctor", "db"})
     CHECK(refusal({word}) == "\"" + std::string(word) + "\" is not available in this version");
-  for (const char* flag : {"--max-wait", "--priority", "--user", "--env-file", "--alert-grace",
-                           "--http", "--on-reboot", "--max-instances"})
+  for (const char* flag : {"--max-wait", "--priority", "--user", "--env-file", "--http",
+                           "--on-reboot", "--max-instances"})
     CHECK(refusal({"add", "x", flag, "y"}) ==
           std::string(flag) + ": is not available in this version");
 }

@@ -154,6 +154,86 @@ TEST_CASE("flags win over the environment, the environment over the file, the fi
   CHECK(setting(all, "log_level").value == "info");
 }
 
+TEST_CASE("the address of a webhook is a secret that nothing prints, and may lie in a file") {
+  const Scratch scratch;
+  config::Sources sources = user_sources(scratch);
+  sources.set = {{"alerts.slack.webhook_url", "https://hooks.example/T/B/secret"}};
+  config::Loaded all = loaded(sources);
+  CHECK(setting(all, "alerts.slack.webhook_url").value == "***");
+  CHECK(*config::slack_webhook_url(all.config) == "https://hooks.example/T/B/secret");
+  CHECK(all.config.alerts.notifiers() == std::vector<std::string>{"slack"});
+  const std::string file = scratch.write("slack_url", "  https://hooks.example/from/file\n");
+  sources.set = {{"alerts.slack.webhook_url", "https://hooks.example/T/B/secret"},
+                 {"alerts.slack.webhook_url_file", file}};
+  all = loaded(sources);
+  CHECK(setting(all, "alerts.slack.webhook_url").value.empty());
+  CHECK(*config::slack_webhook_url(all.config) == "https://hooks.example/from/file");
+  sources.set = {};
+  all = loaded(sources);
+  CHECK(all.config.alerts.notifiers().empty());
+  CHECK(config::slack_webhook_url(all.config)->empty());
+  CHECK(config::heartbeat_address(all.config)->empty());
+}
+
+TEST_CASE("an address that is none is refused without being repeated") {
+  const Scratch scratch;
+  for (const char* bad : {"hooks.example/secret", "ftp://hooks.example/secret", "https:///secret",
+                          "https://hooks example/secret", "http://:80/secret"}) {
+    CAPTURE(bad);
+    config::Sources sources = user_sources(scratch);
+    sources.set = {{"heartbeat_url", bad}};
+    const auto refused = config::load(sources);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().message.find("secret") == std::string::npos);
+    CHECK(refused.error().message.find("heartbeat_url") != std::string::npos);
+    sources.set = {{"heartbeat_url_file", scratch.write("bad", bad)}};
+    const config::Loaded all = loaded(sources);
+    const auto address = config::heartbeat_address(all.config);
+    REQUIRE_FALSE(address.has_value());
+    CHECK(address.error().kind == ErrorKind::config);
+    CHECK(address.error().message.find("secret") == std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "a secret's file that is missing, empty or anybody's to write is an error that names it") {
+  const Scratch scratch;
+  config::Sources sources = user_sources(scratch);
+  sources.set = {{"alerts.slack.webhook_url_file", scratch.path("none")}};
+  config::Loaded all = loaded(sources);
+  CHECK(config::slack_webhook_url(all.config).error().kind == ErrorKind::config);
+  CHECK(config::slack_webhook_url(all.config).error().message.find("none") != std::string::npos);
+  sources.set = {{"alerts.slack.webhook_url_file", scratch.write("empty", "\n")}};
+  all = loaded(sources);
+  CHECK(config::slack_webhook_url(all.config).error().kind == ErrorKind::config);
+  const std::string open = scratch.write("open", "https://hooks.example/x");
+  REQUIRE(::chmod(open.c_str(), 0666) == 0);
+  sources.set = {{"alerts.slack.webhook_url_file", open}};
+  all = loaded(sources);
+  CHECK(config::slack_webhook_url(all.config).error().kind == ErrorKind::config);
+}
+
+TEST_CASE("an address and its file in one settings file contradict each other") {
+  const Scratch scratch;
+  config::Sources sources = user_sources(scratch);
+  sources.config_file = scratch.write(
+      "test.toml", "[alerts.slack]\nwebhook_url = \"https://a/b\"\nwebhook_url_file = \"/x\"\n");
+  const auto refused = config::load(sources);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message.find("keep one") != std::string::npos);
+  CHECK(refused.error().where == scratch.path("test.toml") + ":3:1");
+}
+
+TEST_CASE("a notifier's unknown key is an error with the nearest one") {
+  const Scratch scratch;
+  config::Sources sources = user_sources(scratch);
+  sources.config_file =
+      scratch.write("test.toml", "[alerts.slack]\nwebhok_url = \"https://a/b\"\n");
+  const auto refused = config::load(sources);
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().message.find("alerts.slack.webhook_url") != std::string::npos);
+}
+
 TEST_CASE("every setting can be given as a variable, and says which") {
   const Scratch scratch;
   config::Sources sources = user_sources(scratch);
@@ -177,12 +257,23 @@ TEST_CASE("every setting can be given as a variable, and says which") {
                          {"SCHEDCTL_DEFAULTS_MAX_ATTEMPTS", "3"},
                          {"SCHEDCTL_DEFAULTS_BACKOFF", "9s"},
                          {"SCHEDCTL_DEFAULTS_MAX_DELAY", "9m"},
-                         {"SCHEDCTL_DEFAULTS_ON_LOST", "retry"}};
+                         {"SCHEDCTL_DEFAULTS_ON_LOST", "retry"},
+                         {"SCHEDCTL_DEFAULTS_ALERT_GRACE", "2m"},
+                         {"SCHEDCTL_HEARTBEAT_URL_FILE", "/d/heartbeat"},
+                         {"SCHEDCTL_HEARTBEAT_INTERVAL", "30s"},
+                         {"SCHEDCTL_ALERTS_REALERT_AFTER", "6h"},
+                         {"SCHEDCTL_ALERTS_FLAP_WINDOW", "10m"},
+                         {"SCHEDCTL_ALERTS_SLACK_WEBHOOK_URL_FILE", "/d/slack"},
+                         {"SCHEDCTL_ALERTS_SLACK_CHANNEL", "#ops"},
+                         {"SCHEDCTL_ALERTS_SLACK_USERNAME", "schedctl"}};
+  // The two addresses can be given in place of their files.
+  constexpr std::size_t kAddresses = 2;
   const config::Loaded all = loaded(sources);
   CHECK(all.warnings.empty());
-  CHECK(all.settings.size() == sources.environment.size());
+  CHECK(all.settings.size() == sources.environment.size() + kAddresses);
   for (const config::Setting& one : all.settings) {
     CAPTURE(one.key);
+    if (one.key == "heartbeat_url" || one.key == "alerts.slack.webhook_url") continue;
     CHECK(one.origin == one.variable);
     REQUIRE(sources.environment.count(one.variable) == 1);
     if (one.key != "jobs_dirs") CHECK(one.value == sources.environment[one.variable]);

@@ -121,7 +121,7 @@ TEST_CASE("a report with an old fence, or told twice, changes nothing") {
 
 TEST_CASE("no more than max_running run at once, and the rest follow as slots become free") {
   World w;
-  w.runner->configure(2, {});
+  w.runner->configure({.max_running = 2});
   for (const char* name : {"a", "b", "c", "d"}) w.add(name, 60s);
   w.clock.advance(60s);
   w.beat();
@@ -437,7 +437,7 @@ TEST_CASE("a run whose job was removed meanwhile ends in peace") {
 
 TEST_CASE("a burst of more jobs than one beat plans is worked off in several beats at once") {
   World w;
-  w.runner->configure(5000, {});
+  w.runner->configure({.max_running = 5000});
   for (int i = 0; i < 1200; ++i) w.add("job-" + std::to_string(i), 60s);
   w.clock.advance(60s);
   int beats = 0;

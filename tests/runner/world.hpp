@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "schedctl/alert/scripted.hpp"
 #include "schedctl/base/clock.hpp"
 #include "schedctl/executor/scripted.hpp"
 #include "schedctl/runner/runner.hpp"
@@ -22,6 +23,7 @@ struct World {
   FakeClock clock{kStart};
   std::unique_ptr<store::Store> store = store::open_memory();
   executor::ScriptedExecutor executor;
+  alert::ScriptedCourier courier;
   std::unique_ptr<job::ZoneSource> zones = zone::system_zones();
   Runner::Settings settings{.node = {.id = "node-1",
                                      .hostname = "here",
@@ -33,8 +35,7 @@ struct World {
                                      .started_at = kStart,
                                      .stopped_at = {},
                                      .last_beat = {}},
-                            .max_running = 100,
-                            .defaults = {}};
+                            .tuning = {}};
   std::unique_ptr<Runner> runner;
 
   World() {
@@ -43,7 +44,7 @@ struct World {
   }
 
   void start_runner() {
-    runner = std::make_unique<Runner>(*store, executor, *zones, clock, settings);
+    runner = std::make_unique<Runner>(*store, executor, courier, *zones, clock, settings);
   }
 
   void adopt(const std::string& keeper, std::vector<executor::Report> known) {
@@ -54,10 +55,14 @@ struct World {
     runner->take(std::move(adoption));
   }
 
+  /// One beat; and, if it asked the keeper for a sign of life, the one after the answer.
   Runner::Beat beat() {
     auto done = runner->beat();
     REQUIRE_MESSAGE(done.has_value(), (done ? "" : done.error().message));
-    return *done;
+    if (!keeper_answers || executor.pings == pings_answered) return *done;
+    pings_answered = executor.pings;
+    runner->keeper_alive();
+    return beat();
   }
 
   job::Job add(const std::string& name, Duration every, job::PolicyDraft policy = {}) {
@@ -123,6 +128,8 @@ struct World {
   }
 
   std::int64_t generation = 0;
+  bool keeper_answers = true;
+  int pings_answered = 0;
 };
 
 }  // namespace schedctl::runner

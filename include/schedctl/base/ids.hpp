@@ -18,6 +18,8 @@ struct Id {
 
 using JobId = Id<struct JobTag>;
 using RunId = Id<struct RunTag>;
+using AlertId = Id<struct AlertTag>;
+using MessageId = Id<struct MessageTag>;
 
 }  // namespace schedctl
 

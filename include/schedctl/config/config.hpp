@@ -16,6 +16,24 @@ namespace schedctl::config {
 
 enum class OnSigterm { drain, leave };
 
+/// [alerts.slack]: an incoming webhook.
+struct Slack {
+  std::string webhook_url;       ///< a secret
+  std::string webhook_url_file;  ///< or the file that holds it
+  std::string channel;           ///< only legacy webhooks honour channel and username
+  std::string username;
+  bool configured() const { return !webhook_url.empty() || !webhook_url_file.empty(); }
+};
+
+/// [alerts]
+struct Alerts {
+  Slack slack;
+  Duration realert_after = std::chrono::hours(24);  ///< between reminders of an open episode
+  Duration flap_window = std::chrono::hours(1);  ///< an episode that is back within it is not told
+  /// Names of the notifiers that are set up: "slack".
+  std::vector<std::string> notifiers() const;
+};
+
 /// Every setting, decided. Paths are absolute.
 struct Config {
   std::string store;        ///< "sqlite:/var/lib/schedctl/schedctl.db"
@@ -29,6 +47,10 @@ struct Config {
   int max_running = 100;    ///< commands at once on this node
   Duration stop_timeout = std::chrono::seconds(30);
   OnSigterm on_sigterm = OnSigterm::drain;
+  Alerts alerts;
+  std::string heartbeat_url;       ///< called while beats succeed; a secret; empty: none
+  std::string heartbeat_url_file;  ///< or the file that holds it
+  Duration heartbeat_interval = std::chrono::seconds(60);
   job::PolicyDraft defaults;  ///< [defaults]
 
   bool own = false;         ///< a user's own daemon, not the machine's
@@ -80,5 +102,12 @@ Sources process_sources();
 /// that is group- or world-writable or belongs to somebody else than root or the caller;
 /// not_allowed: not readable.
 Result<Loaded> load(const Sources& sources);
+
+/// The webhook's URL, read now from its file if it lies in one; "" if Slack is not set up. Kind
+/// config: the file is missing, empty, holds no http or https URL, or others may write it;
+/// not_allowed. Never part of load(): most commands, and users who may not read it, do without.
+Result<std::string> slack_webhook_url(const Config& config);
+/// The same for heartbeat_url.
+Result<std::string> heartbeat_address(const Config& config);
 
 }  // namespace schedctl::config

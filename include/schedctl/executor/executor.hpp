@@ -61,6 +61,8 @@ class ReportSink {
   virtual void adopt(Adoption adoption) = 0;
   /// No keeper can be reached: claim nothing, mark nothing, until the next adopt().
   virtual void keeper_lost(std::string why) = 0;
+  /// The answer to Executor::ping.
+  virtual void alive() = 0;
 };
 
 /// Something that can do a job's action. Called on the runner's thread; never blocks: the outcome
@@ -73,6 +75,9 @@ class Executor {
   virtual void end(RunId run, std::int64_t fence, Duration kill_grace) = 0;
   /// These have been committed: they need not be remembered any more.
   virtual void recorded(std::vector<std::pair<RunId, std::int64_t>> runs) = 0;
+  /// Asks for a sign of life; ReportSink::alive() is the answer. A keeper that is stopped, or
+  /// stuck, gives none.
+  virtual void ping() = 0;
 };
 
 }  // namespace schedctl::executor

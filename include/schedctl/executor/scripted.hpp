@@ -14,6 +14,7 @@ class ScriptedExecutor final : public Executor {
   std::vector<StartRequest> started;
   std::vector<std::pair<RunId, std::int64_t>> ended;
   std::vector<std::pair<RunId, std::int64_t>> acknowledged;
+  int pings = 0;
 
   void start(std::vector<StartRequest> requests) override {
     for (StartRequest& request : requests) started.push_back(std::move(request));
@@ -22,6 +23,7 @@ class ScriptedExecutor final : public Executor {
   void recorded(std::vector<std::pair<RunId, std::int64_t>> runs) override {
     acknowledged.insert(acknowledged.end(), runs.begin(), runs.end());
   }
+  void ping() override { ++pings; }
 };
 
 }  // namespace schedctl::executor

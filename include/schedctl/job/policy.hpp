@@ -26,16 +26,17 @@ std::optional<OnLost> parse_on_lost(std::string_view text);
 /// A job's own word on how it is run; what it does not say comes from [defaults], then from
 /// Policy::builtin().
 struct PolicyDraft {
-  std::optional<Overlap> overlap;
-  std::optional<Duration> misfire_grace;
-  std::optional<Coalesce> coalesce;
-  std::optional<Duration> jitter;
-  std::optional<Duration> timeout;
-  std::optional<Duration> kill_grace;
-  std::optional<int> max_attempts;
-  std::optional<Duration> backoff;
-  std::optional<Duration> max_delay;
-  std::optional<OnLost> on_lost;
+  std::optional<Overlap> overlap = {};
+  std::optional<Duration> misfire_grace = {};
+  std::optional<Coalesce> coalesce = {};
+  std::optional<Duration> jitter = {};
+  std::optional<Duration> timeout = {};
+  std::optional<Duration> kill_grace = {};
+  std::optional<int> max_attempts = {};
+  std::optional<Duration> backoff = {};
+  std::optional<Duration> max_delay = {};
+  std::optional<OnLost> on_lost = {};
+  std::optional<Duration> alert_grace = {};
   bool operator==(const PolicyDraft&) const = default;
 };
 
@@ -51,6 +52,7 @@ struct Policy {
   Duration backoff = std::chrono::seconds(10);  ///< before the second attempt; then doubled
   Duration max_delay = std::chrono::hours(1);   ///< cap of the doubling
   OnLost on_lost = OnLost::fail;
+  Duration alert_grace = std::chrono::seconds(60);  ///< a start later than this is told
 };
 
 /// `own` over `defaults` over the built-in values.

@@ -8,6 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "schedctl/alert/courier.hpp"
+#include "schedctl/alert/episodes.hpp"
+#include "schedctl/alert/outbox.hpp"
+#include "schedctl/alert/teller.hpp"
 #include "schedctl/base/clock.hpp"
 #include "schedctl/executor/executor.hpp"
 #include "schedctl/job/job.hpp"
@@ -16,15 +20,25 @@
 namespace schedctl::runner {
 
 /// Decides and records: the only one that talks to its store. One page, one transaction a beat:
-/// record what ended, plan what is due, claim what may run; commit; only then start. It has no
-/// thread and no clock of its own: RunnerThread drives it, tests do so by hand. All members are
-/// called on one thread.
+/// record what ended, plan what is due, claim what may run, note what people must know; commit;
+/// only then start and tell. It has no thread and no clock of its own: RunnerThread drives it,
+/// tests do so by hand. All members are called on one thread.
 class Runner {
  public:
-  struct Settings {
-    store::Node node;  ///< this daemon; `last_beat` is kept by the runner
+  /// What a reload may change.
+  struct Tuning {
     int max_running = 100;
-    job::PolicyDraft defaults;
+    job::PolicyDraft defaults = {};
+    alert::Voice voice = {};
+    std::vector<alert::Outbox::Setup> outbox = {};
+    Duration heartbeat_interval{};  ///< 0: no heartbeat
+  };
+  struct Settings {
+    store::Node node = {};  ///< this daemon; `last_beat` is kept by the runner
+    Tuning tuning = {};
+    /// Since when no daemon was here, and why, where a predecessor is known.
+    std::optional<Time> down_since = {};
+    std::string down_words = {};  ///< "the daemon was not running"
   };
 
   /// What a beat leaves to do.
@@ -33,16 +47,22 @@ class Runner {
     bool again = false;        ///< the bound on one beat was reached: there is more to do at once
   };
 
-  Runner(store::Store& store, executor::Executor& executor, const job::ZoneSource& zones,
-         const Clock& clock, Settings settings);
+  Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier,
+         const job::ZoneSource& zones, const Clock& clock, Settings settings);
+  ~Runner();
 
-  /// New limits and defaults, from the next beat on.
-  void configure(int max_running, const job::PolicyDraft& defaults);
+  /// From the next beat on.
+  void configure(Tuning tuning);
 
   // What happened since the last beat; kept until a beat has committed it.
   void take(executor::Report report);
   void take(executor::Adoption adoption);
+  void take(alert::Outcome outcome);
   void keeper_lost(const std::string& why);
+  void keeper_alive();
+  /// Beats have failed since `since` (Clock::elapsed). Tells of it from memory, once it has lasted:
+  /// no row can be written that says so. To be called again while they fail.
+  void store_failing(const Error& error, Duration since);
 
   /// No claims and no planning from now on: the daemon is about to end.
   void drain() { draining_ = true; }
@@ -61,6 +81,9 @@ class Runner {
   /// "backup #42, report #43": for people who wait.
   std::string live_words() const;
   const store::Node& node() const { return settings_.node; }
+  /// "store=ok keeper=ok beat_age_us=812": for whoever asks whether all is well. A part that is not
+  /// ok is "failing" (store), "lost" or "silent" (keeper).
+  std::string health() const;
 
  private:
   struct Live {
@@ -70,9 +93,11 @@ class Runner {
     bool end_sent = false;
   };
   struct Work;
+  struct Watches;
 
   Result<Beat> do_beat(Work& work);
   void finish(Work& work);
+  void hand_out(Work& work);
 
   // Steps of a beat, in their order.
   Result<void> note_clock(Work& work);
@@ -93,15 +118,30 @@ class Runner {
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
   job::Policy policy_of(const std::optional<job::Job>& job) const;
 
+  // What people must know; watch.cpp and tell.cpp.
+  Result<void> prepare_to_tell(Work& work);
+  Result<void> on_started(const job::Run& run, Time now);
+  Result<void> on_ended(const job::Run& run, bool job_exists, Time now);
+  Result<void> on_planned(const job::Job& job, const std::vector<job::Run>& rows, Time now);
+  Result<void> await_again(Time now);
+  Result<void> watch_starts(Work& work);
+  Result<void> report_late(Work& work, const job::Run& run, const job::Job& job, Time expected);
+  Result<std::string> why_waiting(const job::Run& run);
+  Result<void> watch_keeper(Work& work);
+  Result<void> store_is_back(Work& work);
+  Result<void> tell(Work& work, Beat& beat);
+  void tell_from_memory(const Error& error);
+  bool heartbeat_due(Duration elapsed) const;
+
   store::Store& store_;
   executor::Executor& executor_;
+  alert::Courier& courier_;
   const job::ZoneSource& zones_;
   const Clock& clock_;
   Settings settings_;
 
   bool draining_ = false;
-  bool ending_ = false;     ///< end_all was called
-  bool connected_ = false;  ///< a keeper answers; nothing is claimed without
+  bool ending_ = false;  ///< end_all was called
   std::int64_t generation_ = 0;
   std::vector<executor::Adoption> adoptions_;
   std::vector<executor::Report> reports_;
@@ -110,6 +150,13 @@ class Runner {
   std::set<RunId> shutdown_;                ///< runs that end_all() has ended
   std::optional<std::string> keeper_loss_;  ///< to be written as an event
   std::optional<Duration> clock_offset_;    ///< wall minus elapsed, as of the last beat
+  Duration last_beat_{};                    ///< Clock::elapsed of the last one that committed
+  std::vector<alert::Outcome> outcomes_;
+  alert::Episodes episodes_;
+  alert::Teller teller_;
+  alert::Outbox outbox_;
+  bool tuned_ = false;  ///< the store has heard of the tuning
+  std::unique_ptr<Watches> watches_;
 };
 
 }  // namespace schedctl::runner

@@ -15,8 +15,8 @@
 namespace schedctl::runner {
 
 /// The runner's thread: sleeps until the next fire, retry, poke or finished run, and beats. It is
-/// the ReportSink of the executors. Public members may be called from any thread.
-class RunnerThread final : public executor::ReportSink {
+/// the sink of executors and courier. Public members may be called from any thread.
+class RunnerThread final : public executor::ReportSink, public alert::OutcomeSink {
  public:
   /// How a daemon ends.
   enum class Stop {
@@ -39,6 +39,8 @@ class RunnerThread final : public executor::ReportSink {
   void report(executor::Report report) override;
   void adopt(executor::Adoption adoption) override;
   void keeper_lost(std::string why) override;
+  void alive() override;
+  void delivered(alert::Outcome outcome) override;
   void poke();
   void post(Task task);
   /// May be called again to hurry: drain, then now. `patience` is how long drain waits.
@@ -46,6 +48,7 @@ class RunnerThread final : public executor::ReportSink {
 
  private:
   struct Poke {};
+  struct Alive {};
   struct KeeperLost {
     std::string why;
   };
@@ -53,8 +56,8 @@ class RunnerThread final : public executor::ReportSink {
     Stop how = Stop::drain;
     Duration patience{};
   };
-  using Message =
-      std::variant<executor::Report, executor::Adoption, KeeperLost, Poke, Task, StopOrder>;
+  using Message = std::variant<executor::Report, executor::Adoption, KeeperLost, Alive,
+                               alert::Outcome, Poke, Task, StopOrder>;
 
   RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop, loop::Mailbox<Message> inbox,
                loop::WallTimer wall, loop::MonotonicTimer delay);

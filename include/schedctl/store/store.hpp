@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "schedctl/base/result.hpp"
+#include "schedctl/job/alert.hpp"
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/run.hpp"
 
@@ -15,7 +16,8 @@ namespace schedctl::store {
 /// A job with what the run table says of it now.
 struct JobListing {
   job::Job job;
-  int running = 0;  ///< live runs (state running)
+  int running = 0;      ///< live runs (state running)
+  int open_alerts = 0;  ///< episodes that have not ended
 };
 
 /// A pending run that is due, and whether another run occupies its job's slot
@@ -71,6 +73,37 @@ struct Counts {
   std::int64_t jobs = 0;
   std::int64_t runs_running = 0;
   std::int64_t runs_pending = 0;
+  std::int64_t alerts_open = 0;
+};
+
+/// Unset members do not filter.
+struct AlertFilter {
+  bool open_only = false;
+  std::optional<JobId> job_id = {};
+  std::size_t limit = 1000;
+};
+
+/// Something to be told through one notifier, complete as it will be sent.
+struct Message {
+  MessageId id;
+  std::string notifier = {};  ///< "slack"
+  Time created_at{};
+  Time due_at{};  ///< not to be tried before
+  int tries = 0;
+  std::string payload = {};  ///< the body of the request
+  std::string summary = {};  ///< one line, for people; what is sent where the payload is refused
+  std::optional<Time> settled_at = {};  ///< sent, or given up; until then it waits
+  bool given_up = false;                ///< it was refused for good: `error` says why
+  std::string error = {};               ///< of the last try
+};
+
+/// What is known of a notifier's other end.
+struct NotifierState {
+  std::string name = {};
+  std::string address = {};  ///< a hash of where it sends to: tells a changed one from the old
+  std::optional<Time> stopped_at = {};  ///< the other end refuses for good: nothing is sent
+  std::string why = {};
+  std::optional<Time> last_sent = {};
 };
 
 /// Where jobs and runs are kept. One thread uses one Store. Verbs are single steps: without begin()
@@ -145,6 +178,32 @@ class Store {
   virtual Result<std::optional<Time>> next_wake(Time due_after) = 0;
   virtual Result<Counts> counts() = 0;
 
+  // Alerts and what is told of them.
+  virtual Result<void> insert_alert(job::Alert& alert) = 0;  ///< sets alert.id
+  virtual Result<void> update_alert(const job::Alert& alert) = 0;
+  /// The youngest of this job and kind (and, without a job, of this subject), open or not.
+  virtual Result<std::optional<job::Alert>> latest_alert(JobId job, job::AlertKind kind,
+                                                         const std::string& subject) = 0;
+  /// Newest first, by id.
+  virtual Result<std::vector<job::Alert>> list_alerts(const AlertFilter& filter) = 0;
+  /// Ids of jobs with an open episode; JobId{} among them if the scheduler itself has one.
+  virtual Result<std::vector<JobId>> alerted_jobs() = 0;
+  /// Ends every open episode of a job (of these kinds; none given: of all), to be told. How many.
+  virtual Result<std::int64_t> end_alerts(JobId job, const std::vector<job::AlertKind>& kinds,
+                                          job::AlertEnd how, const std::string& who, Time now) = 0;
+  /// Those with tell_at <= `by`, and those whose end is untold; oldest first, by id.
+  virtual Result<std::vector<job::Alert>> alerts_to_tell(Time by, std::size_t limit) = 0;
+  virtual Result<void> insert_message(Message& message) = 0;  ///< sets message.id
+  virtual Result<void> update_message(const Message& message) = 0;
+  /// Unsettled ones, oldest first; of one notifier, or of all if it is empty.
+  virtual Result<std::vector<Message>> waiting_messages(const std::string& notifier,
+                                                        std::size_t limit) = 0;
+  virtual Result<std::optional<Message>> get_message(MessageId id) = 0;
+  virtual Result<void> put_notifier(const NotifierState& state) = 0;  ///< inserts or replaces
+  virtual Result<std::vector<NotifierState>> list_notifiers() = 0;    ///< by name
+  /// The earliest tell_at of an alert; the earliest ended_at of one whose end is untold.
+  virtual Result<std::optional<Time>> next_telling() = 0;
+
   // The scheduler itself.
   virtual Result<void> put_node(const Node& node) = 0;  ///< inserts or replaces by id
   virtual Result<std::vector<Node>> list_nodes() = 0;
@@ -196,5 +255,18 @@ Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options);
 
 /// The schema version this program writes.
 int schema_version();
+
+/// Whole and consistent: SQLite's own integrity check, and that rows point at rows that exist. One
+/// line a finding, empty if all is well; nothing is changed. Works while a daemon uses the file.
+/// Kinds as open_sqlite.
+Result<std::vector<std::string>> check_sqlite(const std::string& path);
+/// Copies the database to a new file (0600), online and consistent, and checks the copy before it
+/// gets its name. Kind conflict if `to` exists.
+Result<void> backup_sqlite(const std::string& from, const std::string& to);
+/// Puts the database at `path` in the state of the backup `from`, which is checked first; what was
+/// there is kept beside it, under the name that is returned ("" if there was nothing). The caller
+/// has made sure that no daemon uses it. Kind config: `from` is damaged, another program's, or of
+/// a newer schema; nothing was changed then.
+Result<std::string> restore_sqlite(const std::string& from, const std::string& path, Time now);
 
 }  // namespace schedctl::store

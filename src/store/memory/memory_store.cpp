@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
 
 #include "schedctl/base/check.hpp"
 #include "schedctl/store/store.hpp"
@@ -24,6 +25,11 @@ struct Tables {
   std::map<std::string, Node> nodes;
   std::deque<Event> events;
   std::deque<Audit> audits;
+  std::map<AlertId, job::Alert> alerts;
+  std::map<MessageId, Message> messages;
+  std::map<std::string, NotifierState> notifiers;
+  std::int64_t last_alert_id = 0;
+  std::int64_t last_message_id = 0;
   std::int64_t last_job_id = 0;
   std::int64_t last_run_id = 0;
 };
@@ -99,7 +105,11 @@ class MemoryStore final : public Store {
       auto live = [id = id](const auto& row) {
         return row.second.job_id == id && row.second.state == job::RunState::running;
       };
-      listings.push_back({job, static_cast<int>(std::ranges::count_if(now_.runs, live))});
+      auto open = [id = id](const auto& row) {
+        return row.second.job_id == id && row.second.open();
+      };
+      listings.push_back({job, static_cast<int>(std::ranges::count_if(now_.runs, live)),
+                          static_cast<int>(std::ranges::count_if(now_.alerts, open))});
     }
     std::ranges::sort(listings, {}, [](const JobListing& l) { return l.job.name; });
     return listings;
@@ -133,7 +143,7 @@ class MemoryStore final : public Store {
   Result<void> set_last_run(const job::Run& run) override {
     if (auto it = now_.jobs.find(run.job_id); it != now_.jobs.end()) {
       it->second.last_fire = run.fire_time;
-      it->second.last_start = run.result.started_at;
+      if (run.result.started_at) it->second.last_start = run.result.started_at;
       it->second.last_end = run.result.ended_at;
       it->second.last_state = run.state;
     }
@@ -241,7 +251,120 @@ class MemoryStore final : public Store {
       if (run.state == job::RunState::running) ++counts.runs_running;
       if (run.state == job::RunState::pending) ++counts.runs_pending;
     }
+    for (const auto& [id, alert] : now_.alerts) counts.alerts_open += alert.open() ? 1 : 0;
     return counts;
+  }
+
+  Result<void> insert_alert(job::Alert& alert) override {
+    alert.id = AlertId{++now_.last_alert_id};
+    now_.alerts[alert.id] = alert;
+    return {};
+  }
+
+  Result<void> update_alert(const job::Alert& alert) override {
+    if (auto it = now_.alerts.find(alert.id); it != now_.alerts.end()) it->second = alert;
+    return {};
+  }
+
+  Result<std::optional<job::Alert>> latest_alert(JobId job, job::AlertKind kind,
+                                                 const std::string& subject) override {
+    for (auto it = now_.alerts.rbegin(); it != now_.alerts.rend(); ++it) {
+      const job::Alert& alert = it->second;
+      if (alert.job_id == job && alert.kind == kind && (job || alert.subject == subject))
+        return alert;
+    }
+    return std::nullopt;
+  }
+
+  Result<std::vector<job::Alert>> list_alerts(const AlertFilter& filter) override {
+    std::vector<job::Alert> found;
+    for (auto it = now_.alerts.rbegin(); it != now_.alerts.rend(); ++it) {
+      const job::Alert& alert = it->second;
+      if (found.size() >= filter.limit) break;
+      if (filter.open_only && !alert.open()) continue;
+      if (!filter.job_id || alert.job_id == *filter.job_id) found.push_back(alert);
+    }
+    return found;
+  }
+
+  Result<std::vector<JobId>> alerted_jobs() override {
+    std::set<JobId> jobs;
+    for (const auto& [id, alert] : now_.alerts)
+      if (alert.open()) jobs.insert(alert.job_id);
+    return std::vector<JobId>(jobs.begin(), jobs.end());
+  }
+
+  Result<std::int64_t> end_alerts(JobId job, const std::vector<job::AlertKind>& kinds,
+                                  job::AlertEnd how, const std::string& who, Time now) override {
+    std::int64_t ended = 0;
+    for (auto& [id, alert] : now_.alerts) {
+      if (alert.job_id != job || !alert.open()) continue;
+      if (!kinds.empty() && std::ranges::find(kinds, alert.kind) == kinds.end()) continue;
+      alert.ended_at = now;
+      alert.ended_by = how;
+      alert.ended_who = who;
+      alert.over_untold = true;
+      if (alert.told_at) alert.tell_at.reset();
+      ++ended;
+    }
+    return ended;
+  }
+
+  Result<std::vector<job::Alert>> alerts_to_tell(Time by, std::size_t limit) override {
+    std::vector<job::Alert> found;
+    for (const auto& [id, alert] : now_.alerts) {
+      if (found.size() >= limit) break;
+      if ((alert.tell_at && *alert.tell_at <= by) || alert.over_untold) found.push_back(alert);
+    }
+    return found;
+  }
+
+  Result<void> insert_message(Message& message) override {
+    message.id = MessageId{++now_.last_message_id};
+    now_.messages[message.id] = message;
+    return {};
+  }
+
+  Result<void> update_message(const Message& message) override {
+    if (auto it = now_.messages.find(message.id); it != now_.messages.end()) it->second = message;
+    return {};
+  }
+
+  Result<std::vector<Message>> waiting_messages(const std::string& notifier,
+                                                std::size_t limit) override {
+    std::vector<Message> found;
+    for (const auto& [id, message] : now_.messages) {
+      if (found.size() >= limit) break;
+      if (!message.settled_at && (notifier.empty() || message.notifier == notifier))
+        found.push_back(message);
+    }
+    return found;
+  }
+
+  Result<std::optional<Message>> get_message(MessageId id) override {
+    auto it = now_.messages.find(id);
+    return it == now_.messages.end() ? std::nullopt : std::optional(it->second);
+  }
+
+  Result<void> put_notifier(const NotifierState& state) override {
+    now_.notifiers[state.name] = state;
+    return {};
+  }
+
+  Result<std::vector<NotifierState>> list_notifiers() override {
+    std::vector<NotifierState> found;
+    for (const auto& [name, state] : now_.notifiers) found.push_back(state);
+    return found;
+  }
+
+  Result<std::optional<Time>> next_telling() override {
+    std::optional<Time> next;
+    auto consider = [&next](Time t) { next = std::min(next.value_or(t), t); };
+    for (const auto& [id, alert] : now_.alerts) {
+      if (alert.tell_at) consider(*alert.tell_at);
+      if (alert.over_untold && alert.ended_at) consider(*alert.ended_at);
+    }
+    return next;
   }
 
   Result<void> put_node(const Node& node) override {

@@ -31,7 +31,8 @@ void bind_job(Query& query, const job::Job& job) {
                  encode_words(d.tags));
   query.bind_all(word_of(d.policy.overlap), d.policy.misfire_grace, word_of(d.policy.coalesce),
                  d.policy.jitter, d.policy.timeout, d.policy.kill_grace, d.policy.max_attempts,
-                 d.policy.backoff, d.policy.max_delay, word_of(d.policy.on_lost));
+                 d.policy.backoff, d.policy.max_delay, word_of(d.policy.on_lost),
+                 d.policy.alert_grace);
 }
 
 /// Reads columns, and notes the first that this program does not understand.
@@ -97,6 +98,7 @@ std::string read_job(Query& query, job::Job& job) {
   p.coalesce = columns.optional_word(job::parse_coalesce, "coalesce");
   query.read(p.jitter, p.timeout, p.kill_grace, p.max_attempts, p.backoff, p.max_delay);
   p.on_lost = columns.optional_word(job::parse_on_lost, "on_lost");
+  query.read(p.alert_grace);
   return columns.problem();
 }
 
@@ -184,6 +186,13 @@ Result<std::vector<JobListing>> SqliteStore::list_jobs(const std::string& patter
       per_job.read(id, count);
       running[id] = count;
     }
+    std::unordered_map<std::int64_t, int> alerts;
+    for (Query per_job = query(sql::kAlertedJobs); per_job.next();) {
+      std::int64_t id = 0;
+      int count = 0;
+      per_job.read(id, count);
+      alerts[id] = count;
+    }
     std::vector<JobListing> listings;
     std::size_t jobs_in_all = 0;
     if (Query count = query(sql::kJobCount); count.next()) count.read(jobs_in_all);
@@ -191,10 +200,14 @@ Result<std::vector<JobListing>> SqliteStore::list_jobs(const std::string& patter
     for (Query jobs = query(sql::kListJobs); jobs.next();) {
       JobListing& listing = listings.emplace_back();
       read_job(jobs, listing.job);
-      if (!pattern.empty() && ::fnmatch(pattern.c_str(), listing.job.name.c_str(), 0) != 0)
+      if (!pattern.empty() && ::fnmatch(pattern.c_str(), listing.job.name.c_str(), 0) != 0) {
         listings.pop_back();
-      else if (auto it = running.find(listing.job.id.value); it != running.end())
+        continue;
+      }
+      if (auto it = running.find(listing.job.id.value); it != running.end())
         listing.running = it->second;
+      if (auto it = alerts.find(listing.job.id.value); it != alerts.end())
+        listing.open_alerts = it->second;
     }
     return listings;
   });

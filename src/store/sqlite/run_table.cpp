@@ -202,7 +202,8 @@ Result<Counts> SqliteStore::counts() {
   return database_->read([&]() -> Result<Counts> {
     Counts counts;
     Query found = query(sql::kCounts);
-    if (found.next()) found.read(counts.jobs, counts.runs_running, counts.runs_pending);
+    if (found.next())
+      found.read(counts.jobs, counts.runs_running, counts.runs_pending, counts.alerts_open);
     return counts;
   });
 }

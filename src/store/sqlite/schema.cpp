@@ -83,8 +83,33 @@ constexpr const char* kVersion1 =
     "action TEXT NOT NULL, job TEXT NOT NULL, detail TEXT NOT NULL) STRICT;"
     "CREATE INDEX audit_of_job ON audit(job);";
 
+constexpr const char* kVersion2 =
+    "ALTER TABLE job ADD COLUMN alert_grace INTEGER;"
+    "ALTER TABLE job_version ADD COLUMN alert_grace INTEGER;"
+
+    "CREATE TABLE alert(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, "
+    "job_id INTEGER NOT NULL, subject TEXT NOT NULL, node TEXT NOT NULL, "
+    "began_at INTEGER NOT NULL, ended_at INTEGER, ended_by TEXT NOT NULL, "
+    "ended_who TEXT NOT NULL, count INTEGER NOT NULL, events INTEGER NOT NULL, "
+    "run_id INTEGER NOT NULL, expected_at INTEGER, detail TEXT NOT NULL, cause TEXT NOT NULL, "
+    "told_at INTEGER, tell_at INTEGER, reminders INTEGER NOT NULL, "
+    "over_untold INTEGER NOT NULL, silenced_until INTEGER) STRICT;"
+    "CREATE INDEX alert_of_job ON alert(job_id, kind);"
+    "CREATE INDEX alert_open ON alert(job_id) WHERE ended_at IS NULL;"
+    "CREATE INDEX alert_tell ON alert(tell_at) WHERE tell_at IS NOT NULL;"
+    "CREATE INDEX alert_over ON alert(ended_at) WHERE over_untold = 1;"
+
+    "CREATE TABLE message(id INTEGER PRIMARY KEY AUTOINCREMENT, notifier TEXT NOT NULL, "
+    "created_at INTEGER NOT NULL, due_at INTEGER NOT NULL, tries INTEGER NOT NULL, "
+    "payload TEXT NOT NULL, summary TEXT NOT NULL, settled_at INTEGER, "
+    "given_up INTEGER NOT NULL, error TEXT NOT NULL) STRICT;"
+    "CREATE INDEX message_waiting ON message(notifier) WHERE settled_at IS NULL;"
+
+    "CREATE TABLE notifier(name TEXT NOT NULL PRIMARY KEY, address TEXT NOT NULL, "
+    "stopped_at INTEGER, why TEXT NOT NULL, last_sent INTEGER) STRICT;";
+
 /// Element n leads from schema n to n + 1.
-constexpr std::array kMigrations = {kVersion1};
+constexpr std::array kMigrations = {kVersion1, kVersion2};
 
 /// What a file says of itself.
 struct Label {

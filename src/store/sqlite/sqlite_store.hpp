@@ -43,6 +43,24 @@ class SqliteStore final : public Store {
   Result<std::optional<Time>> next_wake(Time due_after) override;
   Result<Counts> counts() override;
 
+  Result<void> insert_alert(job::Alert& alert) override;
+  Result<void> update_alert(const job::Alert& alert) override;
+  Result<std::optional<job::Alert>> latest_alert(JobId job, job::AlertKind kind,
+                                                 const std::string& subject) override;
+  Result<std::vector<job::Alert>> list_alerts(const AlertFilter& filter) override;
+  Result<std::vector<JobId>> alerted_jobs() override;
+  Result<std::int64_t> end_alerts(JobId job, const std::vector<job::AlertKind>& kinds,
+                                  job::AlertEnd how, const std::string& who, Time now) override;
+  Result<std::vector<job::Alert>> alerts_to_tell(Time by, std::size_t limit) override;
+  Result<void> insert_message(Message& message) override;
+  Result<void> update_message(const Message& message) override;
+  Result<std::vector<Message>> waiting_messages(const std::string& notifier,
+                                                std::size_t limit) override;
+  Result<std::optional<Message>> get_message(MessageId id) override;
+  Result<void> put_notifier(const NotifierState& state) override;
+  Result<std::vector<NotifierState>> list_notifiers() override;
+  Result<std::optional<Time>> next_telling() override;
+
   Result<void> put_node(const Node& node) override;
   Result<std::vector<Node>> list_nodes() override;
   Result<void> add_event(const Event& event) override;

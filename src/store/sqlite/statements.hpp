@@ -8,11 +8,11 @@ namespace schedctl::store::sqlite::sql {
 #define DEFINITION                                                                               \
   "kind, every, anchor, cron, timezone, at, dst_gap, dst_fold, command, shell, cwd, env, tags, " \
   "overlap, misfire_grace, coalesce, jitter, timeout, kill_grace, max_attempts, backoff, "       \
-  "max_delay, on_lost"
+  "max_delay, on_lost, alert_grace"
 #define JOB                                                                                  \
   "name, version, planned_through, next_fire, last_fire, last_start, last_end, last_state, " \
   "created_at, paused, paused_at, paused_reason, managed_by, " DEFINITION
-#define JOB_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+#define JOB_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
 
 #define RUN_IDENTITY "job_id, job_name, job_version, cause, fire_time, created_at"
 #define RUN_IDENTITY_PARAMETERS "?,?,?,?,?,?"
@@ -47,7 +47,8 @@ inline constexpr char kSetPlanned[] =
     "UPDATE job SET planned_through = ?, next_fire = ? WHERE id = ?";
 inline constexpr char kSetAside[] = "UPDATE job SET next_fire = NULL WHERE id = ?";
 inline constexpr char kSetLastRun[] =
-    "UPDATE job SET last_fire = ?, last_start = ?, last_end = ?, last_state = ? WHERE id = ?";
+    "UPDATE job SET last_fire = ?, last_start = coalesce(?, last_start), last_end = ?, last_state "
+    "= ? WHERE id = ?";
 
 /// The end of the last row of a job that begins at or before an instant: rows of one job never
 /// overlap, so no other row can reach that instant.
@@ -93,6 +94,53 @@ inline constexpr char kNextDue[] =
 inline constexpr char kCounts[] =
     "SELECT (SELECT count(*) FROM job), "
     "(SELECT count(*) FROM run INDEXED BY run_busy WHERE state = 'running'), "
-    "(SELECT count(*) FROM run INDEXED BY run_due WHERE state = 'pending')";
+    "(SELECT count(*) FROM run INDEXED BY run_due WHERE state = 'pending'), "
+    "(SELECT count(*) FROM alert INDEXED BY alert_open WHERE ended_at IS NULL)";
+
+#define ALERT                                                                             \
+  "kind, job_id, subject, node, began_at, ended_at, ended_by, ended_who, count, events, " \
+  "run_id, expected_at, detail, cause, told_at, tell_at, reminders, over_untold, silenced_until"
+inline constexpr char kInsertAlert[] =
+    "INSERT INTO alert(" ALERT ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+inline constexpr char kUpdateAlert[] =
+    "UPDATE alert SET (" ALERT ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?";
+inline constexpr char kLatestAlert[] =
+    "SELECT id, " ALERT
+    " FROM alert INDEXED BY alert_of_job WHERE job_id = ? AND kind = ? AND (job_id <> 0 OR "
+    "subject = ?) ORDER BY id DESC LIMIT 1";
+inline constexpr char kListAlerts[] = "SELECT id, " ALERT " FROM alert ORDER BY id DESC LIMIT ?";
+inline constexpr char kAlertsOfJob[] =
+    "SELECT id, " ALERT
+    " FROM alert INDEXED BY alert_of_job WHERE job_id = ? ORDER BY id DESC LIMIT ?";
+inline constexpr char kOpenAlerts[] =
+    "SELECT id, " ALERT
+    " FROM alert INDEXED BY alert_open WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?";
+inline constexpr char kOpenAlertsOfJob[] =
+    "SELECT id, " ALERT
+    " FROM alert INDEXED BY alert_open WHERE ended_at IS NULL AND job_id = ? "
+    "ORDER BY id DESC LIMIT ?";
+inline constexpr char kAlertedJobs[] =
+    "SELECT job_id, count(*) FROM alert INDEXED BY alert_open WHERE ended_at IS NULL "
+    "GROUP BY job_id";
+inline constexpr char kAlertsToTell[] =
+    "SELECT id, " ALERT " FROM alert WHERE tell_at <= ? OR over_untold = 1 ORDER BY id LIMIT ?";
+inline constexpr char kNextBeginning[] =
+    "SELECT min(tell_at) FROM alert INDEXED BY alert_tell WHERE tell_at IS NOT NULL";
+inline constexpr char kNextEnd[] =
+    "SELECT min(ended_at) FROM alert INDEXED BY alert_over WHERE over_untold = 1";
+
+#define MESSAGE "notifier, created_at, due_at, tries, payload, summary, settled_at, given_up, error"
+inline constexpr char kInsertMessage[] =
+    "INSERT INTO message(" MESSAGE ") VALUES (?,?,?,?,?,?,?,?,?)";
+inline constexpr char kUpdateMessage[] =
+    "UPDATE message SET (" MESSAGE ") = (?,?,?,?,?,?,?,?,?) WHERE id = ?";
+inline constexpr char kGetMessage[] = "SELECT id, " MESSAGE " FROM message WHERE id = ?";
+inline constexpr char kWaitingMessages[] =
+    "SELECT id, " MESSAGE
+    " FROM message INDEXED BY message_waiting WHERE settled_at IS NULL ORDER BY id LIMIT ?";
+inline constexpr char kWaitingMessagesOf[] =
+    "SELECT id, " MESSAGE
+    " FROM message INDEXED BY message_waiting WHERE settled_at IS NULL AND notifier = ? "
+    "ORDER BY id LIMIT ?";
 
 }  // namespace schedctl::store::sqlite::sql
