@@ -82,4 +82,21 @@ Result<void> Episodes::end(JobId job, const std::vector<job::AlertKind>& kinds, 
   return {};
 }
 
+Result<void> Episodes::settle(job::AlertKind kind, const std::map<std::string, std::string>& wrong,
+                              const Rules& rules, Time now) {
+  TRY(std::vector<job::Alert> open, store_.list_alerts({.open_only = true, .job_id = JobId{}}));
+  for (job::Alert& alert : open) {
+    if (alert.kind != kind || wrong.contains(alert.subject)) continue;
+    alert.ended_at = now;
+    alert.ended_by = job::AlertEnd::recovered;
+    alert.over_untold = true;
+    if (alert.told_at) alert.tell_at.reset();
+    TRY_VOID(store_.update_alert(alert));
+  }
+  for (const auto& [subject, words] : wrong) {
+    TRY_VOID(begin({.kind = kind, .subject = subject, .detail = words}, rules, now));
+  }
+  return {};
+}
+
 }  // namespace schedctl::alert

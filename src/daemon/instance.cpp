@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <future>
 
+#include "job_files.hpp"
 #include "schedctl/base/log.hpp"
 #include "schedctl/ops/ops.hpp"
 #include "tuning.hpp"
@@ -35,34 +36,6 @@ std::string fixed_changes(const config::Config& old_config, const config::Config
   if (old_config.runtime_dir != new_config.runtime_dir) changed.emplace_back("runtime_dir");
   if (old_config.log_file != new_config.log_file) changed.emplace_back("log_file");
   return joined(changed);
-}
-
-std::string summary(const ops::Synced& synced) {
-  std::string words = "jobs of files: " + std::to_string(synced.added.size()) + " added, " +
-                      std::to_string(synced.changed.size()) + " changed, " +
-                      std::to_string(synced.removed.size()) + " removed";
-  if (!synced.errors.empty()) {
-    words += "; errors in job files: " + std::to_string(synced.errors.size());
-  }
-  return words;
-}
-
-// Makes the stored jobs equal to the job files, and tells about each error. Runs on the thread that
-// uses the store.
-Result<ops::Synced> sync_files(store::Store& store, const Parts& parts,
-                               const config::Config& config) {
-  const config::JobFiles files = config::read_job_files(config.jobs_dirs, false);
-  ops::Ops ops({store, *parts.zones, *parts.clock, config, "daemon", [] {}});
-  TRY(ops::Synced synced, ops.sync_job_files(files, config.jobs_dirs));
-  synced.errors.insert(synced.errors.begin(), files.errors.begin(), files.errors.end());
-  for (const Error& error : synced.errors) {
-    log::error("job-file-error", {{"at", error.where}, {"error", error.message}});
-  }
-  for (const std::string& name : synced.added) log::info("job-added", {{"job", name}});
-  for (const std::string& name : synced.changed) log::info("job-changed", {{"job", name}});
-  for (const std::string& name : synced.removed) log::info("job-removed", {{"job", name}});
-  log::flush();
-  return synced;
 }
 
 std::string database_lock_file(const config::Config& config) {
@@ -253,7 +226,7 @@ Result<void> Instance::announce() {
 }
 
 Result<void> Instance::load_jobs_at_start() {
-  TRY(const ops::Synced synced, sync_files(*store_, parts_, config_));
+  TRY(const ops::Synced synced, sync_job_files(*store_, parts_, config_, node_.id));
   for (const Error& error : synced.errors) {
     TRY_VOID(store_->add_event(
         {started_at_, node_.id, "job-file-error", error.where + ": " + error.message}));
@@ -428,13 +401,13 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   runner_->post([this, next, tuning, fixed, done = std::move(done)](runner::Runner& runner,
                                                                     store::Store& store) {
     runner.configure(tuning);
-    auto synced = sync_files(store, parts_, next);
+    auto synced = sync_job_files(store, parts_, next, node_.id);
     if (!synced) {
       log::error("reload-failed", {{"error", synced.error().message}});
       done(fail(synced.error()));
       return;
     }
-    std::string words = summary(*synced);
+    std::string words = summary_of(*synced);
     if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
     const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
     if (!told) log::error("event-not-written", {{"error", told.error().message}});

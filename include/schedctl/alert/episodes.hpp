@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -50,6 +51,11 @@ class Episodes {
   /// Ends the open ones of the job (of these kinds; none given: of all). Nothing if there is none.
   Result<void> end(JobId job, const std::vector<job::AlertKind>& kinds, job::AlertEnd how,
                    Time now);
+
+  /// Of the scheduler's own episodes of this kind exactly these are open afterwards: subjects, each
+  /// with what is wrong with it.
+  Result<void> settle(job::AlertKind kind, const std::map<std::string, std::string>& wrong,
+                      const Rules& rules, Time now);
 
  private:
   store::Store& store_;
