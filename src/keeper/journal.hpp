@@ -73,8 +73,8 @@ class Journal {
 /// The names of the journals in the directory that are not `own`.
 std::vector<std::string> other_journals(int keeper_dir, const std::string& own_instance);
 
-/// Reads a journal up to its end, or to the first record that is torn or damaged. An unreadable
-/// file gives empty contents.
+/// Reads a journal up to its end, or to the first record that is torn or damaged. A file that is
+/// unreadable, or another user's, gives empty contents.
 JournalContents read_journal(int keeper_dir, const std::string& name);
 
 /// The same from the file's bytes.

@@ -163,9 +163,10 @@ class Keeper {
 Result<void> Keeper::prepare() {
   TRY_VOID(host::make_directory(paths_.keeper_dir, 0700));
   TRY_VOID(host::make_directory(paths_.output_dir, 0700));
+  TRY(dir_, open_directory(paths_.keeper_dir));
+  TRY_VOID(make_private(dir_.get(), paths_.keeper_dir));
   TRY(host::FileLock lock, host::FileLock::take(paths_.keeper_dir + "/lock", 0));
   lock_ = std::move(lock);
-  TRY(dir_, open_directory(paths_.keeper_dir));
   program_ = host::program_path();
   instance_ = make_instance();
   describe_holder(*lock_, instance_);

@@ -27,9 +27,21 @@ sockaddr_un address_in(int keeper_dir) {
 }  // namespace
 
 Result<UniqueFd> open_directory(const std::string& path) {
-  UniqueFd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!dir) return fail(error_from_errno("cannot open the keeper's directory " + path, errno));
   return dir;
+}
+
+Result<void> make_private(int dir, const std::string& path) {
+  struct stat st {};
+  if (::fstat(dir, &st) != 0) return fail(error_from_errno("cannot look at " + path, errno));
+  if (st.st_uid != ::geteuid() && st.st_uid != 0) {
+    return fail(ErrorKind::not_allowed,
+                path + " belongs to another user; look who made it, then remove it");
+  }
+  if ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+  if (::fchmod(dir, 0700) == 0) return {};
+  return fail(error_from_errno("others may write to " + path + ", and its mode", errno));
 }
 
 Result<UniqueFd> listen_in(int keeper_dir) {

@@ -10,8 +10,12 @@
 /// may have 107 bytes at most, and the directory's may be longer.
 namespace schedctl::keeper {
 
-/// Opens the keeper's directory.
+/// Opens the keeper's directory, which is no symbolic link.
 Result<UniqueFd> open_directory(const std::string& path);
+
+/// Nobody else may put anything into it. One that others could write to is closed to them; what
+/// they put there before is judged file by file.
+Result<void> make_private(int dir, const std::string& path);
 
 /// Listens (0600), in the place of a socket that an earlier keeper left. Only for the holder of the
 /// keeper's lock.

@@ -33,9 +33,10 @@ using schedctl::test::Scratch;
 namespace {
 
 __attribute__((constructor)) void serve_if_asked(int argc, char** argv, char**) {
-  if (argc != 8 || std::string(argv[1]) != "keeper") return;
+  if ((argc != 6 && argc != 8) || std::string(argv[1]) != "keeper") return;
+  host::remember_argv(argc, argv);
   const keeper::KeeperPaths paths{argv[3], argv[5]};
-  ::_exit(keeper::serve(paths, std::stoi(argv[7])) ? 0 : 1);
+  ::_exit(keeper::serve(paths, argc == 8 ? std::stoi(argv[7]) : -1) ? 0 : 1);
 }
 
 }  // namespace

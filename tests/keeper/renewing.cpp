@@ -2,15 +2,16 @@
 // keeper's words it never gets to doctest, but serves. "Another build" is a copy of it with another
 // build id.
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <map>
 #include <set>
 
+#include "builds.hpp"
 #include "living_keeper.hpp"
 #include "schedctl/host/host.hpp"
-#include "src/keeper/build.hpp"
 #include "src/keeper/holdings.hpp"
 
 namespace schedctl::keeper {
@@ -25,37 +26,6 @@ __attribute__((constructor)) void serve_if_asked(int argc, char** argv, char**) 
   host::remember_argv(argc, argv);
   const int ready_fd = argc == 8 ? std::stoi(argv[7]) : -1;
   ::_exit(serve({argv[3], argv[5]}, ready_fd) ? 0 : 1);
-}
-
-std::string own_program() {
-  return std::filesystem::read_symlink("/proc/self/exe");
-}
-
-/// The build id with `change` in its last byte, as bytes.
-std::string build_bytes(int change) {
-  std::string bytes;
-  const std::string& hex = own_build();
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
-  }
-  bytes.back() = static_cast<char>(bytes.back() ^ change);
-  return bytes;
-}
-
-/// Puts a build of this program under the path, as a package does: a new file takes the name.
-void install(const std::string& path, int change) {
-  std::string bytes = read_file(own_program());
-  const std::string from = build_bytes(0);
-  const std::string to = build_bytes(change);
-  REQUIRE(from.size() >= 16);
-  std::size_t at = bytes.find(from);
-  REQUIRE(at != std::string::npos);
-  for (; at != std::string::npos; at = bytes.find(from, at + 1)) {
-    bytes.replace(at, from.size(), to);
-  }
-  std::ofstream(path + ".new", std::ios::binary) << bytes;
-  REQUIRE(::chmod((path + ".new").c_str(), 0755) == 0);
-  std::filesystem::rename(path + ".new", path);
 }
 
 /// A keeper that was spawned from a program of its own.
@@ -77,6 +47,7 @@ class Installed {
   std::string program() const { return scratch / "schedctl"; }
   pid_t pid() const { return pid_; }
   void kill() {
+    if (pid_ <= 0) return;
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
     pid_ = 0;
@@ -123,7 +94,24 @@ TEST_CASE("a build is told from another, whatever stands under the program's pat
   CHECK(later.client->build() == daemon.client->build());
 }
 
+/// Lowers the soft limit of descriptors, which a keeper raises for itself alone.
+class FewDescriptors {
+ public:
+  FewDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit few{1000, before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+  }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
 TEST_CASE("a newer program takes over a living keeper, with everything it held") {
+  const FewDescriptors few;
   Installed keeper;
   const std::string go = keeper.scratch / "go";
   const std::string wait = "while [ ! -e " + go + " ]; do sleep 0.01; done; ";
@@ -161,8 +149,7 @@ TEST_CASE("a newer program takes over a living keeper, with everything it held")
   daemon.until([&] { return daemon.ended.size() == 2; });
   CHECK(daemon.ended[1].wait_status == 7 << 8);
   const std::string before = read_file(daemon.ended[1].output_path);
-  CHECK(before.starts_with("before\n"));
-  CHECK(before.ends_with("after\n"));
+  CHECK(before == "before\n1000\nafter\n");
   // A new command gets the same limits, and a file of its own.
   const Ended limits = daemon.run(shell(5, "echo before; ulimit -Sn; echo after"));
   CHECK(read_file(limits.output_path) == before);
@@ -212,10 +199,8 @@ TEST_CASE("starts that are on their way to their exec come to their end in the n
     }));
     for (std::size_t i = 0; i < kEach; ++i) {
       const auto run = static_cast<std::int64_t>(2 * i);
-      StartOrder missing = order_of(run, {"/no/such/" + std::to_string(i)});
-      // Nobody has looked these up: the keeper forks and does not wait.
-      missing.cwd = keeper.scratch / ("cwd-" + std::to_string(i));
-      std::filesystem::create_directory(missing.cwd);
+      // Nobody has looked for these, so the kernel has no answer at hand, and the keeper forks.
+      const StartOrder missing = order_of(run, {keeper.scratch / ("missing-" + std::to_string(i))});
       daemon.client->start(missing);
       daemon.client->start(shell(run + 1, "echo $$ >> " + ran + "; exit 5"));
     }
@@ -250,9 +235,11 @@ TEST_CASE("a run whose end was told is still killed to the last of its processes
   pid_t deaf = 0;
   {
     Daemon daemon(keeper.scratch.paths());
-    daemon.client->start(shell(1, "sh -c 'trap \"\" TERM; echo $$ > " + pid_file +
-                                      "; while :; do sleep 1; done' & "
-                                      "sleep 1000"));
+    StartOrder order = shell(1, "sh -c 'trap \"\" TERM; echo $$ > " + pid_file +
+                                    "; while :; do sleep 1; done' & "
+                                    "sleep 1000");
+    order.kill_grace = std::chrono::hours(1);
+    daemon.client->start(order);
     daemon.until([&] { return daemon.started.size() == 1; });
     CHECK(comes_true([&] { return read_file(pid_file).ends_with('\n'); }));
     deaf = static_cast<pid_t>(std::stol(read_file(pid_file)));
