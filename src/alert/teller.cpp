@@ -15,7 +15,7 @@ constexpr std::size_t kSingles = 5;
 /// One transaction's worth of a storm; the rest follows with the next digest.
 constexpr std::size_t kMostAtOnce = 20'000;
 /// After a digest; doubled while digest follows digest.
-constexpr Duration kFirstQuiet = std::chrono::seconds(15);
+constexpr Duration kFirstQuiet = std::chrono::seconds(5);
 constexpr Duration kLongestQuiet = std::chrono::minutes(2);
 /// What was over before there was anybody to tell is no news any more.
 constexpr Duration kNews = std::chrono::hours(24);

@@ -95,7 +95,7 @@ std::string_view state_word(AlertKind kind) {
 }
 
 std::string over_words(const Alert& alert) {
-  const std::string what = subject_of(alert);
+  std::string what = subject_of(alert);
   switch (alert.ended_by) {
     case AlertEnd::succeeded:
       return what + " succeeded again";

@@ -99,7 +99,7 @@ void Runner::store_failing(const Error& error, Duration since) {
   const Duration elapsed = clock_.elapsed();
   auto& storage = watches_->storage;
   if (!storage) {
-    storage.emplace();
+    storage = std::make_unique<Watches::Storage>();
     storage->since = clock_.wall() - (elapsed - since);
     storage->since_elapsed = since;
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +32,7 @@ struct Runner::Watches {
   LateStarts late;
   KeeperWatch keeper;
   Gaps gaps;
-  std::optional<Storage> storage;
+  std::unique_ptr<Storage> storage;                         ///< while it fails
   std::optional<Duration> storage_told_at;                  ///< Clock::elapsed of the last time
   std::optional<Time> keeper_gone;                          ///< since when, while an alert says so
   std::string keeper_words = "no keeper has answered yet";  ///< why it is gone
