@@ -129,14 +129,14 @@ TEST_CASE("a message that is refused is said without blocks, and then given up")
   p.write("two");
   auto delivery = p.hand();
   CHECK(p.answer(*delivery, 400).kind == Verdict::Kind::retry);
-  p.pass(seconds(1));
+  p.pass(kBetweenMessages);
   delivery = p.hand();
   REQUIRE(delivery.has_value());
   CHECK(delivery->payload.find("blocks") == std::string::npos);
   CHECK(delivery->payload.find("one") != std::string::npos);
   CHECK(p.answer(*delivery, 400).kind == Verdict::Kind::refused);
   CHECK(p.store->get_message(delivery->message)->value().given_up);
-  p.pass(seconds(1));
+  p.pass(kBetweenMessages);
   delivery = p.hand();
   REQUIRE(delivery.has_value());
   CHECK(delivery->payload.find("two") != std::string::npos);

@@ -11,8 +11,8 @@
 
 namespace schedctl::alert {
 
-/// Between two messages to one notifier: Slack takes one a second.
-inline constexpr Duration kBetweenMessages = std::chrono::seconds(1);
+/// Between two messages to one notifier: Slack takes one a second, by its own watch.
+inline constexpr Duration kBetweenMessages = std::chrono::milliseconds(1100);
 
 /// The messages that wait, and when each may be tried: one at a time and one a second for each
 /// notifier, later after a failure, not at all while the notifier is stopped. Works on rows in the
