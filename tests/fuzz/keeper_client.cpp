@@ -2,9 +2,11 @@
 // keeper is gone or gone mad; once, and without waiting for ever.
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <array>
 #include <cstring>
 #include <thread>
 
@@ -33,14 +35,17 @@ class FakeKeeper {
 
   const keeper::KeeperPaths& paths() const { return paths_; }
 
-  /// Sends the packets to one caller and hangs up.
-  std::thread say(std::vector<std::string> packets) {
-    return std::thread([this, packets = std::move(packets)] {
-      pollfd caller{listener_.get(), POLLIN, 0};
-      ::poll(&caller, 1, -1);
-      const UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      for (const std::string& packet : packets) {
-        if (::send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) return;
+  /// Sends the packets to whoever comes and hangs up, until `enough` can be read.
+  std::thread say(std::vector<std::string> packets, int enough) {
+    return std::thread([this, enough, packets = std::move(packets)] {
+      while (true) {
+        std::array<pollfd, 2> ready{pollfd{listener_.get(), POLLIN, 0}, pollfd{enough, POLLIN, 0}};
+        ::poll(ready.data(), ready.size(), -1);
+        if (ready[1].revents != 0) return;
+        const UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        for (const std::string& packet : packets) {
+          if (::send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL) < 0) break;
+        }
       }
     });
   }
@@ -64,7 +69,8 @@ void serve(keeper::Client& client) {
           },
       .start_failed = [&](const keeper::StartFailed& m) { client.acknowledge({m.key}); },
       .ended = [&](const keeper::Ended& m) { client.acknowledge({m.key}); },
-      .pong = [](std::uint64_t) {},
+      .pong = [&](std::uint64_t) { client.reexec(); },
+      .stayed = [](const std::string&) {},
       .closed = [&](const Error&) { ++closed; },
   });
   while (closed == 0) {
@@ -95,6 +101,7 @@ std::vector<std::string> seeds() {
                     .text(bytes_of(failed_of(2))));
   all.push_back(Recipe().text(bytes_of(Refused{kProtocolVersion, ~0ULL})).text(welcome + end));
   all.push_back(Recipe().text(bytes_of(Refused{kProtocolVersion + 1, 5})));
+  all.push_back(Recipe().text(bytes_of(Refused{kOldestProtocol, 5})).text(welcome + end));
   all.push_back(Recipe().text(welcome + end).text("").text(welcome));
   for (const std::string& message : one_of_each()) {
     all.push_back(Recipe().text(welcome + message + end).text(message));
@@ -110,7 +117,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::Input input(data, size);
   std::vector<std::string> packets;
   while (!input.empty() && packets.size() < 100) packets.push_back(input.text());
-  std::thread keeper = fake.say(std::move(packets));
+  const UniqueFd enough(::eventfd(0, EFD_CLOEXEC));
+  std::thread keeper = fake.say(std::move(packets), enough.get());
   {
     auto client = keeper::Client::connect(fake.paths(), fuzz::kPatience);
     if (client) {
@@ -119,6 +127,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       fuzz::require(client.error().kind == ErrorKind::unavailable, "it cannot be reached");
     }
   }
+  ::eventfd_write(enough.get(), 1);
   keeper.join();
   return 0;
 }

@@ -41,7 +41,7 @@ void check(const keeper::JournalContents& contents) {
 
 std::vector<std::string> seeds() {
   using namespace keeper;
-  const std::string head = bytes_of(JournalHead{kProtocolVersion, "0123456789abcdef", "boot"});
+  const std::string head = bytes_of(JournalHead{kJournalVersion, "0123456789abcdef", "boot"});
   const std::string launched = bytes_of(Launched{started_of(1), Duration(77)});
   const std::string ended = bytes_of(ended_of(1));
   const std::string failed = bytes_of(failed_of(2));

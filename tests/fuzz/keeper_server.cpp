@@ -76,7 +76,7 @@ class Keeper {
         std::move(*keeper::Launcher::create(-1)),
         std::move(*keeper::Spool::open(scratch / "output", kInstance)),
         std::move(
-            *keeper::Journal::create(dir_.get(), {keeper::kProtocolVersion, kInstance, "boot"})),
+            *keeper::Journal::create(dir_.get(), {keeper::kJournalVersion, kInstance, "boot"})),
         keeper::Runs::Handlers{
             .report = [this](const keeper::Runs::Report& r) { server_->report(r); },
             .watch =
@@ -106,6 +106,7 @@ class Keeper {
     runs_->on_child();
     runs_->on_deadline();
     server_->turn();
+    if (server_->take_reexec_wish()) server_->stay("there is no other program");
   }
   UniqueFd connect() const {
     Result<UniqueFd> fd = keeper::connect_in(dir_.get());

@@ -55,8 +55,18 @@ inline keeper::StartFailed failed_of(std::int64_t run) {
 
 inline std::vector<std::string> one_of_each() {
   using namespace keeper;
+  Estate estate;
+  estate.instance = "0123456789abcdef";
+  estate.program = "/usr/bin/schedctl";
+  estate.files = std::pair(1024ULL, 65536ULL);
+  estate.oom_score = "0";
+  HeldRun held;
+  held.launched = {started_of(1), Duration(77)};
+  held.deadline = Duration(5);
   return {bytes_of(Hello{kProtocolVersion, 2}),
-          bytes_of(Welcome{kProtocolVersion, 2, 3, "0123456789abcdef"}),
+          bytes_of(Hello{kOldestProtocol, 2}),
+          bytes_of(Welcome{kProtocolVersion, 2, 3, "0123456789abcdef", "build"}),
+          bytes_of(Welcome{kOldestProtocol, 2, 3, "0123456789abcdef"}),
           bytes_of(Refused{kProtocolVersion, 9}),
           bytes_of(InventoryEnd{}),
           bytes_of(order_of(1)),
@@ -68,8 +78,12 @@ inline std::vector<std::string> one_of_each() {
           bytes_of(started_of(1)),
           bytes_of(failed_of(1)),
           bytes_of(ended_of(1)),
-          bytes_of(JournalHead{kProtocolVersion, "0123456789abcdef", "boot"}),
-          bytes_of(Launched{started_of(1), Duration(77)})};
+          bytes_of(JournalHead{kJournalVersion, "0123456789abcdef", "boot"}),
+          bytes_of(Launched{started_of(1), Duration(77)}),
+          bytes_of(Reexec{}),
+          bytes_of(Stayed{"it cannot be executed"}),
+          bytes_of(estate),
+          bytes_of(held)};
 }
 
 }  // namespace schedctl::fuzz
