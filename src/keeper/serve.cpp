@@ -344,11 +344,10 @@ void tell(int ready_fd, const std::string& text) {
 Result<void> serve(const KeeperPaths& paths, int ready_fd, Duration idle_limit) {
   fill_standard_descriptors();
   ::umask(077);
-  const std::optional<Inheritance> inheritance = take_inheritance();
-  if (inheritance && inheritance->trial) return answer_trial();
+  const std::optional<Inheritance> inherited = inheritance();
+  if (inherited && inherited->trial) return answer_trial();
   Keeper keeper(paths, idle_limit);
-  Result<void> prepared =
-      inheritance ? keeper.take_over(inheritance->holdings_fd) : keeper.prepare();
+  Result<void> prepared = inherited ? keeper.take_over(inherited->holdings_fd) : keeper.prepare();
   tell(ready_fd, prepared ? "R" : prepared.error().message);
   if (ready_fd >= 0) ::close(ready_fd);
   TRY_VOID(prepared);

@@ -168,14 +168,11 @@ Error Successor::become(const Holdings& holdings) const {
   return error_from_errno("cannot execute the new program", error_number);
 }
 
-std::optional<Inheritance> take_inheritance() {
+std::optional<Inheritance> inheritance() {
   const char* value = std::getenv(kVariable.data());
   if (value == nullptr) return std::nullopt;
-  Inheritance inheritance;
-  inheritance.trial = value == kTry;
-  inheritance.holdings_fd = inheritance.trial ? 0 : static_cast<int>(parse_int(value).value_or(-1));
-  ::unsetenv(kVariable.data());
-  return inheritance;
+  if (value == kTry) return Inheritance{true, 0};
+  return Inheritance{false, static_cast<int>(parse_int(value).value_or(-1))};
 }
 
 Result<void> answer_trial() {

@@ -46,7 +46,7 @@ struct Inheritance {
   bool trial = false;
   int holdings_fd = -1;
 };
-std::optional<Inheritance> take_inheritance();
+std::optional<Inheritance> inheritance();
 /// The successor's part in its trial.
 Result<void> answer_trial();
 /// Reads what the descriptor has, closes it, and keeps the descriptors that are named in it from

@@ -112,6 +112,33 @@ TEST_CASE("a rewrite keeps what is live, and records go on behind it") {
   CHECK(other_journals(dir.fd.get(), "").empty());
 }
 
+TEST_CASE("a journal that another program goes on with stands until it is rewritten") {
+  Directory dir;
+  const JournalHead head{kJournalVersion, "me", "boot"};
+  {
+    auto journal = Journal::create(dir.fd.get(), head);
+    REQUIRE(journal);
+    journal->add(ended(1));
+    CHECK(journal->write());
+  }
+  Journal journal = Journal::reopen(dir.fd.get(), head);
+  CHECK(journal.is_long());
+  journal.add(ended(2));
+  CHECK_FALSE(journal.write());
+  journal.clear();
+  CHECK(read_journal(dir.fd.get(), "journal-me").ended.size() == 1);
+  CHECK(journal.rewrite([](const Journal::Sink& sink) { sink(ended(3)); }));
+  for (int run = 4; run < 1000; ++run) journal.add(ended(run));
+  CHECK(journal.write());
+  CHECK(read_journal(dir.fd.get(), "journal-me").ended.size() == 997);
+  journal.clear();
+  journal.add(ended(5));
+  CHECK(journal.write());
+  const JournalContents contents = read_journal(dir.fd.get(), "journal-me");
+  CHECK(contents.head.instance == "me");
+  CHECK(contents.ended.size() == 1);
+}
+
 TEST_CASE("a journal that is no plain file reads as empty") {
   Directory dir;
   REQUIRE(::mkfifo((dir.scratch / "journal-fifo").c_str(), 0600) == 0);
