@@ -43,9 +43,9 @@ class RecordedMachine(Machine):
         env = super().environment(extra)
         if self.recording:
             # Under ASan the recorder stands before its run-time library, which it need not.
+            asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
             env.update(LD_PRELOAD=str(self.recorder), POWERCUT_DIR=str(self.state),
-                       POWERCUT_LOG=str(self.ops_log),
-                       ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+                       POWERCUT_LOG=str(self.ops_log), ASAN_OPTIONS=asan)
         return env
 
     def start_recorded(self):
@@ -115,8 +115,9 @@ class PowerCut(unittest.TestCase):
         found = "\n".join(self.troubles_after(records, kept=lie))
         for trouble in ("started 2 times", "started, and has no row", "was told, and is not so"):
             self.assertIn(trouble, found, f"SEED={self.seed}")
-        found = self.troubles_after(records, honest_until=lie)
-        self.assertNotEqual(found, [], f"SEED={self.seed}")
+        # By chance a lie may do no harm, but not time after time.
+        self.assertTrue(any(self.troubles_after(records, honest_until=lie) for _ in range(8)),
+                        f"SEED={self.seed}")
 
     # --- the recording ---------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
-"""What a disk may hold when the power fails: replays a log of record.c up to a moment, and from what
+"""What a disk may hold when the power fails: replays a log of record.c up to a moment, and of what
 was not synced by then keeps what chance wants.
 
 The model is harder than most file systems. The content of a file is certain up to its last fsync;
 of each later write every sector may have come to the disk or not, in any order. Names (made,
-renamed, removed) are certain up to the last fsync of their directory. What was removed and synced is
-gone; a rename is there whole or not at all."""
+renamed, removed) are certain up to the last fsync of their directory; a rename happens whole or not
+at all."""
 import pathlib
 import posixpath
 import struct
@@ -107,7 +107,7 @@ class Directory:
     """Names that are certain are in Disk.names; these are on their way there."""
 
     def __init__(self):
-        self.pending = []  # (name, object): that name is that object; None: there is none
+        self.pending = []  # {name: object}: that name is that object; None: there is none
 
 
 class Disk:
@@ -138,31 +138,31 @@ class Disk:
         elif record.kind == "M":
             self.make(record.path, Directory())
         elif record.kind == "U":
-            self.set_name(record.path, None)
+            self.set_names({record.path: None})
         elif record.kind == "R":
             moved = self.seen.get(record.path)
-            self.set_name(record.data.decode(), moved)
-            self.set_name(record.path, None)
+            self.set_names({record.data.decode(): moved, record.path: None})
         elif record.kind == "L":
-            self.set_name(record.data.decode(), self.seen.get(record.path))
+            self.set_names({record.data.decode(): self.seen.get(record.path)})
         elif record.kind == "S" and honest:
             what = self.seen.get(record.path)
             if isinstance(what, File):
                 what.sync()
             elif what is not None:
                 for change in what.pending:
-                    put(self.names, *change)
+                    put(self.names, change)
                 what.pending = []
 
     def make(self, path, what):
-        self.set_name(path, what)
+        self.set_names({path: what})
         return what
 
-    def set_name(self, path, what):
-        put(self.seen, path, what)
-        parent = self.seen.get(posixpath.dirname(path))
+    def set_names(self, change):
+        """Of one directory: nothing here is moved to another."""
+        put(self.seen, change)
+        parent = self.seen.get(posixpath.dirname(next(iter(change))))
         if parent is not None:
-            parent.pending.append((path, what))
+            parent.pending.append(change)
 
     def after_power_cut(self, root, chance):
         """Writes below `root`, which is empty, what the disk holds after the power came back."""
@@ -173,7 +173,7 @@ class Disk:
             kept = chance.randint(0, len(directory.pending))
             for number, change in enumerate(directory.pending):
                 if number < kept if ordered else chance.random() < 0.5:
-                    put(names, *change)
+                    put(names, change)
         for path in sorted(names):
             target = pathlib.Path(root) / path
             if not target.parent.is_dir():
@@ -185,8 +185,9 @@ class Disk:
                 target.chmod(0o600)
 
 
-def put(names, path, what):
-    if what is None:
-        names.pop(path, None)
-    else:
-        names[path] = what
+def put(names, change):
+    for path, what in change.items():
+        if what is None:
+            names.pop(path, None)
+        else:
+            names[path] = what

@@ -66,8 +66,8 @@ static void record(char kind, const char* path, uint64_t offset, const struct io
   errno = error;
 }
 
-/* The path below the directory, or NULL. What SQLite maps into memory is gone after a power cut, and
- * what jobs wrote is not ours. */
+/* The path below the directory, or NULL. What SQLite maps into memory is gone after a power cut,
+ * and what jobs wrote is not ours. */
 static const char* below(const char* path) {
   if (directory_bytes == 0) return NULL;
   if (strlen(path) + 1 == directory_bytes && strncmp(path, directory, directory_bytes - 1) == 0) {
@@ -170,8 +170,8 @@ int ftruncate(int fd, off_t size) {
 int ftruncate64(int fd, off64_t size) {
   return ftruncate(fd, size);
 }
-/* Whether a file could be made is known only afterwards; and who else writes to it first makes it in
- * the log, too. */
+/* Whether a file could be made is known only afterwards; and who else writes to it first makes it
+ * in the log, too. */
 static int open_any(int dir, const char* name, int flags, mode_t mode) {
   const long fd = syscall(SYS_openat, dir, name, flags, mode);
   if (fd >= 0 && (flags & O_CREAT) != 0) record_name('C', dir, name);
