@@ -2,6 +2,7 @@
 // keeper's words it never gets to doctest, but serves. "Another build" is a copy of it with another
 // build id.
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -151,6 +152,7 @@ TEST_CASE("a newer program takes over a living keeper, with everything it held")
   CHECK(daemon.ended[1].wait_status == 7 << 8);
   const std::string before = read_file(daemon.ended[1].output_path);
   CHECK(before == "before\n1000\nafter\n");
+  CHECK(daemon.ended[1].output_bytes == static_cast<std::int64_t>(before.size()));
   // A new command gets the same limits, and a file of its own.
   const Ended limits = daemon.run(shell(5, "echo before; ulimit -Sn; echo after"));
   CHECK(read_file(limits.output_path) == before);
@@ -179,6 +181,27 @@ TEST_CASE("a keeper is renewed again and again, and leaks no descriptor") {
     renew(daemon);
     CHECK(comes_true([&] { return keeper.runs_what_is_installed(); }));
   }
+}
+
+TEST_CASE("after an exec nothing but the standard descriptors would survive another program's") {
+  Installed keeper;
+  Daemon daemon(keeper.scratch.paths());
+  daemon.client->start(order_of(1, {"sleep", "1000"}));
+  daemon.until([&] { return daemon.started.size() == 1; });
+  install(keeper.program(), 2);
+  renew(daemon);
+  Daemon next(keeper.scratch.paths());
+  std::size_t looked_at = 0;
+  const std::string infos = "/proc/" + std::to_string(keeper.pid()) + "/fdinfo";
+  for (const auto& entry : std::filesystem::directory_iterator(infos)) {
+    if (std::stoi(entry.path().filename()) <= 2) continue;
+    const std::string info = read_file(entry.path());
+    const std::size_t flags = info.find("flags:");
+    REQUIRE(flags != std::string::npos);
+    CHECK((std::stol(info.substr(flags + 6), nullptr, 8) & O_CLOEXEC) != 0);
+    ++looked_at;
+  }
+  CHECK(looked_at > 5);
 }
 
 TEST_CASE("starts that are on their way to their exec come to their end in the newer program") {
