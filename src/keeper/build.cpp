@@ -4,12 +4,17 @@
 #include <link.h>
 
 #include <array>
+#include <bit>
 #include <cstdio>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace schedctl::keeper {
 namespace {
+
+/// With its final zero, as notes have it.
+constexpr std::string_view kName{"GNU\0", 4};
 
 std::string hex(std::string_view bytes) {
   std::string text;
@@ -34,8 +39,7 @@ std::string build_id_in(std::string_view notes) {
     const std::size_t name = padded(head.n_namesz);
     const std::size_t size = name + padded(head.n_descsz);
     if (size > notes.size()) break;
-    if (head.n_type == NT_GNU_BUILD_ID &&
-        notes.substr(0, head.n_namesz) == std::string_view("GNU", 4)) {
+    if (head.n_type == NT_GNU_BUILD_ID && notes.substr(0, head.n_namesz) == kName) {
       return hex(notes.substr(name, head.n_descsz));
     }
     notes.remove_prefix(size);
@@ -48,7 +52,7 @@ int look_at_program(dl_phdr_info* info, std::size_t, void* found) {
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr)& segment = info->dlpi_phdr[i];
     if (segment.p_type != PT_NOTE) continue;
-    const std::string_view notes(reinterpret_cast<const char*>(info->dlpi_addr + segment.p_vaddr),
+    const std::string_view notes(std::bit_cast<const char*>(info->dlpi_addr + segment.p_vaddr),
                                  segment.p_memsz);
     std::string id = build_id_in(notes);
     if (id.empty()) continue;

@@ -79,6 +79,7 @@ void exec(int program, const std::vector<std::string>& argv, const std::string& 
   }
   const auto pointers = [](const std::vector<std::string>& strings) {
     std::vector<char*> list;
+    list.reserve(strings.size() + 1);
     // execve writes to none of them, whatever its type says.
     for (const std::string& s : strings) list.push_back(const_cast<char*>(s.c_str()));
     list.push_back(nullptr);
