@@ -47,6 +47,7 @@ Result<job::Job> replace(const Context& context, job::Job job, const job::JobDra
     job.paused_reason.clear();
     job.next_fire.reset();
     TRY_VOID(context.store.update_job(job));
+    TRY_VOID(context.store.end_alerts(job.id, {}, job::AlertEnd::paused, context.who, now));
   }
   TRY_VOID(audit(context, "set", job.name, what, now));
   return job;

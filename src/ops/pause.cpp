@@ -17,6 +17,7 @@ Result<bool> pause_one(const Context& context, const std::string& name, const st
   job.paused_reason = reason;
   job.next_fire.reset();
   TRY_VOID(context.store.update_job(job));
+  TRY_VOID(context.store.end_alerts(job.id, {}, job::AlertEnd::paused, context.who, now));
   TRY_VOID(audit(context, "pause", name, reason, now));
   return true;
 }

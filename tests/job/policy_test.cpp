@@ -13,7 +13,7 @@ TEST_CASE("each policy is set, shown and forgotten by its name") {
   const std::vector<std::pair<std::string, std::string>> values = {
       {"overlap", "skip"},  {"misfire_grace", "2h"}, {"coalesce", "all"},   {"jitter", "30s"},
       {"timeout", "1h30m"}, {"kill_grace", "5s"},    {"max_attempts", "3"}, {"backoff", "250ms"},
-      {"max_delay", "10m"}, {"on_lost", "retry"}};
+      {"max_delay", "10m"}, {"on_lost", "retry"},    {"alert_grace", "5m"}};
   CHECK(policy_keys().size() == values.size());
   PolicyDraft draft;
   for (std::size_t i = 0; i < values.size(); ++i) {

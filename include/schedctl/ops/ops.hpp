@@ -83,6 +83,12 @@ class Ops {
   /// there is nothing to cancel.
   Result<std::vector<Cancelled>> cancel(const std::string& target);
 
+  /// Ends open alerts, saying that somebody knows: of a job by its name, or one by "#7". With
+  /// `silence` what begins again before that long is not told before. All or nothing. Kind
+  /// not_found; conflict if there is nothing open.
+  Result<std::vector<job::Alert>> ack(const std::vector<std::string>& targets,
+                                      std::optional<Duration> silence);
+
   /// The next `n` fires after `from` of a schedule.
   Result<std::vector<Fire>> next(const job::Schedule& schedule, std::uint64_t seed, Time from,
                                  std::size_t n);
