@@ -1,7 +1,9 @@
 #include "src/store/sqlite/schema.hpp"
 
 #include <array>
+#include <chrono>
 
+#include "schedctl/base/log.hpp"
 #include "src/store/new_id.hpp"
 
 // Instants and durations are INTEGER microseconds, enumerations are their words, lists of words are
@@ -150,6 +152,21 @@ Result<void> judge(const Label& label, const SqliteOptions& options) {
   return {};
 }
 
+/// What an older program wrote is kept as it was. The write lock is held, so there is one backup,
+/// and it has everything.
+Result<std::string> back_up(const std::string& path, std::int64_t version) {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const std::string to = path + ".v" + std::to_string(version) + "-" +
+                         std::to_string(now.time_since_epoch().count()) + ".bak";
+  Result<void> made = backup_sqlite(path, to);
+  if (made) return to;
+  Error error = std::move(made).error();
+  error.message =
+      "database " + path + " is of an older version (" + std::to_string(version) +
+      ") and was left as it is, because the backup that is made first failed: " + error.message;
+  return fail(std::move(error));
+}
+
 Result<void> migrate(Database& database, const Label& label) {
   for (auto n = static_cast<std::size_t>(label.version); n < kMigrations.size(); ++n)
     database.raw().exec(kMigrations[n]);
@@ -179,12 +196,34 @@ Result<void> prepare(Database& database) {
     return {};
   }));
   if (label.version == schema_version()) return {};
-  return database.write([&]() -> Result<void> {
+  std::string backup;
+  const Result<void> migrated = database.write([&]() -> Result<void> {
     // Somebody else may have done it while we waited for the lock.
     label = read_label(database);
     TRY_VOID(judge(label, database.options()));
+    if (label.version > 0 && label.version < schema_version()) {
+      TRY(backup, back_up(database.options().path, label.version));
+    }
     return migrate(database, label);
   });
+  if (migrated && !backup.empty()) {
+    log::info("store-migrated",
+              {{"from", label.version}, {"to", schema_version()}, {"backup", backup}});
+    log::flush();
+  }
+  return migrated;
+}
+
+Result<std::int64_t> version_of(Database& database) {
+  Label label;
+  TRY_VOID(database.read([&]() -> Result<void> {
+    label = read_label(database);
+    return {};
+  }));
+  SqliteOptions options = database.options();
+  options.create = false;
+  TRY_VOID(judge(label, options));
+  return label.version;
 }
 
 }  // namespace schedctl::store::sqlite

@@ -10,4 +10,7 @@ namespace schedctl::store::sqlite {
 /// connection.
 Result<void> prepare(Database& database);
 
+/// The schema version of a database that is ours; kinds as open_sqlite.
+Result<std::int64_t> version_of(Database& database);
+
 }  // namespace schedctl::store::sqlite
