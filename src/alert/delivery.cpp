@@ -148,10 +148,12 @@ std::optional<Duration> parse_retry_after(const std::string& raw, Time now) {
 }
 
 std::string address_of(const Addresses& addresses, const std::string& notifier) {
+  if (notifier == "heartbeat") return addresses.heartbeat;
   return notifier == "slack" ? addresses.slack : std::string();
 }
 
 loop::HttpRequest request_of(const Delivery& delivery, const std::string& address) {
+  if (delivery.notifier == "heartbeat") return {.method = "GET", .url = address};
   return {.method = "POST",
           .url = address,
           .headers = {"Content-Type: application/json"},

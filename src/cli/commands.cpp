@@ -315,6 +315,42 @@ std::vector<Command> run_commands() {
 
 std::vector<Command> house_commands() {
   return {
+      {.name = "alerts",
+       .group = "alerts",
+       .synopsis = "[--all] [-n N] | test NOTIFIER | ack (NAME | #ID)... [--for D]",
+       .summary = "what is wrong now; try a notifier; say that you know",
+       .examples = {"schedctl alerts", "schedctl alerts test slack",
+                    "schedctl alerts ack backup --for 8h", "schedctl alerts ack '#7'"},
+       .options = {{"all", "", "also what is over"},
+                   {"count", "N", "at most so many (50; with --json 1000)", 'n'},
+                   {"for", "D", "with ack: what begins again before then is not told"}},
+       .max_words = kAnyNumber,
+       .exits = "  0   done; with test, the message was taken\n"
+                "  1   with test, it was not\n",
+       .function = run_alerts},
+      {.name = "check",
+       .group = "alerts",
+       .synopsis = "[NAME]",
+       .summary = "whether all is well, or a job: one line, for monitoring systems",
+       .examples = {"schedctl check", "schedctl check backup"},
+       .max_words = 1,
+       .extra = "one job at most",
+       .exits = "  0   OK\n  1   WARNING\n  2   CRITICAL\n"
+                "  3   UNKNOWN: it could not be told, whatever the reason\n",
+       .function = run_check},
+      {.name = "db",
+       .group = "house",
+       .synopsis = "check | backup FILE | restore FILE | migrate",
+       .summary = "look the database over, copy it, put a copy back",
+       .examples = {"schedctl db check", "schedctl db backup /backup/schedctl.db",
+                    "schedctl stop && schedctl db restore /backup/schedctl.db"},
+       .min_words = 1,
+       .max_words = 2,
+       .missing = "what? check, backup FILE, restore FILE or migrate",
+       .extra = "one file at most",
+       .exits = "  0   done; with check, all is well\n  1   with check, something is wrong\n"
+                "  5   the backup exists already; or a daemon uses the database\n",
+       .function = run_db},
       {.name = "config",
        .group = "house",
        .summary = "every setting, its value and where that comes from",
@@ -331,10 +367,9 @@ std::vector<Command> house_commands() {
 }
 
 /// Words of the design that come with a later version.
-constexpr std::array<std::string_view, 20> kLaterCommands{
-    "alerts",     "why",   "backfill",       "apply", "edit",   "rename", "doctor", "db",
-    "export",     "check", "import-crontab", "rerun", "signal", "nodes",  "drain",  "audit",
-    "completion", "api",   "message",        "token"};
+constexpr auto kLaterCommands = std::to_array<std::string_view>(
+    {"why", "backfill", "apply", "edit", "rename", "doctor", "export", "import-crontab", "rerun",
+     "signal", "nodes", "drain", "audit", "completion", "api", "message", "token"});
 
 constexpr std::array<std::string_view, 23> kLaterOptions{
     "max-instances", "max-wait",    "priority", "user",      "env-file",   "http",

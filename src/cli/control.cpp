@@ -116,6 +116,18 @@ void warn_of_job_files(Session& session) {
                          "shows them");
 }
 
+/// Then silence promises nothing, and somebody should know before the first night.
+void warn_of_silence(Session& session) {
+  const config::Config& config = session.config();
+  const bool heartbeat = !config.heartbeat_url.empty() || !config.heartbeat_url_file.empty();
+  if (heartbeat || !config.alerts.notifiers().empty()) return;
+  warn(session.call,
+       "nobody will be told when a job fails or does not run: set [alerts.slack] "
+       "webhook_url_file, or heartbeat_url, in " +
+           (config.config_file.empty() ? "a settings file (schedctl doctor says where)"
+                                       : config.config_file));
+}
+
 Result<Outcome> request(const Invocation& call, const char* what, const char* verb,
                         const std::string& fallback) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
@@ -140,6 +152,7 @@ Result<Outcome> run_start(const Invocation& call) {
   TRY_VOID(session->check_trust());
   TRY_VOID(check_owner(session->config().sqlite_path()));
   warn_of_job_files(*session);
+  warn_of_silence(*session);
   return StartRequest{.foreground = call.has("foreground"),
                       .json = call.globals.json,
                       .sources = std::move(session->sources),

@@ -49,10 +49,14 @@ Table::Cell last_cell(const store::JobListing& listing, const job::Zone& zone, T
     if (job.last_start) text += " since " + absolute_and_relative(*job.last_start, zone, now);
     return {text, state_color(job::RunState::running)};
   }
-  if (!job.last_state) return "-";
+  if (!job.last_state) {
+    if (listing.open_alerts > 0) return {"never ran (schedctl alerts)", Color::red};
+    return "-";
+  }
   std::string text(job::to_string(*job.last_state));
   if (const auto when = job.last_end ? job.last_end : job.last_start)
     text += " " + absolute_and_relative(*when, zone, now);
+  if (listing.open_alerts > 0) return {text + " (schedctl alerts)", Color::red};
   return {text, state_color(*job.last_state)};
 }
 
@@ -171,6 +175,8 @@ std::string state_text(const store::JobListing& listing, const job::Zone& zone, 
   put(out, "next fire",
       job.next_fire ? absolute_and_relative(*job.next_fire, zone, now) : std::string("none"));
   put(out, "running", std::to_string(listing.running));
+  if (listing.open_alerts > 0)
+    put(out, "open alerts", std::to_string(listing.open_alerts) + " (schedctl alerts)");
   if (job.last_fire) put(out, "last fire", absolute_and_relative(*job.last_fire, zone, now));
   if (job.last_start) put(out, "last start", absolute_and_relative(*job.last_start, zone, now));
   if (job.last_end) put(out, "last end", absolute_and_relative(*job.last_end, zone, now));

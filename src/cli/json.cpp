@@ -8,6 +8,7 @@
 #include "schedctl/base/text.hpp"
 #include "schedctl/cli/cli.hpp"
 #include "schedctl/store/record_plan.hpp"
+#include "src/cli/check.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/times.hpp"
 
@@ -95,7 +96,7 @@ Json listing_json(const store::JobListing& listing) {
   json["running"] = listing.running;
   json["tags"] = definition.tags;
   json["managed_by"] = job.managed_by;
-  json["open_alerts"] = 0;
+  json["open_alerts"] = listing.open_alerts;
   return json;
 }
 
@@ -281,7 +282,49 @@ std::string json_status(const StatusReport& status) {
   json["jobs"] = value_or_null(status.jobs);
   json["runs_running"] = value_or_null(status.runs_running);
   json["next_fire"] = time_or_null(status.next_fire);
-  json["alerts_open"] = 0;
+  json["alerts_open"] = value_or_null(status.alerts_open);
+  return text_of(json);
+}
+
+std::string json_alert(const job::Alert& alert) {
+  Json json;
+  json["id"] = alert.id.value;
+  json["job"] = alert.job_id ? Json(alert.subject) : Json();
+  json["kind"] = job::to_string(alert.kind);
+  json["subject"] = text_or_null(alert.subject);
+  json["since"] = format_rfc3339(alert.began_at);
+  json["ended"] = time_or_null(alert.ended_at);
+  json["ended_by"] = text_or_null(std::string(job::to_string(alert.ended_by)));
+  json["ended_who"] = text_or_null(alert.ended_who);
+  json["count"] = alert.count;
+  json["events"] = alert.events;
+  json["run"] = alert.run ? Json(alert.run.value) : Json();
+  json["expected_at"] = time_or_null(alert.expected_at);
+  json["detail"] = text_or_null(alert.detail);
+  json["cause"] = text_or_null(alert.cause);
+  json["told_at"] = time_or_null(alert.told_at);
+  json["silenced_until"] = time_or_null(alert.silenced_until);
+  return text_of(json);
+}
+
+std::string json_database(const char* verb, bool done, const std::string& database,
+                          const std::string& file, const std::vector<std::string>& findings) {
+  return text_of(Json{
+      {verb, done}, {"database", database}, {"file", text_or_null(file)}, {"findings", findings}});
+}
+
+std::string json_tried(const std::string& notifier, bool sent, int status,
+                       const std::string& answer) {
+  return text_of(
+      Json{{"notifier", notifier}, {"sent", sent}, {"status", status}, {"answer", answer}});
+}
+
+std::string json_check(const CheckReport& report) {
+  Json json{{"status", to_string(report.state())},
+            {"code", static_cast<int>(report.state())},
+            {"message", report.message()},
+            {"perfdata", Json::object()}};
+  for (const auto& [label, value] : report.perfdata()) json["perfdata"][label] = value;
   return text_of(json);
 }
 

@@ -13,6 +13,8 @@
 /// keys are always there; null where unknown. Times are RFC 3339 UTC, durations seconds.
 namespace schedctl::cli {
 
+class CheckReport;
+
 std::string json_error(const Error& error, int exit_code);
 std::string json_listing(const store::JobListing& listing);
 std::string json_run(const job::Run& run, const std::string& store_id);
@@ -49,8 +51,19 @@ struct StatusReport {
   std::optional<std::int64_t> jobs;
   std::optional<std::int64_t> runs_running;
   std::optional<Time> next_fire;
+  std::optional<std::int64_t> alerts_open;
+  std::vector<std::string> stopped_notifiers;  ///< each with why; for people
 };
 std::string json_status(const StatusReport& status);
+std::string json_alert(const job::Alert& alert);
+/// What `db VERB` did: {"VERB": true, "database": ..., "file": ..., "findings": [...]}.
+std::string json_database(const char* verb, bool done, const std::string& database,
+                          const std::string& file, const std::vector<std::string>& findings);
+/// What `alerts test` saw.
+std::string json_tried(const std::string& notifier, bool sent, int status,
+                       const std::string& answer);
+/// {"status": "OK", "code": 0, "message": "...", "perfdata": {"jobs": 12}}
+std::string json_check(const CheckReport& report);
 
 /// One document of an array, an element a line.
 std::string json_array(const std::vector<std::string>& elements);

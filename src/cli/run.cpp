@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "schedctl/cli/cli.hpp"
+#include "src/cli/check.hpp"
 #include "src/cli/command.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/help.hpp"
@@ -42,12 +43,16 @@ Outcome finish(Outcome outcome, bool json) {
 
 Outcome run(const std::vector<std::string>& argv) {
   const bool json = wants_json(argv);
+  const auto failed = [&](const Error& error) -> Outcome {
+    return is_check(argv) ? report_check(error, json) : Done{report(error, json)};
+  };
   try {
     Result<Outcome> outcome = dispatch(argv);
-    if (!outcome) return finish(Done{report(outcome.error(), json)}, json);
+    if (!outcome) return finish(failed(outcome.error()), json);
     return finish(std::move(*outcome), json);
   } catch (const std::exception& error) {
-    return Done{report({ErrorKind::failed, std::string("internal error: ") + error.what()}, json)};
+    return finish(failed({ErrorKind::failed, std::string("internal error: ") + error.what()}),
+                  json);
   }
 }
 

@@ -92,7 +92,7 @@ ops::Ops Session::ops() {
                    .clock = clock,
                    .config = config(),
                    .who = host::acting_user(),
-                   .poke = [this] { poked_ = request_nodes("poke") || poked_; }});
+                   .poke = [this] { poke(); }});
 }
 
 const job::Zone& Session::local_zone() {
@@ -142,7 +142,9 @@ Result<job::Job> Session::job(const std::string& name) {
 Result<store::JobListing> Session::listing(const job::Job& job) {
   TRY(const std::vector<job::Run> live,
       store->list_runs({.job_id = job.id, .states = {job::RunState::running}, .limit = 10'000}));
-  return store::JobListing{job, static_cast<int>(live.size())};
+  TRY(const std::vector<job::Alert> alerts,
+      store->list_alerts({.open_only = true, .job_id = job.id}));
+  return store::JobListing{job, static_cast<int>(live.size()), static_cast<int>(alerts.size())};
 }
 
 bool Session::is_served() {

@@ -54,6 +54,8 @@ class Session {
   /// Whether a daemon of this store answers. Costs a round trip to it, so only asked where the
   /// answer is said.
   bool is_served();
+  /// Wakes the daemons of this store after a change that ops did not make.
+  void poke() { poked_ = request_nodes("poke") || poked_; }
   /// Names the store on stderr if it is not the machine's, where there is one.
   void name_other_store();
 

@@ -30,9 +30,15 @@ void ask_store(Session& session, StatusReport& status) {
   if (const auto counts = session.store->counts()) {
     status.jobs = counts->jobs;
     status.runs_running = counts->runs_running;
+    status.alerts_open = counts->alerts_open;
   }
   // Pending runs lie before the end of time, so only fires are left.
   if (const auto next = session.store->next_wake(Time::max())) status.next_fire = *next;
+  if (const auto notifiers = session.store->list_notifiers()) {
+    for (const store::NotifierState& one : *notifiers)
+      if (one.stopped_at)
+        status.stopped_notifiers.push_back(one.name + " is stopped: it answered " + one.why);
+  }
   const auto nodes = session.store->list_nodes();
   if (!nodes) return;
   for (const store::Node& node : *nodes) {
@@ -62,6 +68,11 @@ void print_status(Session& session, const StatusReport& status, pid_t stale_pid)
   if (status.jobs)
     out += "  jobs         " + std::to_string(*status.jobs) + ", " +
            std::to_string(status.runs_running.value_or(0)) + " running\n";
+  if (status.alerts_open.value_or(0) > 0)
+    out += "  alerts       " +
+           paint(Color::red, std::to_string(*status.alerts_open) + " open; schedctl alerts") + "\n";
+  for (const std::string& notifier : status.stopped_notifiers)
+    out += "  notifier     " + paint(Color::red, escape_control(notifier)) + "\n";
   if (status.next_fire)
     out += "  next fire    " +
            absolute_and_relative(*status.next_fire, session.local_zone(), session.now) + "\n";

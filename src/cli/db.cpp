@@ -1,0 +1,119 @@
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "schedctl/base/text.hpp"
+#include "schedctl/host/host.hpp"
+#include "src/cli/errors.hpp"
+#include "src/cli/families.hpp"
+#include "src/cli/json.hpp"
+#include "src/cli/output.hpp"
+#include "src/cli/session.hpp"
+
+// db: check, backup, restore, migrate.
+
+namespace schedctl::cli {
+namespace {
+
+constexpr int kLockPatienceMs = 200;
+
+Result<std::string> file_word(const Invocation& call) {
+  if (call.words.size() < 2 || call.words[1].empty()) {
+    return fail(ErrorKind::usage, "which file? schedctl db " + call.words[0] + " FILE");
+  }
+  std::error_code error;
+  const auto path = std::filesystem::absolute(call.words[1], error);
+  if (error) return fail(ErrorKind::usage, "the working directory is gone; write a whole path");
+  return path.lexically_normal().string();
+}
+
+Result<void> no_file(const Invocation& call) {
+  if (call.words.size() == 1) return {};
+  return fail(ErrorKind::usage, "db " + call.words[0] + " takes no file");
+}
+
+void answer(const Invocation& call, const std::string& database, const std::string& file,
+            const std::string& text) {
+  if (call.globals.json) {
+    print(json_database(call.words[0].c_str(), true, database, file, {}) + "\n");
+  } else {
+    print_result(call, text);
+  }
+}
+
+std::string size_text(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return "";
+  return ", " + std::to_string((status.st_size + 1023) / 1024) + " KiB";
+}
+
+Result<Outcome> check(const Invocation& call, const std::string& database) {
+  TRY_VOID(no_file(call));
+  TRY(const std::vector<std::string> findings, store::check_sqlite(database));
+  if (call.globals.json) {
+    print(json_database("check", findings.empty(), database, "", findings) + "\n");
+  } else {
+    for (const std::string& finding : findings) print(escape_control(finding) + "\n");
+    if (findings.empty()) print_result(call, "ok: " + database);
+  }
+  if (!findings.empty()) {
+    talk(call,
+         "the database is damaged; stop the daemon and put back a backup: schedctl stop, "
+         "schedctl db restore FILE");
+  }
+  return Done{findings.empty() ? 0 : kExitFailed};
+}
+
+Result<Outcome> back_up(const Invocation& call, const std::string& database) {
+  TRY(const std::string file, file_word(call));
+  TRY_VOID(store::backup_sqlite(database, file));
+  answer(call, database, file, "backed up to " + file + size_text(file) + ", and checked");
+  return Done{};
+}
+
+Result<Outcome> restore(const Invocation& call, const config::Config& config) {
+  TRY(const std::string file, file_word(call));
+  const std::string database = config.sqlite_path();
+  const std::string lock_file = database + ".lock";
+  // Held to the end, so that no daemon starts in between.
+  auto lock = host::FileLock::take(lock_file, kLockPatienceMs);
+  if (!lock && lock.error().kind == ErrorKind::conflict) {
+    const pid_t pid = host::lock_holder(lock_file).value_or(0);
+    return fail(ErrorKind::conflict, "a daemon" +
+                                         (pid != 0 ? " (pid " + std::to_string(pid) + ")" : "") +
+                                         " uses " + database + "; stop it first: schedctl stop");
+  }
+  if (!lock) return fail(lock.error());
+  const SystemClock clock;
+  TRY(const std::string kept, store::restore_sqlite(file, database, clock.wall()));
+  answer(call, database, file,
+         "restored from " + file + (kept.empty() ? "" : "; the old database is kept as " + kept));
+  return Done{};
+}
+
+Result<Outcome> migrate(const Invocation& call, Session& session) {
+  TRY_VOID(no_file(call));
+  // Opening it is what brings it up to date.
+  TRY_VOID(session.open_store(Access::write));
+  answer(call, session.config().sqlite_path(), "",
+         "up to date: schema version " + std::to_string(store::schema_version()));
+  return Done{};
+}
+
+}  // namespace
+
+Result<Outcome> run_db(const Invocation& call) {
+  const std::string& verb = call.words[0];
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  const std::string database = session->config().sqlite_path();
+  if (verb == "check") return check(call, database);
+  if (verb == "backup") return back_up(call, database);
+  if (verb == "restore") return restore(call, session->config());
+  if (verb == "migrate") return migrate(call, *session);
+  const bool later = verb == "prune" || verb == "copy";
+  return fail(ErrorKind::usage, later ? "db " + verb + " is not available in this version"
+                                      : "'" + escape_control(verb) +
+                                            "' is not one of check, backup, restore and migrate");
+}
+
+}  // namespace schedctl::cli
