@@ -21,6 +21,8 @@ constexpr int kLockPatienceMs = 200;
 // As long as `schedctl restart` waits.
 constexpr Duration kRestartPatience = std::chrono::seconds(30);
 constexpr int kRestartPauseMs = 500;
+// Orphans are adopted in the first beat where the keeper answers; it does so in milliseconds.
+constexpr Duration kKeeperPatience = std::chrono::seconds(5);
 
 std::string joined(const std::vector<std::string>& words) {
   std::string all;
@@ -121,8 +123,7 @@ Result<void> Instance::begin_work() {
   return start_runner();
 }
 
-// A busy database, or a keeper that does not answer at once, must not end a daemon that was
-// running.
+// A busy database must not end a daemon that was running.
 Result<void> Instance::begin_work_patiently() {
   const Duration until = parts_.clock->elapsed() + kRestartPatience;
   for (bool told = false;; told = true) {
@@ -205,6 +206,7 @@ Result<void> Instance::announce() {
   for (const store::Node& old : nodes) {
     if (old.id != node_.id) continue;
     node_.keeper = old.keeper;
+    last_boot_ = old.boot_id;
     const bool proper = old.pid == 0 && old.stopped_at;
     const std::optional<Time> last = proper ? old.stopped_at : old.last_beat;
     detail = proper ? "stopped at " : "died after ";
@@ -246,12 +248,15 @@ Result<void> Instance::start_runner() {
   TRY(http_, loop::Http::create(*loop_, "schedctl/" + parts_.version));
   TRY(courier_, alert::HttpCourier::create(*loop_, *http_, addresses_, *runner_));
   TRY(runner::Runner::Tuning tuning, tuning_of(config_, addresses_, parts_, node_.hostname));
-  // The adoption compares the node's last boot with this one: the row is written by the first beat,
-  // which comes after it.
-  TRY_VOID(executor_->connect());
+  // A keeper that lives and does not answer must not keep a daemon from telling so: nothing is
+  // claimed until it does.
+  const Result<void> connected = executor_->connect(kKeeperPatience);
+  if (!connected && connected.error().kind != ErrorKind::unavailable) {
+    return fail(connected.error());
+  }
   auto runner = std::make_unique<runner::Runner>(
       *store_, *executor_, *courier_, *parts_.zones, *parts_.clock,
-      runner::Runner::Settings{node_, std::move(tuning), down_since_, down_words_});
+      runner::Runner::Settings{node_, std::move(tuning), last_boot_, down_since_, down_words_});
   std::promise<Result<void>> first_beat;
   std::future<Result<void>> beaten = first_beat.get_future();
   TRY_VOID(loop_->watch(ended_->fd(), EPOLLIN, [this](auto) { loop_->stop(); }));

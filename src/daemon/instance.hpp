@@ -85,6 +85,7 @@ class Instance {
   std::unique_ptr<loop::Http> http_;
   std::unique_ptr<alert::HttpCourier> courier_;
   alert::Addresses addresses_;
+  std::string last_boot_;           ///< of the daemon before this one
   std::optional<Time> down_since_;  ///< no daemon was here before this one since then
   std::string down_words_;
   std::optional<runner::RunnerThread::Stop> stopping_;

@@ -136,8 +136,11 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
     store::Node node = settings_.node;
     node.last_beat = work.now;
     if (work.adopted) node.keeper = work.adopted->keeper;
+    // Until its runs have been judged, the row says on which boot they were started.
+    if (generation_ == 0 && !work.adopted && was_rebooted()) node.boot_id = settings_.last_boot;
     TRY_VOID(store_.put_node(node));
-    settings_.node = std::move(node);
+    settings_.node.last_beat = node.last_beat;
+    settings_.node.keeper = node.keeper;
   }
   beat.again = work.again;
   // While it drains nothing is planned or claimed, so that nothing can fall due.
@@ -247,11 +250,6 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
       known[key] = &report;
     }
   }
-  TRY(const std::vector<store::Node> nodes, store_.list_nodes());
-  std::string last_boot = settings_.node.boot_id;
-  for (const store::Node& node : nodes) {
-    if (node.id == settings_.node.id) last_boot = node.boot_id;
-  }
   TRY(std::vector<job::Run> running, store_.runs_in_state(job::RunState::running));
   for (job::Run& run : running) {
     const auto found = known.find({run.id, run.fence});
@@ -263,7 +261,7 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
     if (found != known.end()) continue;
     const bool same_keeper = run.keeper == adoption.keeper;
     const job::Happening happening = same_keeper ? job::Happening::never_started
-                                     : last_boot != settings_.node.boot_id
+                                     : first && was_rebooted()
                                          ? job::Happening::lost_reboot
                                          : job::Happening::lost_keeper;
     job::AttemptResult result = run.result;
@@ -275,6 +273,10 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
   work.adopted = adoption;
   work.dirty = true;
   return {};
+}
+
+bool Runner::was_rebooted() const {
+  return !settings_.last_boot.empty() && settings_.last_boot != settings_.node.boot_id;
 }
 
 // A run asked for by hand while no daemon was there is not started hours later.

@@ -187,6 +187,38 @@ class StoppedProcesses(Survival):
         run = self.m.wait_runs("long", lambda r: r[0]["state"] != "running", "the end")[0]
         self.assertEqual(run["signal"], "SIGTERM")
 
+    def test_a_daemon_that_finds_its_keeper_stopped_starts_and_waits_and_says_so(self):
+        for way in ("start", "restart"):
+            with self.subTest(way):
+                self.finds_its_keeper_stopped(way)
+
+    def finds_its_keeper_stopped(self, way):
+        self.m.start()
+        name = "late-" + way
+        self.m.ok("add", name, "--manual", "--", "sh", "-c", "sleep 0.2; exit 7")
+        self.m.ok("trigger", name)
+        self.m.wait_runs(name, lambda r: r and r[0]["pid"], "a process")
+        keeper = self.m.keeper_pid()
+        send(keeper, signal.SIGSTOP)
+        self.addCleanup(send, keeper, signal.SIGCONT)
+        if way == "start":
+            send(self.m.pid(), signal.SIGKILL)
+        self.m.ok(way)
+        self.m.ok("add", "new-" + way, "--every", "1s", "--", "true")
+        self.m.wait(lambda: any(a["kind"] == "keeper" for a in self.m.json("alerts")),
+                    "the alert")
+        self.assertEqual(self.m.runs(name)[0]["state"], "running")
+        self.assertFalse([r for r in self.m.runs("new-" + way) if r["started"]])
+        self.assertEqual(self.m("check").code, 2)
+        send(keeper, signal.SIGCONT)
+        run = self.m.wait_runs(name, lambda r: r[0]["state"] != "running", "the end")[0]
+        self.assertEqual((run["state"], run["exit_code"]), ("failed", 7))
+        self.m.wait_state("new-" + way, "succeeded")
+        self.m.wait(lambda: not [a for a in self.m.json("alerts") if a["kind"] == "keeper"],
+                    "the alert's end")
+        self.assertEqual(self.m.keeper_pid(), keeper)
+        self.m.ok("remove", "new-" + way, "--force")
+
     def test_a_daemon_that_stood_still_starts_nothing_twice(self):
         self.start_ticking()
         pid = self.m.pid()

@@ -309,12 +309,33 @@ TEST_CASE("after a reboot what ran is lost for that reason") {
   w.add("a", 60s);
   w.clock.advance(60s);
   w.beat();
+  w.settings.last_boot = w.settings.node.boot_id;
   w.settings.node.boot_id = "boot-2";
   w.start_runner();
   w.adopt("keeper-2", {});
   w.beat();
   CHECK(w.runs("a")[0].state == RunState::lost);
   CHECK(w.runs("a")[0].reason == Reason::rebooted);
+  CHECK(w.store->list_nodes()->at(0).boot_id == "boot-2");
+}
+
+TEST_CASE("a reboot is not forgotten by a daemon that has not found a keeper yet") {
+  World w;
+  w.add("a", 60s);
+  w.clock.advance(60s);
+  w.beat();
+  w.settings.last_boot = w.settings.node.boot_id;
+  w.settings.node.boot_id = "boot-2";
+  w.start_runner();
+  w.clock.advance(60s);
+  w.beat();
+  CHECK(w.runs("a").front().state == RunState::running);
+  // It dies; what the next one reads of it is its row.
+  w.settings.last_boot = w.store->list_nodes()->at(0).boot_id;
+  w.start_runner();
+  w.adopt("keeper-2", {});
+  w.beat();
+  CHECK(w.runs("a").front().reason == Reason::rebooted);
 }
 
 TEST_CASE("a lost run of a job with on_lost = retry is started again, three times at most") {

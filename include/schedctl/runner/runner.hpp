@@ -36,6 +36,7 @@ class Runner {
   struct Settings {
     store::Node node = {};  ///< this daemon; `last_beat` is kept by the runner
     Tuning tuning = {};
+    std::string last_boot = {};  ///< boot id of the predecessor's machine; empty: as `node` says
     /// Since when no daemon was here, and why, where a predecessor is known.
     std::optional<Time> down_since = {};
     std::string down_words = {};  ///< "the daemon was not running"
@@ -104,6 +105,7 @@ class Runner {
   Result<void> replan_after_step_back(Work& work);
   Result<void> record(Work& work);
   Result<void> adopt(Work& work, const executor::Adoption& adoption);
+  bool was_rebooted() const;
   Result<void> expire_old_triggers(Work& work);
   Result<void> record_report(Work& work, const executor::Report& report);
   Result<void> record_end(Work& work, job::Run run, job::Happening happening,
