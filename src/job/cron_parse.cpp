@@ -194,7 +194,7 @@ class FieldParser {
     expr_.seeded = true;
     const bool bare = low_at == at_;
     ++at_;
-    Range range{low, bare ? kind_.hash_high : top(), 1};
+    Range range{low, bare ? kind_.hash_high : std::max(low, top()), 1};
     if (is_digit(peek()) || is_letter(peek())) {
       const std::size_t high_at = at_;
       TRY(range.high, value());
