@@ -351,6 +351,12 @@ std::vector<Command> house_commands() {
        .exits = "  0   done; with check, all is well\n  1   with check, something is wrong\n"
                 "  5   the backup exists already; or a daemon uses the database\n",
        .function = run_db},
+      {.name = "doctor",
+       .group = "house",
+       .summary = "what is wrong with this installation, and what to do about it",
+       .examples = {"schedctl doctor", "schedctl doctor --json"},
+       .exits = "  0   no errors; there may be warnings\n  1   errors\n",
+       .function = run_doctor},
       {.name = "config",
        .group = "house",
        .summary = "every setting, its value and where that comes from",
@@ -368,8 +374,8 @@ std::vector<Command> house_commands() {
 
 /// Words of the design that come with a later version.
 constexpr auto kLaterCommands = std::to_array<std::string_view>(
-    {"why", "backfill", "apply", "edit", "rename", "doctor", "export", "import-crontab", "rerun",
-     "signal", "nodes", "drain", "audit", "completion", "api", "message", "token"});
+    {"why", "backfill", "apply", "edit", "rename", "export", "import-crontab", "rerun", "signal",
+     "nodes", "drain", "audit", "completion", "api", "message", "token"});
 
 constexpr std::array<std::string_view, 23> kLaterOptions{
     "max-instances", "max-wait",    "priority", "user",      "env-file",   "http",

@@ -33,6 +33,7 @@ Result<Outcome> run_config(const Invocation& call);
 Result<Outcome> run_db(const Invocation& call);
 Result<Outcome> run_alerts(const Invocation& call);
 Result<Outcome> run_check(const Invocation& call);
+Result<Outcome> run_doctor(const Invocation& call);
 Result<Outcome> run_help(const Invocation& call);
 
 }  // namespace schedctl::cli

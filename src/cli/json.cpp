@@ -9,6 +9,7 @@
 #include "schedctl/cli/cli.hpp"
 #include "schedctl/store/record_plan.hpp"
 #include "src/cli/check.hpp"
+#include "src/cli/doctor.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/times.hpp"
 
@@ -325,6 +326,18 @@ std::string json_check(const CheckReport& report) {
             {"message", report.message()},
             {"perfdata", Json::object()}};
   for (const auto& [label, value] : report.perfdata()) json["perfdata"][label] = value;
+  return text_of(json);
+}
+
+std::string json_findings(const Findings& findings) {
+  Json json{{"errors", findings.count(Level::error)},
+            {"warnings", findings.count(Level::warning)},
+            {"findings", Json::array()}};
+  for (const Finding& finding : findings.all())
+    json["findings"].push_back({{"level", to_string(finding.level)},
+                                {"area", finding.area},
+                                {"what", finding.what},
+                                {"remedy", text_or_null(finding.remedy)}});
   return text_of(json);
 }
 

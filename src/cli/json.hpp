@@ -14,6 +14,7 @@
 namespace schedctl::cli {
 
 class CheckReport;
+class Findings;
 
 std::string json_error(const Error& error, int exit_code);
 std::string json_listing(const store::JobListing& listing);
@@ -64,6 +65,8 @@ std::string json_tried(const std::string& notifier, bool sent, int status,
                        const std::string& answer);
 /// {"status": "OK", "code": 0, "message": "...", "perfdata": {"jobs": 12}}
 std::string json_check(const CheckReport& report);
+/// {"errors": 1, "warnings": 0, "findings": [{"level", "area", "what", "remedy"}]}
+std::string json_findings(const Findings& findings);
 
 /// One document of an array, an element a line.
 std::string json_array(const std::vector<std::string>& elements);

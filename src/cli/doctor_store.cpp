@@ -1,0 +1,290 @@
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <set>
+
+#include "schedctl/base/text.hpp"
+#include "schedctl/host/host.hpp"
+#include "src/cli/doctor.hpp"
+#include "src/cli/output.hpp"
+
+// doctor: the database, and what its rows say of jobs.
+
+namespace schedctl::cli {
+namespace {
+
+constexpr std::size_t kNamesShown = 5;
+constexpr std::size_t kLinesShown = 5;
+constexpr std::size_t kEventsLooked = 1000;
+
+std::string names_text(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kNamesShown; ++i)
+    text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kNamesShown)
+    text += " and " + std::to_string(names.size() - kNamesShown) + " more";
+  return text;
+}
+
+// --- the file ----------------------------------------------------------------------------------
+
+/// SQLite's locks and its shared memory work on local file systems only.
+struct Network {
+  std::uint32_t magic;  ///< of statfs(2)
+  const char* name;
+  bool certain;  ///< false: some of these are local
+};
+constexpr Network kNetworks[] = {
+    {0x6969, "NFS", true},        {0x517B, "SMB", true},       {0xFF534D42, "CIFS", true},
+    {0xFE534D42, "SMB2", true},   {0x00C36400, "Ceph", true},  {0x5346414F, "AFS", true},
+    {0x0BD00BD0, "Lustre", true}, {0x7461636F, "OCFS2", true}, {0x01161970, "GFS2", true},
+    {0x01021997, "9p", false},    {0x65735546, "FUSE", false},
+};
+
+void look_at_file_system(Findings& findings, const std::string& path) {
+  struct statfs status {};
+  if (::statfs(nearest_directory(parent_directory(path)).c_str(), &status) != 0) return;
+  for (const Network& network : kNetworks) {
+    if (static_cast<std::uint32_t>(status.f_type) != network.magic) continue;
+    const std::string what = "the database " + path + " lies on " + network.name;
+    const std::string remedy =
+        "set state_dir (or store) to a directory on a local disk, and move the database there";
+    if (network.certain)
+      findings.error(what + ", where SQLite's locks do not hold", remedy);
+    else
+      findings.warning(what + ", which may be no local file system", remedy);
+  }
+}
+
+void look_at_database_file(Findings& findings, const Patient& patient, const struct stat& status) {
+  const std::string path = patient.config().sqlite_path();
+  if ((status.st_mode & (S_IRGRP | S_IROTH)) != 0)
+    findings.warning("others can read the database " + path, quote_command({"chmod", "600", path}));
+  struct stat directory {};
+  const bool known = ::stat(parent_directory(path).c_str(), &directory) == 0;
+  if (known && status.st_uid != directory.st_uid && status.st_uid != 0)
+    findings.error("the database " + path + " belongs to user id " + std::to_string(status.st_uid) +
+                       ", its directory to " + std::to_string(directory.st_uid),
+                   quote_command({"chown", std::to_string(directory.st_uid), path}));
+}
+
+std::string restore_remedy(const Patient& patient) {
+  return patient.schedctl() + " stop; " + patient.schedctl() + " db restore BACKUP; " +
+         patient.schedctl() + " start";
+}
+
+std::string remedy_of(const Error& error, const Patient& patient) {
+  const std::string path = patient.config().sqlite_path();
+  switch (error.kind) {
+    case ErrorKind::not_allowed:
+      return ::geteuid() == 0 ? quote_command({"ls", "-l", path, parent_directory(path)})
+                              : "sudo " + patient.schedctl() + " doctor";
+    case ErrorKind::unavailable:
+      return quote_command({"fuser", "-v", path}) + " (who uses it), then doctor again";
+    case ErrorKind::config: {
+      struct stat status {};
+      if (::stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return quote_command({"chmod", "600", path});
+      if (error.message.find("newer") != std::string::npos)
+        return "install the schedctl that wrote it, or a newer one";
+      return restore_remedy(patient);
+    }
+    default:
+      return restore_remedy(patient);
+  }
+}
+
+/// True: the database is there to be opened.
+bool look_for_database(Findings& findings, Patient& patient) {
+  const std::string path = patient.config().sqlite_path();
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0) {
+    look_at_database_file(findings, patient, status);
+    return true;
+  }
+  if (errno != ENOENT && errno != ENOTDIR) return true;
+  if (patient.daemon.state == DaemonHealth::State::dead) {
+    findings.ok("no database yet: " + path + "; start, or the first job, makes it");
+    patient.session.store = store::open_memory();
+    patient.jobs.emplace();
+  } else {
+    findings.error("the database " + path + " is gone under a living daemon",
+                   restore_remedy(patient));
+  }
+  return false;
+}
+
+void look_inside(Findings& findings, const Patient& patient) {
+  const auto wrong = store::check_sqlite(patient.config().sqlite_path());
+  if (!wrong)
+    return findings.error("the database cannot be checked: " + wrong.error().message,
+                          remedy_of(wrong.error(), patient));
+  for (std::size_t i = 0; i < wrong->size() && i < kLinesShown; ++i)
+    findings.error("the database is damaged: " + (*wrong)[i], restore_remedy(patient));
+  if (wrong->size() > kLinesShown)
+    findings.error(plural(static_cast<std::int64_t>(wrong->size() - kLinesShown), "more finding"),
+                   patient.schedctl() + " db check");
+}
+
+void describe_store(Findings& findings, Patient& patient) {
+  const std::string path = patient.config().sqlite_path();
+  struct stat status {};
+  struct stat wal {};
+  std::string text = path + ", schema " + std::to_string(store::schema_version());
+  if (::stat(path.c_str(), &status) == 0) text += ", " + size_text(status.st_size);
+  if (::stat((path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0)
+    text += " and " + size_text(wal.st_size) + " of log";
+  if (const auto counts = patient.session.store->counts())
+    text += ", " + plural(counts->jobs, "job");
+  findings.ok(text);
+}
+
+// --- jobs --------------------------------------------------------------------------------------
+
+/// The latest event that tells why a job was set aside.
+std::string why_set_aside(Session& session, const std::string& name) {
+  const auto events = session.store->list_events(kEventsLooked);
+  if (!events) return {};
+  for (const store::Event& event : *events) {
+    if (event.kind != "job-error") continue;
+    if (event.detail.starts_with(name + ": ")) return event.detail.substr(name.size() + 2);
+    if (event.detail.starts_with("job '" + name + "' ")) return event.detail;
+  }
+  return {};
+}
+
+bool should_have_next_fire(const job::Job& job, Time now) {
+  if (job.paused) return false;
+  const job::Schedule& schedule = job.definition.schedule;
+  switch (schedule.kind) {
+    case job::ScheduleKind::manual:
+      return false;
+    case job::ScheduleKind::at:
+      return schedule.at > now;
+    case job::ScheduleKind::every:
+    case job::ScheduleKind::cron:
+      return true;
+  }
+  return false;
+}
+
+bool look_at_job(Findings& findings, const Patient& patient, const job::Job& job) {
+  const job::Schedule& schedule = job.definition.schedule;
+  const bool has_zone =
+      schedule.kind == job::ScheduleKind::cron || schedule.kind == job::ScheduleKind::at;
+  const std::string set = patient.schedctl() + " set " + quote_command({job.name});
+  if (has_zone) {
+    if (const auto zone = patient.session.zone_of(schedule); !zone) {
+      findings.error("job " + job.name + ": " + zone.error().message,
+                     set + " --timezone Z, or install what is missing: apt-get install tzdata");
+      return false;
+    }
+  }
+  if (job.next_fire || !should_have_next_fire(job, patient.session.now)) return true;
+  const std::string why = why_set_aside(patient.session, job.name);
+  findings.error("job " + job.name + " was set aside and does not fire any more" +
+                     (why.empty() ? "" : ": " + why),
+                 set + " --every D (or --cron E, --at T): give it a schedule that works");
+  return false;
+}
+
+// --- two stores --------------------------------------------------------------------------------
+
+std::string other_store(const Patient& patient, bool own) {
+  config::Sources sources;
+  sources.uid = patient.session.sources.uid;
+  sources.home = patient.session.sources.home;
+  sources.host_timezone = patient.session.sources.host_timezone;
+  sources.system_config_file = patient.session.sources.system_config_file;
+  sources.own = own;
+  sources.system_daemon = !own;
+  for (const char* name : {"XDG_CONFIG_HOME", "XDG_STATE_HOME"}) {
+    const auto found = patient.session.sources.environment.find(name);
+    if (found != patient.session.sources.environment.end()) sources.environment.insert(*found);
+  }
+  const auto loaded = config::load(sources);
+  return loaded ? loaded->config.sqlite_path() : "";
+}
+
+void compare_with(Findings& findings, const Patient& patient, const std::string& path) {
+  struct stat status {};
+  // Somebody else's is none of ours to open, and whether it is this one, an inode tells.
+  struct stat ours {};
+  if (path.empty() || ::lstat(path.c_str(), &status) != 0 || status.st_uid != ::geteuid()) return;
+  if (::stat(patient.config().sqlite_path().c_str(), &ours) == 0 && ours.st_dev == status.st_dev &&
+      ours.st_ino == status.st_ino)
+    return;
+  const auto store = store::open_sqlite({.path = path, .create = false});
+  if (!store) return;
+  const auto theirs = (*store)->list_jobs("");
+  if (!theirs) return;
+  std::set<std::string> names;
+  for (const store::JobListing& listing : *patient.jobs) names.insert(listing.job.name);
+  std::vector<std::string> both;
+  for (const store::JobListing& listing : *theirs)
+    if (names.count(listing.job.name) != 0) both.push_back(listing.job.name);
+  if (both.empty()) return;
+  findings.warning(
+      (both.size() == 1 ? "a job of the same name is in " : "jobs of the same names are in ") +
+          path + ", so that they may run twice: " + names_text(both),
+      "schedctl --store " + quote_command({"sqlite:" + path}) + " remove " +
+          (both.size() == 1 ? quote_command({both[0]}) : "NAME...") + " (or remove them here)");
+}
+
+}  // namespace
+
+std::string size_text(std::int64_t bytes) {
+  constexpr std::array<const char*, 4> kUnits{"KiB", "MiB", "GiB", "TiB"};
+  double size = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < kUnits.size(); ++unit) size /= 1024;
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), size < 10 ? "%.1f %s" : "%.0f %s", size, kUnits[unit]);
+  return text.data();
+}
+
+void look_at_store(Findings& findings, Patient& patient) {
+  findings.begin("store");
+  const std::string path = patient.config().sqlite_path();
+  look_at_file_system(findings, path);
+  if (!look_for_database(findings, patient)) return;
+  if (const Result<void> opened = patient.session.open_store(Access::read); !opened) {
+    findings.error(opened.error().message, remedy_of(opened.error(), patient));
+    return;
+  }
+  describe_store(findings, patient);
+  look_inside(findings, patient);
+  auto jobs = patient.session.store->list_jobs("");
+  if (!jobs)
+    findings.error(jobs.error().message, remedy_of(jobs.error(), patient));
+  else
+    patient.jobs = std::move(*jobs);
+  if (const auto nodes = patient.session.store->list_nodes())
+    for (const store::Node& node : *nodes)
+      if (!patient.node || (node.pid != 0 && node.pid == patient.daemon.pid)) patient.node = node;
+}
+
+void look_at_jobs(Findings& findings, const Patient& patient) {
+  if (!patient.jobs) return;
+  findings.begin("jobs");
+  bool well = true;
+  for (const store::JobListing& listing : *patient.jobs)
+    if (!look_at_job(findings, patient, listing.job)) well = false;
+  if (well) findings.ok(plural(static_cast<std::int64_t>(patient.jobs->size()), "job"));
+}
+
+void look_at_other_stores(Findings& findings, const Patient& patient) {
+  if (!patient.jobs || patient.jobs->empty()) return;
+  findings.begin("other stores");
+  const std::string machines = other_store(patient, false);
+  compare_with(findings, patient, machines);
+  if (const std::string own = other_store(patient, true); own != machines)
+    compare_with(findings, patient, own);
+}
+
+}  // namespace schedctl::cli
