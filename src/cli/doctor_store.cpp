@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <set>
 
 #include "schedctl/base/text.hpp"
+#include "schedctl/base/unique_fd.hpp"
 #include "schedctl/host/host.hpp"
 #include "src/cli/doctor.hpp"
 #include "src/cli/output.hpp"
@@ -99,24 +101,29 @@ std::string remedy_of(const Error& error, const Patient& patient) {
   }
 }
 
-/// True: the database is there to be opened.
-bool look_for_database(Findings& findings, Patient& patient) {
-  const std::string path = patient.config().sqlite_path();
+/// The schema of a database that opening it would migrate, which is not for an examination to do.
+/// Only to be asked while SQLite does not have the file open: closing a descriptor of it would drop
+/// SQLite's locks.
+std::optional<std::int64_t> older_schema(const std::string& path) {
+  constexpr std::string_view kMagic = "SQLite format 3";
+  constexpr std::size_t kUserVersion = 60;  // https://www.sqlite.org/fileformat.html
+  std::array<char, 100> header{};
   struct stat status {};
-  if (::lstat(path.c_str(), &status) == 0) {
-    look_at_database_file(findings, patient, status);
-    return true;
-  }
-  if (errno != ENOENT && errno != ENOTDIR) return true;
-  if (patient.daemon.state == DaemonHealth::State::dead) {
-    findings.ok("no database yet: " + path + "; start, or the first job, makes it");
-    patient.session.store = store::open_memory();
-    patient.jobs.emplace();
-  } else {
-    findings.error("the database " + path + " is gone under a living daemon",
-                   restore_remedy(patient));
-  }
-  return false;
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const bool is_read =
+      fd && ::read(fd.get(), header.data(), header.size()) == static_cast<ssize_t>(header.size());
+  if (!is_read || !std::string_view(header.data(), header.size()).starts_with(kMagic))
+    return std::nullopt;
+  std::int64_t version = 0;
+  for (std::size_t i = 0; i < 4; ++i)
+    version = version * 256 + static_cast<unsigned char>(header[kUserVersion + i]);
+  // Of a young database the schema is still in its log.
+  struct stat wal {};
+  if (version == 0 && ::stat((path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0)
+    return std::nullopt;
+  if (version >= store::schema_version()) return std::nullopt;
+  return version;
 }
 
 void look_inside(Findings& findings, const Patient& patient) {
@@ -129,6 +136,48 @@ void look_inside(Findings& findings, const Patient& patient) {
   if (wrong->size() > kLinesShown)
     findings.error(plural(static_cast<std::int64_t>(wrong->size() - kLinesShown), "more finding"),
                    patient.schedctl() + " db check");
+}
+
+/// False: there is nothing to be opened. Opening it would put a schema into it.
+bool look_at_empty_database(Findings& findings, const Patient& patient) {
+  const std::string what = "the database " + patient.config().sqlite_path() +
+                           " is an empty file: jobs that were in it are gone";
+  if (patient.daemon.state == DaemonHealth::State::dead)
+    findings.warning(what, restore_remedy(patient) + "; if there were none, start fills it");
+  else
+    findings.error(what, restore_remedy(patient));
+  return false;
+}
+
+/// True: the database is there to be opened.
+bool look_for_database(Findings& findings, Patient& patient) {
+  const std::string path = patient.config().sqlite_path();
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0) {
+    look_at_database_file(findings, patient, status);
+    if (S_ISREG(status.st_mode) && status.st_size == 0)
+      return look_at_empty_database(findings, patient);
+    // A daemon that lives has migrated it, if only in the log.
+    if (patient.daemon.state != DaemonHealth::State::dead) return true;
+    const auto older = older_schema(path);
+    if (!older) return true;
+    findings.warning("the database " + path + " is of schema " + std::to_string(*older) +
+                         ", this program's is " + std::to_string(store::schema_version()) +
+                         "; its jobs are not looked at before it is migrated",
+                     patient.schedctl() + " db migrate (start does it, too; with a backup)");
+    look_inside(findings, patient);
+    return false;
+  }
+  if (errno != ENOENT && errno != ENOTDIR) return true;
+  if (patient.daemon.state == DaemonHealth::State::dead) {
+    findings.ok("no database yet: " + path + "; start, or the first job, makes it");
+    patient.session.store = store::open_memory();
+    patient.jobs.emplace();
+  } else {
+    findings.error("the database " + path + " is gone under a living daemon",
+                   restore_remedy(patient));
+  }
+  return false;
 }
 
 void describe_store(Findings& findings, Patient& patient) {
@@ -219,6 +268,7 @@ void compare_with(Findings& findings, const Patient& patient, const std::string&
   if (::stat(patient.config().sqlite_path().c_str(), &ours) == 0 && ours.st_dev == status.st_dev &&
       ours.st_ino == status.st_ino)
     return;
+  if (!S_ISREG(status.st_mode) || status.st_size == 0 || older_schema(path)) return;
   const auto store = store::open_sqlite({.path = path, .create = false});
   if (!store) return;
   const auto theirs = (*store)->list_jobs("");
