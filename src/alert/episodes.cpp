@@ -23,7 +23,7 @@ void begin_again(job::Alert& alert, const Beginning& beginning, const Rules& rul
   ++alert.count;
   // Nobody has heard of its end: for whoever listens it has been open all the time.
   if (std::exchange(alert.over_untold, false)) {
-    if (alert.told_at) alert.tell_at = now + rules.realert_after;
+    if (alert.told_at) alert.tell_at = rules.next_reminder(now);
     return;
   }
   alert.began_at = now;

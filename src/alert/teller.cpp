@@ -99,7 +99,7 @@ Result<void> Teller::take_up(Round& round, job::Alert alert, Time now) {
     alert.told_at = now;
     alert.tell_at.reset();
     if (alert.open() && alert.reminders < kMostReminders) {
-      alert.tell_at = now + voice_.rules.realert_after;
+      alert.tell_at = voice_.rules.next_reminder(now);
     }
   }
   if (!alert.open()) {

@@ -260,10 +260,9 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
     }
     if (found != known.end()) continue;
     const bool same_keeper = run.keeper == adoption.keeper;
-    const job::Happening happening = same_keeper ? job::Happening::never_started
-                                     : first && was_rebooted()
-                                         ? job::Happening::lost_reboot
-                                         : job::Happening::lost_keeper;
+    const job::Happening happening = same_keeper               ? job::Happening::never_started
+                                     : first && was_rebooted() ? job::Happening::lost_reboot
+                                                               : job::Happening::lost_keeper;
     job::AttemptResult result = run.result;
     result.ended_at = work.now;
     TRY_VOID(record_end(work, std::move(run), happening, result));

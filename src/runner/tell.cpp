@@ -38,7 +38,11 @@ Result<void> Runner::tell(Work& work, Beat& beat) {
   TRY(const std::size_t written, teller_.tell(work.now, work.elapsed));
   if (written > 0) work.dirty = true;
   TRY(work.deliveries, outbox_.due(work.now, work.elapsed));
-  work.heartbeat = !draining_ && heartbeat_due(work.elapsed);
+  // Where nothing can be started, all is not well, and the silence says so.
+  const bool startable =
+      (work.adopted || watches_->keeper.is_connected()) && !work.keeper_gone.has_value();
+  const bool beats = !draining_ && heartbeat_due(work.elapsed);
+  work.heartbeat = beats && startable;
   // The row says when the last beat was: the outside monitor hears only of one that was written.
   if (work.heartbeat) work.dirty = true;
 
@@ -56,7 +60,9 @@ Result<void> Runner::tell(Work& work, Beat& beat) {
   if (const auto look = keeper.next(work.elapsed); look && !work.adopted) {
     take_earlier(beat.wake, at(*look));
   }
-  if (const Duration interval = settings_.tuning.heartbeat_interval; interval > Duration::zero()) {
+  // One that is held back goes out in the beat that hears of the keeper again.
+  const Duration interval = settings_.tuning.heartbeat_interval;
+  if (interval > Duration::zero() && (work.heartbeat || !beats)) {
     const Duration last =
         work.heartbeat ? work.elapsed : watches_->last_heartbeat.value_or(work.elapsed);
     take_earlier(beat.wake, at(last + interval));

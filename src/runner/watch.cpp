@@ -163,6 +163,8 @@ Result<std::string> Runner::why_waiting(const job::Run& run) {
 
 Result<void> Runner::watch_keeper(Work& work) {
   const KeeperWatch& keeper = watches_->keeper;
+  // The outside monitor is to hear of a keeper that is stopped even where nothing is due.
+  if (!draining_ && heartbeat_due(work.elapsed)) work.wants_keeper = true;
   work.ping = !work.adopted && keeper.should_ask(work.elapsed, work.wants_keeper);
   const bool answers = work.adopted || !keeper.silent_since();
   if (answers) {

@@ -65,7 +65,7 @@ struct Runner::Work {
   std::set<JobId> busy_jobs;  ///< claimed in this beat
   std::vector<Line> lines;
   std::optional<executor::Adoption> adopted;
-  bool wants_keeper = false;  ///< something is due, and the keeper's last sign of life is old
+  bool wants_keeper = false;  ///< it has something to do, and has not been heard of lately
   bool ping = false;
   bool heartbeat = false;
   bool started_something = false;   ///< a start was recorded

@@ -127,6 +127,21 @@ TEST_CASE("an open episode is reminded of three times, a day apart") {
   CHECK(t.said_later(kGather).size() == 1);
 }
 
+TEST_CASE("without a time for reminders there are none") {
+  Told t;
+  t.rules.realert_after = Duration::zero();
+  auto zone = zone::system_zones()->find("UTC");
+  t.teller.configure({.notifiers = {"slack"},
+                      .sender = {"test", "here"},
+                      .zone = *zone,
+                      .rules = {Duration::zero(), hours(1)}});
+  t.begin(AlertKind::failed, 1);
+  CHECK(t.said_later(kGather).size() == 1);
+  for (int i = 0; i < 5; ++i) CHECK(t.said_later(hours(30)).empty());
+  t.end(1);
+  CHECK(t.said_later(kGather).size() == 1);
+}
+
 TEST_CASE("an episode that is back within the flap window is counted and not told") {
   Told t;
   t.begin(AlertKind::failed, 1);

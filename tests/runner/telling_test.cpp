@@ -339,6 +339,31 @@ TEST_CASE("the monitor is called while beats succeed, once an interval, from the
   CHECK(w.store->list_nodes()->front().last_beat == w.clock.wall());
 }
 
+TEST_CASE("the monitor is not called while no keeper answers, and at once when one does") {
+  Listened w;
+  w.settings.tuning.heartbeat_interval = seconds(60);
+  w.runner->configure(w.settings.tuning);
+  w.beat();
+  CHECK(w.courier.heartbeats == 1);
+  w.keeper_answers = false;
+  w.pass(seconds(60));
+  // This one asks the keeper, and does not wait for what it says.
+  CHECK(w.courier.heartbeats == 2);
+  w.pass(minutes(10));
+  CHECK(w.courier.heartbeats == 2);
+  const Runner::Beat beat = w.beat();
+  CHECK((!beat.wake || *beat.wake > w.clock.wall()));
+  w.runner->keeper_alive();
+  w.beat();
+  CHECK(w.courier.heartbeats == 3);
+  w.runner->keeper_lost("it died");
+  w.pass(minutes(2));
+  CHECK(w.courier.heartbeats == 3);
+  w.adopt("keeper-2", {});
+  w.beat();
+  CHECK(w.courier.heartbeats == 4);
+}
+
 TEST_CASE("an idle runner without heartbeat sleeps until something happens") {
   Listened w;
   CHECK_FALSE(w.beat().wake.has_value());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,8 +13,13 @@ namespace schedctl::alert {
 
 /// When what is told.
 struct Rules {
-  Duration realert_after = std::chrono::hours(24);  ///< between reminders of an open episode
+  Duration realert_after = std::chrono::hours(24);  ///< between reminders; 0: there are none
   Duration flap_window = std::chrono::hours(1);     ///< what is back within it is not told again
+
+  std::optional<Time> next_reminder(Time now) const {
+    if (realert_after <= Duration::zero()) return std::nullopt;
+    return now + realert_after;
+  }
 };
 
 /// A beginning is told this much later, so that many that begin together are one message.

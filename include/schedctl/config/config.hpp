@@ -28,7 +28,7 @@ struct Slack {
 /// [alerts]
 struct Alerts {
   Slack slack;
-  Duration realert_after = std::chrono::hours(24);  ///< between reminders of an open episode
+  Duration realert_after = std::chrono::hours(24);  ///< between reminders; 0: none
   Duration flap_window = std::chrono::hours(1);  ///< an episode that is back within it is not told
   /// Names of the notifiers that are set up: "slack".
   std::vector<std::string> notifiers() const;
