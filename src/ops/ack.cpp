@@ -1,4 +1,4 @@
-#include <algorithm>
+#include <map>
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/ops/ops.hpp"
@@ -42,25 +42,26 @@ Result<std::vector<job::Alert>> Ops::ack(const std::vector<std::string>& targets
                                          std::optional<Duration> silence) {
   const Time now = context_.clock.wall();
   TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
-  std::vector<job::Alert> acked;
+  // All are looked up before the first is ended, so that one may be named twice.
+  std::map<AlertId, job::Alert> open;
   for (const std::string& target : targets) {
-    TRY(std::vector<job::Alert> alerts, alerts_of(context_, target));
-    for (job::Alert& alert : alerts) {
-      const auto same = [&](const job::Alert& other) { return other.id == alert.id; };
-      if (std::any_of(acked.begin(), acked.end(), same)) continue;
-      alert.ended_at = now;
-      alert.ended_by = job::AlertEnd::acked;
-      alert.ended_who = context_.who;
-      alert.over_untold = true;
-      if (alert.told_at) alert.tell_at.reset();
-      if (silence) alert.silenced_until = now + *silence;
-      TRY_VOID(context_.store.update_alert(alert));
-      acked.push_back(std::move(alert));
-    }
-    TRY_VOID(audit(context_, "ack", target.starts_with('#') ? "" : target,
-                   (target.starts_with('#') ? target : "") +
-                       (silence ? " for " + format_duration(*silence) : ""),
+    TRY(const std::vector<job::Alert> alerts, alerts_of(context_, target));
+    for (const job::Alert& alert : alerts) open.emplace(alert.id, alert);
+    const bool is_job = !target.starts_with('#');
+    TRY_VOID(audit(context_, "ack", is_job ? target : "",
+                   (is_job ? "" : target) + (silence ? " for " + format_duration(*silence) : ""),
                    now));
+  }
+  std::vector<job::Alert> acked;
+  for (auto& [id, alert] : open) {
+    alert.ended_at = now;
+    alert.ended_by = job::AlertEnd::acked;
+    alert.ended_who = context_.who;
+    alert.over_untold = true;
+    if (alert.told_at) alert.tell_at.reset();
+    if (silence) alert.silenced_until = now + *silence;
+    TRY_VOID(context_.store.update_alert(alert));
+    acked.push_back(std::move(alert));
   }
   TRY_VOID(transaction.commit());
   context_.poke();
