@@ -95,29 +95,51 @@ Result<std::vector<JobId>> SqliteStore::alerted_jobs() {
   });
 }
 
-// A job has few open alerts, so they are read and written one by one.
+// A job has few open alerts, so they are read and written one by one; under the write lock, or a
+// beat that comes in between would lose what it wrote.
 Result<std::int64_t> SqliteStore::end_alerts(JobId job, const std::vector<job::AlertKind>& kinds,
                                              job::AlertEnd how, const std::string& who, Time now) {
-  TRY(std::vector<job::Alert> open, list_alerts({.open_only = true, .job_id = job}));
-  std::int64_t ended = 0;
-  for (job::Alert& alert : open) {
-    if (!kinds.empty() && std::ranges::find(kinds, alert.kind) == kinds.end()) continue;
-    alert.ended_at = now;
-    alert.ended_by = how;
-    alert.ended_who = who;
-    alert.over_untold = true;
-    if (alert.told_at) alert.tell_at.reset();
-    TRY_VOID(update_alert(alert));
-    ++ended;
-  }
-  return ended;
+  return database_->write([&]() -> Result<std::int64_t> {
+    TRY(std::vector<job::Alert> open,
+        list_alerts({.open_only = true, .job_id = job, .limit = SIZE_MAX}));
+    std::int64_t ended = 0;
+    for (job::Alert& alert : open) {
+      if (!kinds.empty() && std::ranges::find(kinds, alert.kind) == kinds.end()) continue;
+      alert.ended_at = now;
+      alert.ended_by = how;
+      alert.ended_who = who;
+      alert.over_untold = true;
+      if (alert.told_at) alert.tell_at.reset();
+      TRY_VOID(update_alert(alert));
+      ++ended;
+    }
+    return ended;
+  });
 }
 
 Result<std::vector<job::Alert>> SqliteStore::alerts_to_tell(Time by, std::size_t limit) {
-  return database_->read([&]() -> Result<std::vector<job::Alert>> {
-    Query found = query(sql::kAlertsToTell, by, limit);
-    return read_alerts(found);
-  });
+  std::vector<job::Alert> alerts;
+  std::vector<AlertId> unreadable;
+  TRY_VOID(database_->read([&]() -> Result<void> {
+    for (Query found = query(sql::kAlertsToTell, by, limit); found.next();) {
+      job::Alert alert;
+      if (read_alert(found, alert))
+        alerts.push_back(std::move(alert));
+      else
+        unreadable.push_back(alert.id);
+    }
+    return {};
+  }));
+  // A row that nobody can tell would be due again at once, and for ever.
+  for (const AlertId id : unreadable) {
+    TRY_VOID(execute(sql::kSetAlertAside, id));
+    TRY_VOID(add_event({.at = by,
+                        .node = "",
+                        .kind = "alert-error",
+                        .detail = "alert " + std::to_string(id.value) +
+                                  " is set aside: this program does not know its kind"}));
+  }
+  return alerts;
 }
 
 Result<void> SqliteStore::insert_message(Message& message) {

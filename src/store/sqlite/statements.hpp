@@ -122,8 +122,14 @@ inline constexpr char kOpenAlertsOfJob[] =
 inline constexpr char kAlertedJobs[] =
     "SELECT job_id, count(*) FROM alert INDEXED BY alert_open WHERE ended_at IS NULL "
     "GROUP BY job_id";
+/// By ids out of two partial indexes: with an OR of the two conditions the history of years is
+/// read.
 inline constexpr char kAlertsToTell[] =
-    "SELECT id, " ALERT " FROM alert WHERE tell_at <= ? OR over_untold = 1 ORDER BY id LIMIT ?";
+    "SELECT id, " ALERT
+    " FROM alert WHERE id IN (SELECT id FROM alert INDEXED BY alert_tell WHERE tell_at <= ? "
+    "UNION SELECT id FROM alert INDEXED BY alert_over WHERE over_untold = 1) ORDER BY id LIMIT ?";
+inline constexpr char kSetAlertAside[] =
+    "UPDATE alert SET tell_at = NULL, over_untold = 0 WHERE id = ?";
 inline constexpr char kNextBeginning[] =
     "SELECT min(tell_at) FROM alert INDEXED BY alert_tell WHERE tell_at IS NOT NULL";
 inline constexpr char kNextEnd[] =
