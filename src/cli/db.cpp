@@ -49,7 +49,9 @@ std::string size_text(const std::string& path) {
 
 Result<Outcome> check(const Invocation& call, const std::string& database) {
   TRY_VOID(no_file(call));
-  TRY(const std::vector<std::string> findings, store::check_sqlite(database));
+  const auto checked = store::check_sqlite(database);
+  if (!checked) return fail(with_permission_hint(checked.error()));
+  const std::vector<std::string>& findings = *checked;
   if (call.globals.json) {
     print(json_database("check", findings.empty(), database, "", findings) + "\n");
   } else {
@@ -71,10 +73,32 @@ Result<Outcome> back_up(const Invocation& call, const std::string& database) {
   return Done{};
 }
 
+/// A backup may be named by a link ("latest"), unlike a database.
+std::string without_links(const std::string& file) {
+  std::error_code error;
+  const auto real = std::filesystem::canonical(file, error);
+  return error ? file : real.string();
+}
+
+Result<void> expect_directory_of(const std::string& database) {
+  const auto parent = std::filesystem::path(database).parent_path();
+  std::error_code error;
+  if (std::filesystem::is_directory(parent, error) || error) return {};
+  return fail(ErrorKind::config, "there is no directory " + parent.string() + "; make it first",
+              "store");
+}
+
 Result<Outcome> restore(const Invocation& call, const config::Config& config) {
-  TRY(const std::string file, file_word(call));
+  TRY(std::string file, file_word(call));
+  file = without_links(file);
   const std::string database = config.sqlite_path();
   const std::string lock_file = database + ".lock";
+  // On a new machine nothing is there yet.
+  if (std::filesystem::path(database).parent_path() == config.state_dir) {
+    const Result<void> made = host::make_directory(config.state_dir, 0700);
+    if (!made) return fail(with_permission_hint(made.error()));
+  }
+  TRY_VOID(expect_directory_of(database));
   // Held to the end, so that no daemon starts in between.
   auto lock = host::FileLock::take(lock_file, kLockPatienceMs);
   if (!lock && lock.error().kind == ErrorKind::conflict) {
@@ -83,11 +107,12 @@ Result<Outcome> restore(const Invocation& call, const config::Config& config) {
                                          (pid != 0 ? " (pid " + std::to_string(pid) + ")" : "") +
                                          " uses " + database + "; stop it first: schedctl stop");
   }
-  if (!lock) return fail(lock.error());
+  if (!lock) return fail(with_permission_hint(lock.error()));
   const SystemClock clock;
   TRY(const std::string kept, store::restore_sqlite(file, database, clock.wall()));
   answer(call, database, file,
-         "restored from " + file + (kept.empty() ? "" : "; the old database is kept as " + kept));
+         "restored from " + file + (kept.empty() ? "" : "; the old database is kept as " + kept) +
+             "; now schedctl start");
   return Done{};
 }
 

@@ -14,7 +14,7 @@
 
 #include "schedctl/base/unique_fd.hpp"
 #include "src/store/sqlite/statements.hpp"
-#include "tests/store/stores.hpp"
+#include "tests/store/sqlite_files.hpp"
 
 // What is special about a store that is a file: what may be wrong with it, who else uses it, and
 // what it costs.
@@ -22,54 +22,12 @@
 namespace schedctl::store {
 namespace {
 
-using Stored = std::unique_ptr<Store>;
-
-/// A second connection that knows nothing of the program: another tool, or another process.
-SQLite::Database stranger(const std::string& path) {
-  return SQLite::Database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, 1000);
-}
-
-std::int64_t number(const std::string& path, const std::string& sql) {
-  SQLite::Database db = stranger(path);
-  return db.execAndGet(sql).getInt64();
-}
-
-void write_file(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-std::string read_file(const std::string& path) {
-  std::ostringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  return bytes.str();
-}
-
 Error refused(const SqliteOptions& options) {
   return error_of(open_sqlite(options));
 }
 
-bool says(const Error& error, const std::string& text) {
-  INFO(error.message);
-  return error.message.find(text) != std::string::npos;
-}
-
 Stored fresh(const ScratchDir& dir) {
   return must(open_sqlite({.path = dir.file("s.db")}));
-}
-
-/// A database with some content, closed properly, so that it is one file.
-std::string filled(const ScratchDir& dir) {
-  std::string path = dir.file("s.db");
-  Stored store = must(open_sqlite({.path = path}));
-  Transaction transaction = must(Transaction::begin(*store));
-  for (int i = 0; i < 500; ++i) {
-    job::Job job = job_named("job-" + std::to_string(i));
-    job.next_fire = at(i);
-    must(store->insert_job(job));
-    add_run(*store, run_of(job, at(i)));
-  }
-  must(transaction.commit());
-  return path;
 }
 
 }  // namespace

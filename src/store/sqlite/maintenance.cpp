@@ -1,27 +1,35 @@
 // Copies are made by SQLite's own backup, in one step: a reader of a WAL database sees one moment
 // of it and holds up no writer, so that a copy of a busy database is consistent and comes to its
 // end. A copy is one file (no -wal), is checked before it gets its name, and gets it only if
-// nothing else has it.
+// nothing else has it. Rows that point nowhere are no reason to refuse a copy: they were so before,
+// and the scheduler lives with them.
 //
 // A restored database gets a new store id. Ids of runs, and their fences, go on from where the
 // backup was made, so they have been used before; the keeper names a run by (store, run, fence),
 // and must not take a run of now for one of then that it still knows. What the backup says is
 // running is lost, then: no keeper knows it under the new id.
+//
+// The old database keeps its name until the new one takes it in one step. What must not be left
+// beside it by then is its -wal (or -journal), from which SQLite would mend the new one. So the
+// -wal is brought into the old database first; only that of a database that is damaged anyhow is
+// set aside with it.
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <SQLiteCpp/Backup.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 
+#include "schedctl/base/crash_point.hpp"
+#include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "src/store/new_id.hpp"
+#include "src/store/sqlite/maintenance.hpp"
 #include "src/store/sqlite/schema.hpp"
 
 namespace schedctl::store {
@@ -51,8 +59,7 @@ constexpr std::array kRowChecks = {
              "open alerts of jobs that do not exist"},
 };
 
-Result<std::vector<std::string>> findings_of(Database& database) {
-  TRY(const std::int64_t version, sqlite::version_of(database));
+Result<std::vector<std::string>> findings_in_pages(Database& database) {
   return database.read([&]() -> Result<std::vector<std::string>> {
     std::vector<std::string> findings;
     SQLite::Statement integrity(database.raw(), kIntegrity);
@@ -60,8 +67,13 @@ Result<std::vector<std::string>> findings_of(Database& database) {
       std::string line(rows.text());
       if (line != "ok") findings.push_back(std::move(line));
     }
-    // Where pages are damaged, what rows say is noise.
-    if (!findings.empty()) return findings;
+    return findings;
+  });
+}
+
+Result<std::vector<std::string>> findings_in_rows(Database& database, std::int64_t version) {
+  return database.read([&]() -> Result<std::vector<std::string>> {
+    std::vector<std::string> findings;
     for (const RowCheck& check : kRowChecks) {
       if (version < check.since_version) continue;
       SQLite::Statement statement(database.raw(), check.sql);
@@ -74,91 +86,195 @@ Result<std::vector<std::string>> findings_of(Database& database) {
   });
 }
 
-Result<void> expect_whole(const std::string& path) {
-  TRY(const std::vector<std::string> findings, check_sqlite(path));
-  if (findings.empty()) return {};
-  return fail(ErrorKind::config, path + " is damaged: " + findings.front());
-}
-
-Result<void> sync(const std::string& path, int flags) {
-  const UniqueFd fd(::open(path.c_str(), flags | O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (!fd || ::fsync(fd.get()) != 0) {
-    return fail(error_from_errno("cannot write " + path + " to the disk", errno));
-  }
-  return {};
-}
-
-Result<void> sync_directory_of(const std::string& path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  return sync(parent.empty() ? "." : parent, O_DIRECTORY);
-}
-
-/// A file under a name of its own for as long as it is not finished; gone with it.
-class Unfinished {
- public:
-  static Result<Unfinished> make(const std::string& beside) {
-    const std::string path = beside + ".part-" + std::to_string(::getpid());
-    ::unlink(path.c_str());
-    if (::mknod(path.c_str(), S_IFREG | 0600, 0) != 0) {
-      return fail(error_from_errno("cannot make " + path, errno));
-    }
-    return Unfinished(path);
-  }
-  Unfinished(Unfinished&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  Unfinished(const Unfinished&) = delete;
-  Unfinished& operator=(const Unfinished&) = delete;
-  Unfinished& operator=(Unfinished&&) = delete;
-  ~Unfinished() {
-    if (path_.empty()) return;
-    for (const char* suffix : {"", "-journal", "-wal", "-shm"}) ::unlink((path_ + suffix).c_str());
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  explicit Unfinished(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
-/// Copies into `to`, which is made and empty; with a new store id if that is wished.
-Result<void> copy(const std::string& from, const std::string& to, bool new_store_id) {
-  TRY(const std::unique_ptr<Database> source, Database::open({.path = from, .create = false}));
-  TRY(const std::unique_ptr<Database> target, Database::open({.path = to, .create = false}));
-  TRY_VOID(source->read([&]() -> Result<void> {
-    SQLite::Backup backup(target->raw(), source->raw());
-    backup.executeStep(-1);
-    return {};
-  }));
-  TRY_VOID(target->read([&]() -> Result<void> {
-    // The copied header says WAL, which would want files beside it.
-    SQLite::Statement one_file(target->raw(), "PRAGMA journal_mode=DELETE");
-    one_file.executeStep();
-    if (!new_store_id) return {};
-    SQLite::Statement rename(target->raw(), "UPDATE store_meta SET id = ?");
-    Query(rename, new_id()).run();
-    return {};
-  }));
-  return {};
-}
-
-Error in_words(Error error, const std::string& what) {
-  error.message = what + ": " + error.message;
-  return error;
-}
-
-bool exists(const std::string& path) {
+bool is_there(const std::string& path) {
   struct stat st {};
   return ::lstat(path.c_str(), &st) == 0;
 }
 
-/// Brings what lies in the -wal into the database itself. False: it cannot be, or not be read.
+/// Of a file that is to be made or named.
+Error file_error(const std::string& what, int error_number) {
+  Error error = error_from_errno(what, error_number);
+  if (error_number == ENOSPC || error_number == EDQUOT) error.kind = ErrorKind::unavailable;
+  if (error_number == EROFS) error.kind = ErrorKind::not_allowed;
+  return error;
+}
+
+std::string directory_of(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
+Result<void> sync_directory_of(const std::string& path) {
+  const std::string directory = directory_of(path);
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd && ::fsync(fd.get()) == 0) return {};
+  return fail(file_error("cannot write " + directory + " to the disk", errno));
+}
+
+/// A file under a name of its own for as long as it is not finished; gone with it. A lock on it
+/// tells it from what a process left that was killed.
+class Unfinished {
+ public:
+  static Result<Unfinished> make(const std::string& beside) {
+    sweep(beside);
+    const std::string path = beside + kInfix + std::to_string(::getpid());
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+      return fail(file_error("cannot make " + path, errno));
+    return Unfinished(path, std::move(fd));
+  }
+  Unfinished(Unfinished&& other) noexcept
+      : path_(std::exchange(other.path_, "")), fd_(std::move(other.fd_)) {}
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  Unfinished& operator=(Unfinished&&) = delete;
+  ~Unfinished() { remove(path_); }
+  const std::string& path() const { return path_; }
+  Result<void> sync() const {
+    if (::fsync(fd_.get()) == 0) return {};
+    return fail(file_error("cannot write " + path_ + " to the disk", errno));
+  }
+  /// What root restores must stay usable for whoever the database belongs to.
+  Result<void> give_to(uid_t user, gid_t group) const {
+    if (::geteuid() != 0 || ::fchown(fd_.get(), user, group) == 0) return {};
+    return fail(file_error("cannot change the owner of " + path_, errno));
+  }
+  /// It has another name now.
+  void release() { path_.clear(); }
+
+ private:
+  static constexpr const char* kInfix = ".part-";
+
+  Unfinished(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  static void remove(const std::string& path) {
+    if (path.empty()) return;
+    for (const char* suffix : {"", "-journal", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
+  }
+
+  /// Copies that were killed would fill the disk, one after the other.
+  static void sweep(const std::string& beside) {
+    const std::string prefix = std::filesystem::path(beside).filename().string() + kInfix;
+    std::error_code error;
+    for (std::filesystem::directory_iterator it(directory_of(beside), error), end;
+         !error && it != end; it.increment(error)) {
+      const std::string name = it->path().filename().string();
+      if (!name.starts_with(prefix) || !parse_int(name.substr(prefix.size()))) continue;
+      const UniqueFd left(
+          ::open(it->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+      struct stat st {};
+      if (left && ::fstat(left.get(), &st) == 0 && S_ISREG(st.st_mode) &&
+          st.st_uid == ::geteuid() && ::flock(left.get(), LOCK_EX | LOCK_NB) == 0)
+        remove(it->path().string());
+    }
+  }
+
+  std::string path_;
+  UniqueFd fd_;
+};
+
+/// Is it the file that is read, and not the one that is written, of which a failed copy speaks?
+bool is_of_source(int code) {
+  switch (code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return true;
+    default:
+      return code == SQLITE_IOERR_READ || code == SQLITE_IOERR_SHORT_READ ||
+             code == SQLITE_IOERR_CORRUPTFS;
+  }
+}
+
+Result<void> copy_pages(Database& source, Database& target) {
+  sqlite3_backup* backup =
+      sqlite3_backup_init(target.raw().getHandle(), "main", source.raw().getHandle(), "main");
+  if (backup == nullptr) return fail(target.error_of(SQLite::Exception(target.raw().getHandle())));
+  const int code = sqlite3_backup_step(backup, -1);
+  sqlite3_backup_finish(backup);
+  if (code == SQLITE_DONE) return {};
+  const Database& blamed = is_of_source(code) ? source : target;
+  return fail(blamed.error_of(SQLite::Exception(sqlite3_errstr(code), code & 0xff)));
+}
+
+/// One file, which wants none beside it, though the copied header says WAL.
+Result<void> finish(Database& copied, bool new_store_id) {
+  return copied.read([&]() -> Result<void> {
+    SQLite::Statement one_file(copied.raw(), "PRAGMA journal_mode=DELETE");
+    one_file.executeStep();
+    if (!new_store_id) return {};
+    SQLite::Statement rename(copied.raw(), "UPDATE store_meta SET id = ?");
+    Query(rename, new_id()).run();
+    return {};
+  });
+}
+
+Result<void> copy(const std::string& from, const std::string& to, bool new_store_id) {
+  TRY(const std::unique_ptr<Database> source, Database::open({.path = from, .create = false}));
+  TRY_VOID(sqlite::version_of(*source));
+  TRY(const std::unique_ptr<Database> target, Database::open({.path = to, .create = false}));
+  TRY_VOID(copy_pages(*source, *target));
+  TRY_VOID(finish(*target, new_store_id));
+  TRY(const std::vector<std::string> findings, findings_in_pages(*target));
+  if (findings.empty()) return {};
+  return fail(ErrorKind::config, "the database " + from + " is damaged: " + findings.front());
+}
+
+/// A checked copy of `from`, on the disk, beside `beside`, for which it is meant.
+Result<Unfinished> checked_copy(const std::string& from, const std::string& beside,
+                                bool new_store_id) {
+  auto part = Unfinished::make(beside);
+  Result<void> copied;
+  if (part) copied = copy(from, part->path(), new_store_id);
+  if (part && copied) copied = part->sync();
+  if (part && copied) return part;
+  Error error = part ? copied.error() : part.error();
+  // Of the file that nobody asked for by its name people know nothing.
+  const std::string name = beside + ".part-" + std::to_string(::getpid());
+  if (const std::size_t at = error.message.find(name); at != std::string::npos)
+    error.message.replace(at, name.size(), beside);
+  return fail(std::move(error));
+}
+
+/// Gives it its name, unless something has that name.
+Result<void> name_it(Unfinished& part, const std::string& to) {
+  bool named =
+      ::renameat2(AT_FDCWD, part.path().c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0;
+  if (named) {
+    part.release();
+  } else if (errno == EINVAL || errno == ENOSYS) {
+    // Not every file system can do that; those can make links.
+    named = ::link(part.path().c_str(), to.c_str()) == 0;
+  }
+  if (named) return sync_directory_of(to);
+  if (errno == EEXIST) return fail(ErrorKind::conflict, to + " exists already; name another file");
+  return fail(file_error("cannot make " + to, errno));
+}
+
+Result<void> back_up(const std::string& from, const std::string& to, const std::string& beside) {
+  struct stat st {};
+  if (::lstat(to.c_str(), &st) == 0)
+    return fail(ErrorKind::conflict,
+                to + (S_ISDIR(st.st_mode) ? " is a directory; name a file in it"
+                                          : " exists already; name another file"));
+  TRY(Unfinished part, checked_copy(from, beside, false));
+  CRASH_POINT("store.copied");
+  return name_it(part, to);
+}
+
+/// Brings what lies in the -wal (or in a -journal) into the database itself. Where that cannot be
+/// done, because it is damaged, nothing is lost by it. False: somebody else is using it.
 bool fold_wal(const std::string& path) {
   auto database = Database::open({.path = path, .create = false});
-  if (!database) return false;
-  const auto folded = (*database)->read([&]() -> Result<bool> {
+  if (!database) return true;
+  try {
+    (*database)->raw().exec("SELECT count(*) FROM sqlite_schema");
     SQLite::Statement checkpoint((*database)->raw(), "PRAGMA wal_checkpoint(TRUNCATE)");
-    return checkpoint.executeStep() && checkpoint.getColumn(0).getInt() == 0;
-  });
-  return folded && *folded;
+    return !checkpoint.executeStep() || checkpoint.getColumn(0).getInt() == 0;
+  } catch (const SQLite::Exception& e) {
+    return e.getErrorCode() != SQLITE_BUSY && e.getErrorCode() != SQLITE_LOCKED;
+  }
 }
 
 std::string stamp(Time now) {
@@ -167,58 +283,106 @@ std::string stamp(Time now) {
   return text;
 }
 
+std::string unused(const std::string& wanted, const std::string& suffix = "") {
+  std::string name = wanted + suffix;
+  for (int n = 2; is_there(name); ++n) name = wanted + "-" + std::to_string(n) + suffix;
+  return name;
+}
+
+/// Gives the old database a second name, which is returned.
+Result<std::string> keep(const std::string& path, Time now) {
+  if (!fold_wal(path))
+    return fail(ErrorKind::conflict,
+                "another program uses " + path + "; end it first (who it is: fuser " + path + ")");
+  const std::string kept = unused(path + ".before-restore-" + stamp(now));
+  // The database last: when its second name is there, all of it is.
+  for (const std::string suffix : {"-wal", "-journal", ""}) {
+    struct stat st {};
+    if (!suffix.empty() && (::lstat((path + suffix).c_str(), &st) != 0 || st.st_size == 0))
+      continue;
+    if (::link((path + suffix).c_str(), (kept + suffix).c_str()) == 0) continue;
+    const int error = errno;
+    for (const char* made : {"-wal", "-journal"}) ::unlink((kept + made).c_str());
+    return fail(file_error("cannot keep the old database as " + kept + suffix, error));
+  }
+  TRY_VOID(sync_directory_of(path));
+  return kept;
+}
+
+/// The name that the old database has now.
+Result<std::string> restore(const std::string& from, const std::string& path, Time now) {
+  struct stat source {};
+  struct stat old {};
+  const bool has_old = ::lstat(path.c_str(), &old) == 0;
+  if (has_old && !S_ISREG(old.st_mode))
+    return fail(ErrorKind::config, path + ", where the database belongs, is not a file");
+  if (has_old && ::stat(from.c_str(), &source) == 0 && source.st_dev == old.st_dev &&
+      source.st_ino == old.st_ino)
+    return fail(ErrorKind::conflict, from + " is the database itself; name a backup of it");
+  TRY(Unfinished part, checked_copy(from, path, true));
+  if (!has_old && ::stat(directory_of(path).c_str(), &old) != 0)
+    return fail(file_error("cannot reach " + directory_of(path), errno));
+  TRY_VOID(part.give_to(old.st_uid, old.st_gid));
+  CRASH_POINT("store.copied");
+  std::string kept;
+  if (has_old) {
+    TRY(kept, keep(path, now));
+  }
+  CRASH_POINT("store.kept");
+  for (const char* suffix : {"-wal", "-shm", "-journal"}) ::unlink((path + suffix).c_str());
+  TRY_VOID(sync_directory_of(path));
+  CRASH_POINT("store.cleared");
+  if (::rename(part.path().c_str(), path.c_str()) != 0) {
+    return fail(file_error("cannot put " + path + " in its place" +
+                               (kept.empty() ? "" : "; the old one is kept as " + kept),
+                           errno));
+  }
+  part.release();
+  CRASH_POINT("store.replaced");
+  TRY_VOID(sync_directory_of(path));
+  return kept;
+}
+
+Error in_words(Error error, const std::string& what) {
+  error.message = what + ": " + error.message;
+  return error;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> check_sqlite(const std::string& path) {
   TRY(const std::unique_ptr<Database> database, Database::open({.path = path, .create = false}));
-  return findings_of(*database);
+  TRY(const std::int64_t version, sqlite::version_of(*database));
+  TRY(std::vector<std::string> findings, findings_in_pages(*database));
+  // Where pages are damaged, what rows say is noise.
+  if (!findings.empty()) return findings;
+  return findings_in_rows(*database, version);
 }
 
 Result<void> backup_sqlite(const std::string& from, const std::string& to) {
-  if (exists(to)) return fail(ErrorKind::conflict, to + " exists already; name another file");
-  TRY(const Unfinished part, Unfinished::make(to));
-  const Result<void> copied = copy(from, part.path(), false);
-  if (!copied) return fail(in_words(copied.error(), "no backup was made"));
-  TRY_VOID(expect_whole(part.path()));
-  TRY_VOID(sync(part.path(), 0));
-  // A link, unlike a rename, replaces nothing.
-  if (::link(part.path().c_str(), to.c_str()) != 0) {
-    if (errno == EEXIST)
-      return fail(ErrorKind::conflict, to + " exists already; name another file");
-    return fail(error_from_errno("cannot make " + to, errno));
-  }
-  return sync_directory_of(to);
+  const Result<void> made = back_up(from, to, to);
+  if (!made) return fail(in_words(made.error(), "no backup was made"));
+  return {};
+}
+
+Result<std::string> sqlite::backup_of_version(const std::string& path, std::int64_t version) {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  // A second one in this second is that of a process that was killed before it went on.
+  const std::string to = unused(
+      path + ".v" + std::to_string(version) + "-" + std::to_string(now.time_since_epoch().count()),
+      ".bak");
+  TRY_VOID(back_up(path, to, path));
+  CRASH_POINT("store.backed-up");
+  return to;
 }
 
 Result<std::string> restore_sqlite(const std::string& from, const std::string& path, Time now) {
-  TRY_VOID(expect_whole(from));
-  TRY(const Unfinished part, Unfinished::make(path));
-  const Result<void> copied = copy(from, part.path(), true);
-  if (!copied) return fail(in_words(copied.error(), "nothing was restored"));
-  TRY_VOID(expect_whole(part.path()));
-  TRY_VOID(sync(part.path(), 0));
-  std::string kept;
-  if (exists(path)) {
-    kept = path + ".before-restore-" + stamp(now);
-    const bool whole = fold_wal(path);
-    if (::link(path.c_str(), kept.c_str()) != 0) {
-      return fail(error_from_errno("cannot keep the old database as " + kept, errno));
-    }
-    if (!whole && exists(path + "-wal")) {
-      if (::link((path + "-wal").c_str(), (kept + "-wal").c_str()) != 0) {
-        return fail(error_from_errno("cannot keep " + path + "-wal", errno));
-      }
-    }
-    TRY_VOID(sync_directory_of(path));
-  }
-  // Before the new file has the name: it would be mended with what another database's -wal says.
-  for (const char* suffix : {"-wal", "-shm"}) ::unlink((path + suffix).c_str());
-  TRY_VOID(sync_directory_of(path));
-  if (::rename(part.path().c_str(), path.c_str()) != 0) {
-    return fail(error_from_errno("cannot put " + path + " in its place", errno));
-  }
-  TRY_VOID(sync_directory_of(path));
-  return kept;
+  Result<std::string> kept = restore(from, path, now);
+  if (kept) return kept;
+  Error error = in_words(kept.error(), "nothing was restored");
+  // It is a file on the command line that is spoken of, not the setting `store`.
+  error.where.clear();
+  return fail(std::move(error));
 }
 
 }  // namespace schedctl::store

@@ -1,10 +1,11 @@
 #include "src/store/sqlite/schema.hpp"
 
 #include <array>
-#include <chrono>
 
+#include "schedctl/base/crash_point.hpp"
 #include "schedctl/base/log.hpp"
 #include "src/store/new_id.hpp"
+#include "src/store/sqlite/maintenance.hpp"
 
 // Instants and durations are INTEGER microseconds, enumerations are their words, lists of words are
 // JSON text or NULL. Times and states lie before long texts in a row, so that reading them does not
@@ -152,14 +153,10 @@ Result<void> judge(const Label& label, const SqliteOptions& options) {
   return {};
 }
 
-/// What an older program wrote is kept as it was. The write lock is held, so there is one backup,
-/// and it has everything.
+/// What an older program wrote is kept as it was.
 Result<std::string> back_up(const std::string& path, std::int64_t version) {
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const std::string to = path + ".v" + std::to_string(version) + "-" +
-                         std::to_string(now.time_since_epoch().count()) + ".bak";
-  Result<void> made = backup_sqlite(path, to);
-  if (made) return to;
+  Result<std::string> made = backup_of_version(path, version);
+  if (made) return made;
   Error error = std::move(made).error();
   error.message =
       "database " + path + " is of an older version (" + std::to_string(version) +
@@ -204,7 +201,9 @@ Result<void> prepare(Database& database) {
     if (label.version > 0 && label.version < schema_version()) {
       TRY(backup, back_up(database.options().path, label.version));
     }
-    return migrate(database, label);
+    TRY_VOID(migrate(database, label));
+    CRASH_POINT("store.migrated");
+    return {};
   });
   if (migrated && !backup.empty()) {
     log::info("store-migrated",
