@@ -22,6 +22,7 @@ namespace {
 constexpr Duration kAnswer = std::chrono::seconds(30);
 constexpr Duration kRestart = std::chrono::seconds(30);
 constexpr Duration kSayEvery = std::chrono::seconds(3);
+constexpr Duration kStarting = std::chrono::seconds(2);
 constexpr Duration kLook = std::chrono::milliseconds(20);
 constexpr std::size_t kRunsNamed = 5;
 constexpr std::size_t kErrorsShown = 5;
@@ -63,7 +64,11 @@ std::string waiting_text(Session& session, Duration waited, bool drains) {
 
 Result<void> order_to_stop(const Invocation& call, const DaemonProcess& daemon,
                            const config::Config& config) {
-  if (call.has("now")) {
+  if (call.has("now") && daemon.is_deaf(config.control_socket(), kStarting)) {
+    talk(call, "there is no control socket at " + config.control_socket() +
+                   ", so that the daemon cannot be told --now: it waits for its runs first, for " +
+                   format_duration(config.stop_timeout) + " at most");
+  } else if (call.has("now")) {
     const auto reply = host::control_request(config.control_socket(), "stop-now", kAnswer);
     // One that ends before it has answered did as it was told.
     if (!reply && !daemon.wait_gone(Duration::zero())) return fail(reply.error());
@@ -132,10 +137,15 @@ Result<Outcome> request(const Invocation& call, const char* what, const char* ve
                         const std::string& fallback) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   TRY_VOID(session->check_timezone());
-  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(session->config()));
+  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(*session));
   if (!daemon) return fail(not_running(session->config()));
-  TRY(const std::string reply,
-      host::control_request(session->config().control_socket(), what, kAnswer));
+  const std::string socket = session->config().control_socket();
+  if (daemon->is_deaf(socket, kStarting))
+    return fail(ErrorKind::unavailable,
+                "the daemon (pid " + std::to_string(daemon->pid()) +
+                    ") lives, but there is no control socket at " + socket +
+                    "; schedctl restart gives it a new one, and the jobs go on");
+  TRY(const std::string reply, host::control_request(socket, what, kAnswer));
   const std::string text = reply.size() > 3 ? reply.substr(3) : fallback;
   if (call.globals.json)
     print_answer(call, verb, true, daemon->pid(), text);
@@ -175,7 +185,7 @@ Result<Outcome> run_stop(const Invocation& call) {
   if (call.has("now") && call.has("keep-jobs"))
     return fail(ErrorKind::usage, "cannot be combined with --keep-jobs", "--now");
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
-  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(session->config()));
+  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(*session));
   if (!daemon) {
     print_answer(call, "stopped", true, 0, "the daemon is not running");
     return Done{};
@@ -212,13 +222,15 @@ Result<Outcome> run_restart(const Invocation& call) {
   TRY_VOID(session->check_timezone());
   TRY_VOID(session->check_trust());
   const config::Config& config = session->config();
-  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(config));
+  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(*session));
   if (!daemon) {
     talk(call, "the daemon was not running");
     return run_start(call);
   }
   const Duration start = session->clock.elapsed();
-  Result<std::string> before = instance_of(config);
+  // Whoever answers behind a new socket is the successor.
+  const bool deaf = daemon->is_deaf(config.control_socket(), kStarting);
+  Result<std::string> before = deaf ? std::string() : instance_of(config);
   // One that is being restarted by somebody else right now answers in a moment.
   while (!before && before.error().kind == ErrorKind::unavailable &&
          session->clock.elapsed() - start < kRestart && !daemon->wait_gone(kLook)) {

@@ -1,6 +1,8 @@
 #include "schedctl/base/text.hpp"
+#include "schedctl/host/control.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/keeper/client.hpp"
+#include "src/cli/daemon_process.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/families.hpp"
 #include "src/cli/json.hpp"
@@ -19,6 +21,9 @@ constexpr int kRunning = 0;
 constexpr int kDeadWithPidfile = 1;
 constexpr int kStopped = 3;
 constexpr int kCannotTell = 4;
+
+/// For a socket of a daemon that has its lock.
+constexpr Duration kStarting = std::chrono::milliseconds(500);
 
 /// The store's part. Whoever may not read the store learns the rest all the same.
 void ask_store(Session& session, StatusReport& status) {
@@ -94,7 +99,17 @@ Result<Outcome> status_of_job(const Invocation& call) {
 Result<Outcome> status_of_daemon(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   const config::Config& config = session->config();
-  TRY(const pid_t pid, host::lock_holder(config.lock_file()));
+  TRY(pid_t pid, host::lock_holder(config.lock_file()));
+  std::string removed;
+  if (pid == 0 || !host::is_socket(config.control_socket())) {
+    TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(*session));
+    if (daemon && pid == 0) {
+      removed = config.lock_file();
+    } else if (daemon && daemon->is_deaf(config.control_socket(), kStarting)) {
+      removed = config.control_socket();
+    }
+    pid = daemon ? daemon->pid() : 0;
+  }
   StatusReport status;
   status.running = pid != 0;
   if (pid != 0) status.pid = pid;
@@ -109,6 +124,10 @@ Result<Outcome> status_of_daemon(const Invocation& call) {
     print(json_status(status) + "\n");
   else if (!call.globals.quiet)
     print_status(*session, status, stale);
+  if (!removed.empty())
+    warn(call, removed +
+                   " was removed under the daemon, which may hear nothing but signals: "
+                   "schedctl restart puts it back, and the jobs go on");
   return Done{status.running ? kRunning : stale != 0 ? kDeadWithPidfile : kStopped};
 }
 

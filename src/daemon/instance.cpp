@@ -178,7 +178,8 @@ Result<host::FileLock> Instance::take_database_lock() const {
   return fail(ErrorKind::conflict,
               "another daemon" + (pid != 0 ? " (pid " + std::to_string(pid) + ")" : "") +
                   " uses the database " + config_.sqlite_path() +
-                  ", and its runtime_dir is, or was, another one than " + config_.runtime_dir);
+                  ", and its runtime_dir is, or was, another one than " + config_.runtime_dir +
+                  "; if that was cleaned up under it, schedctl restart puts it back");
 }
 
 Result<void> Instance::watch_signals() {

@@ -237,7 +237,13 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(const std::string& 
   if (!listener) return fail(error_from_errno("socket", errno));
   // What a dead daemon left there; the lock says that no living one can have made it.
   struct stat status {};
-  if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) ::unlink(path.c_str());
+  if (::lstat(path.c_str(), &status) == 0) {
+    if (!S_ISSOCK(status.st_mode))
+      return fail(ErrorKind::failed, "what stands at " + path +
+                                         " is no control socket of ours; look who made it, then "
+                                         "remove it");
+    ::unlink(path.c_str());
+  }
   // The file gets the mode that the socket has: there is no moment in which others may connect, and
   // the umask, which other threads use too, is left alone.
   if (::fchmod(listener.get(), 0600) != 0 ||
@@ -254,14 +260,17 @@ Result<std::unique_ptr<ControlServer>> ControlServer::adopt(UniqueFd listener,
   TRY(const Address address, address_of(path));
   sockaddr_un bound{};
   socklen_t size = sizeof bound;
-  struct stat status {};
   const bool ours =
       ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&bound), &size) == 0 &&
-      names_same_file(bound.sun_path, address.address.sun_path) &&
-      ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
+      names_same_file(bound.sun_path, address.address.sun_path) && is_socket(path) &&
       ::fcntl(listener.get(), F_SETFD, FD_CLOEXEC) == 0;
   if (!ours) return listen(path);
   return serve_on(std::move(listener), path);
+}
+
+bool is_socket(const std::string& path) {
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 Result<std::string> control_request(const std::string& path, const std::string& request,

@@ -170,6 +170,9 @@ Result<void> write_pidfile(const std::string& path) {
   if (!written) {
     const int error = errno;
     ::unlink(beside.c_str());
+    if (error == EISDIR)
+      return fail(ErrorKind::failed, "a directory stands where the pidfile " + path +
+                                         " belongs; look who made it, then remove it");
     return fail(error_from_errno("cannot write the pidfile " + path, error));
   }
   return {};

@@ -38,6 +38,9 @@ class ControlServer {
   virtual int hand_over() = 0;
 };
 
+/// Whether a control socket's file stands at the path; whether somebody listens is another matter.
+bool is_socket(const std::string& path);
+
 /// Sends one request and waits for the reply. Kind unavailable: nobody listens, or no answer within
 /// `timeout`; not_allowed. An "error ..." reply comes back as that Error. Works for paths over 107
 /// bytes.
