@@ -194,7 +194,9 @@ class StoppedProcesses(Survival):
     def finds_its_keeper_stopped(self, way):
         self.m.start()
         name = "late-" + way
-        self.m.ok("add", name, "--manual", "--", "sh", "-c", "sleep 0.2; exit 7")
+        go = self.m.root / ("go-" + way)
+        self.m.ok("add", name, "--manual", "--shell",
+                  f"while [ ! -e {go} ]; do sleep 0.05; done; exit 7")
         self.m.ok("trigger", name)
         self.m.wait_runs(name, lambda r: r and r[0]["pid"], "a process")
         keeper = self.m.keeper_pid()
@@ -206,6 +208,7 @@ class StoppedProcesses(Survival):
         self.m.ok("add", "new-" + way, "--every", "1s", "--", "true")
         self.m.wait(lambda: any(a["kind"] == "keeper" for a in self.m.json("alerts")),
                     "the alert")
+        go.write_text("")
         self.assertEqual(self.m.runs(name)[0]["state"], "running")
         self.assertFalse([r for r in self.m.runs("new-" + way) if r["started"]])
         self.assertEqual(self.m("check").code, 2)
