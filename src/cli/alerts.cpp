@@ -137,8 +137,12 @@ std::string remedy_for(int status) {
     case 429:
       return "too many messages at the moment; try again later";
     default:
-      return status >= 500 ? "the server has trouble of its own; messages are tried again"
-                           : "the server did not take it; check the URL";
+      if (status >= 500) return "the server has trouble of its own; messages are tried again";
+      if (status >= 300 && status < 400) {
+        return "it says that it is elsewhere, which is not followed: put that URL into the "
+               "settings";
+      }
+      return "the server did not take it; check the URL";
   }
 }
 
