@@ -34,8 +34,9 @@ inline std::string read_file(const std::string& path) {
 }
 
 inline bool says(const Error& error, const std::string& text) {
-  INFO(error.message);
-  return error.message.find(text) != std::string::npos;
+  const bool found = error.message.find(text) != std::string::npos;
+  if (!found) MESSAGE(error.message);
+  return found;
 }
 
 /// A database with some content, closed properly, so that it is one file.

@@ -187,6 +187,12 @@ bool is_of_source(int code) {
   }
 }
 
+/// The last one to close a whole database may bring its -wal into it, and leave one file. What is
+/// damaged is left as it is.
+void leave_tidily(Database& database) {
+  sqlite3_db_config(database.raw().getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+}
+
 Result<void> copy_pages(Database& source, Database& target) {
   sqlite3_backup* backup =
       sqlite3_backup_init(target.raw().getHandle(), "main", source.raw().getHandle(), "main");
@@ -198,16 +204,17 @@ Result<void> copy_pages(Database& source, Database& target) {
   return fail(blamed.error_of(SQLite::Exception(sqlite3_errstr(code), code & 0xff)));
 }
 
-/// One file, which wants none beside it, though the copied header says WAL.
-Result<void> finish(Database& copied, bool new_store_id) {
-  return copied.read([&]() -> Result<void> {
+/// One file, which wants none beside it, though the copied header says WAL. What is wrong in it.
+Result<std::vector<std::string>> finish(Database& copied, bool new_store_id) {
+  TRY_VOID(copied.read([&]() -> Result<void> {
     SQLite::Statement one_file(copied.raw(), "PRAGMA journal_mode=DELETE");
     one_file.executeStep();
     if (!new_store_id) return {};
     SQLite::Statement rename(copied.raw(), "UPDATE store_meta SET id = ?");
     Query(rename, new_id()).run();
     return {};
-  });
+  }));
+  return findings_in_pages(copied);
 }
 
 Result<void> copy(const std::string& from, const std::string& to, bool new_store_id) {
@@ -215,10 +222,15 @@ Result<void> copy(const std::string& from, const std::string& to, bool new_store
   TRY_VOID(sqlite::version_of(*source));
   TRY(const std::unique_ptr<Database> target, Database::open({.path = to, .create = false}));
   TRY_VOID(copy_pages(*source, *target));
-  TRY_VOID(finish(*target, new_store_id));
-  TRY(const std::vector<std::string> findings, findings_in_pages(*target));
-  if (findings.empty()) return {};
-  return fail(ErrorKind::config, "the database " + from + " is damaged: " + findings.front());
+  const auto findings = finish(*target, new_store_id);
+  // What is wrong with the copy is wrong with the original.
+  if (!findings && findings.error().kind == ErrorKind::config)
+    return fail(ErrorKind::config, "the database " + from + " is damaged");
+  if (!findings) return fail(findings.error());
+  if (!findings->empty())
+    return fail(ErrorKind::config, "the database " + from + " is damaged: " + findings->front());
+  leave_tidily(*source);
+  return {};
 }
 
 /// A checked copy of `from`, on the disk, beside `beside`, for which it is meant.
@@ -356,6 +368,7 @@ Result<std::vector<std::string>> check_sqlite(const std::string& path) {
   TRY(std::vector<std::string> findings, findings_in_pages(*database));
   // Where pages are damaged, what rows say is noise.
   if (!findings.empty()) return findings;
+  leave_tidily(*database);
   return findings_in_rows(*database, version);
 }
 
