@@ -34,6 +34,7 @@ enum class Type : std::uint8_t {
   stayed = 17,
   estate = 18,
   held_run = 19,
+  intended = 20,
 };
 
 constexpr std::size_t kFrame = 5;
@@ -311,6 +312,8 @@ std::optional<Message> read_body(Type type, Reader& in) {
       return read_estate(in);
     case Type::held_run:
       return read_held_run(in);
+    case Type::intended:
+      return Intended{in.key(), in.duration(), in.text()};
   }
   return std::nullopt;
 }
@@ -413,6 +416,14 @@ void encode(const JournalHead& m, std::string& out) {
 
 void encode(const Launched& m, std::string& out) {
   frame(Type::launched, out, [&] { put(m, out); });
+}
+
+void encode(const Intended& m, std::string& out) {
+  frame(Type::intended, out, [&] {
+    put(m.key, out);
+    put(m.since_boot, out);
+    put(m.mark, out);
+  });
 }
 
 void encode(const Reexec&, std::string& out) {

@@ -20,7 +20,8 @@ inline constexpr std::uint32_t kProtocolVersion = 2;
 /// The oldest that is still spoken: a keeper may be older than the daemon, and the other way round.
 /// Both speak the lower of their newest versions. Version 2 added Welcome::build, Reexec, Stayed.
 inline constexpr std::uint32_t kOldestProtocol = 1;
-inline constexpr std::uint32_t kJournalVersion = 1;
+/// Version 2 added Intended.
+inline constexpr std::uint32_t kJournalVersion = 2;
 inline constexpr std::uint32_t kEstateVersion = 1;
 
 /// The daemon's first message. The epoch rises with every connection, so that an old daemon that
@@ -79,6 +80,14 @@ struct Launched {
   Duration since_boot{};
 };
 
+/// Journal only: a command is about to be started. A keeper may die between the start and the
+/// Launched that tells its process; this is how what it left can be found all the same.
+struct Intended {
+  RunKey key;
+  Duration since_boot{};
+  std::string mark;  ///< "NAME=VALUE" in the environment of the command, and of no other
+};
+
 /// From a keeper's program to its successor only: what the keeper is, apart from its runs.
 /// Descriptors go by their numbers, which an exec does not change.
 struct Estate {
@@ -120,7 +129,7 @@ struct HeldRun {
 
 using Message = std::variant<Hello, Welcome, Refused, InventoryEnd, StartOrder, End, Acknowledge,
                              QuitIfIdle, Ping, Pong, Started, StartFailed, Ended, JournalHead,
-                             Launched, Reexec, Stayed, Estate, HeldRun>;
+                             Launched, Reexec, Stayed, Estate, HeldRun, Intended>;
 
 /// Appends one framed message to `out`.
 void encode(const Hello& m, std::string& out);
@@ -138,6 +147,7 @@ void encode(const StartFailed& m, std::string& out);
 void encode(const Ended& m, std::string& out);
 void encode(const JournalHead& m, std::string& out);
 void encode(const Launched& m, std::string& out);
+void encode(const Intended& m, std::string& out);
 void encode(const Reexec& m, std::string& out);
 void encode(const Stayed& m, std::string& out);
 void encode(const Estate& m, std::string& out);

@@ -15,9 +15,9 @@
 
 // A record is a checksum (8 bytes, little endian, stable_hash of what follows) and one message in
 // the format of codec.cpp, whose frame carries the length. The first is the JournalHead; then
-// Launched, StartFailed, Ended, and Acknowledge, which cancels what came before it for its keys. A
-// reader stops at the first record whose checksum is wrong: what follows a torn write has no
-// meaning.
+// Intended, Launched, StartFailed, Ended, and Acknowledge, which cancels what came before it for
+// its keys. A reader stops at the first record whose checksum is wrong: what follows a torn write
+// has no meaning.
 
 namespace schedctl::keeper {
 namespace {
@@ -205,6 +205,8 @@ JournalContents parse_journal(std::string_view bytes) {
     bytes = rest;
     if (const auto* head = std::get_if<JournalHead>(&*record)) {
       contents.head = *head;
+    } else if (const auto* intended = std::get_if<Intended>(&*record)) {
+      live.try_emplace(intended->key, *record);
     } else if (const auto* launched = std::get_if<Launched>(&*record)) {
       live.insert_or_assign(launched->started.key, *record);
     } else if (const auto* failed = std::get_if<StartFailed>(&*record)) {
@@ -216,7 +218,9 @@ JournalContents parse_journal(std::string_view bytes) {
     }
   }
   for (auto& [key, record] : live) {
-    if (auto* launched = std::get_if<Launched>(&record)) {
+    if (auto* intended = std::get_if<Intended>(&record)) {
+      contents.intended.push_back(std::move(*intended));
+    } else if (auto* launched = std::get_if<Launched>(&record)) {
       contents.launched.push_back(std::move(*launched));
     } else if (auto* failed = std::get_if<StartFailed>(&record)) {
       contents.failed.push_back(std::move(*failed));

@@ -14,6 +14,7 @@ namespace schedctl::keeper {
 /// What journals say about runs that the daemon has not acknowledged.
 struct JournalContents {
   JournalHead head;
+  std::vector<Intended> intended;  ///< perhaps started
   std::vector<Launched> launched;  ///< started, no end known
   std::vector<StartFailed> failed;
   std::vector<Ended> ended;

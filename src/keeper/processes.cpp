@@ -41,23 +41,24 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   return stat;
 }
 
-std::vector<ProcessStat> session_members(pid_t session) {
-  std::vector<ProcessStat> members;
+namespace {
+
+template <class Condition>
+std::vector<ProcessStat> living_processes(Condition condition) {
+  std::vector<ProcessStat> found;
   DIR* proc = ::opendir("/proc");
-  if (proc == nullptr) return members;
+  if (proc == nullptr) return found;
   while (const dirent* entry = ::readdir(proc)) {
     const std::optional<std::int64_t> pid = parse_int(entry->d_name);
     if (!pid) continue;
     const std::optional<ProcessStat> stat = process_stat(static_cast<pid_t>(*pid));
-    if (stat && stat->session == session && stat->state != 'Z' && stat->state != 'X') {
-      members.push_back(*stat);
+    if (stat && stat->state != 'Z' && stat->state != 'X' && condition(*stat)) {
+      found.push_back(*stat);
     }
   }
   ::closedir(proc);
-  return members;
+  return found;
 }
-
-namespace {
 
 void kill_member(const ProcessStat& member) {
   // Between the look and the signal the number may change hands: the descriptor pins the process,
@@ -79,6 +80,10 @@ bool has_variable(pid_t pid, const std::string& variable) {
 
 }  // namespace
 
+std::vector<ProcessStat> session_members(pid_t session) {
+  return living_processes([&](const ProcessStat& stat) { return stat.session == session; });
+}
+
 void kill_session(pid_t session) {
   for (const ProcessStat& member : session_members(session)) kill_member(member);
 }
@@ -86,6 +91,19 @@ void kill_session(pid_t session) {
 void kill_orphans(pid_t session, Duration since, const std::string& variable) {
   for (const ProcessStat& member : session_members(session)) {
     if (member.started >= since && has_variable(member.pid, variable)) kill_member(member);
+  }
+}
+
+void kill_marked(Duration since, const std::string& variable) {
+  // One that is just being started by another is seen the second time; the rest is patience with
+  // processes that take a moment to die.
+  constexpr int kLooks = 5;
+  for (int look = 0; look < kLooks; ++look) {
+    const std::vector<ProcessStat> marked = living_processes([&](const ProcessStat& stat) {
+      return stat.started >= since && has_variable(stat.pid, variable);
+    });
+    if (marked.empty()) return;
+    for (const ProcessStat& process : marked) kill_member(process);
   }
 }
 

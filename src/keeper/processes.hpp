@@ -32,5 +32,7 @@ void kill_session(pid_t session);
 /// started at `since` or later and have `variable` ("NAME=VALUE") in their environment, because the
 /// number may have gone to a stranger.
 void kill_orphans(pid_t session, Duration since, const std::string& variable);
+/// The same where the session is not known, and for those that left it.
+void kill_marked(Duration since, const std::string& variable);
 
 }  // namespace schedctl::keeper

@@ -85,8 +85,24 @@ Runs::Runs(Launcher launcher, Spool spool, Journal journal, Handlers handlers)
       journal_(std::move(journal)),
       handlers_(std::move(handlers)) {}
 
+void Runs::intend(const StartOrder& order) {
+  if (pids_.contains(order.key) || finished_.contains(order.key)) return;
+  const auto mark = std::find_if(order.env.begin(), order.env.end(), [](const std::string& entry) {
+    return entry.starts_with("SCHEDCTL_KEY=");
+  });
+  if (mark == order.env.end()) return;
+  const Intended& intended =
+      intended_.insert_or_assign(order.key, Intended{order.key, read_clock(CLOCK_BOOTTIME), *mark})
+          .first->second;
+  journal_.add(intended);
+}
+
 void Runs::start(const StartOrder& order) {
-  if (tell_if_known(order.key)) return;
+  if (!tell_if_known(order.key)) launch(order);
+  intended_.erase(order.key);
+}
+
+void Runs::launch(const StartOrder& order) {
   const Time at = wall_time();
   const Duration since_boot = read_clock(CLOCK_BOOTTIME);
   if (!may_start(order.key, at)) return;
@@ -138,6 +154,7 @@ bool Runs::tell_if_known(const RunKey& key) {
 /// died: it is refused, and nothing is remembered of it.
 bool Runs::may_start(const RunKey& key, Time at) {
   if (live_.size() + finished_.size() >= kMostRuns) {
+    journal_.add(Acknowledge{{key}});
     handlers_.report(StartFailed{key, Stage::fork, EAGAIN, at});
     return false;
   }
@@ -170,7 +187,7 @@ void Runs::acknowledge(const std::vector<RunKey>& keys) {
   write_journal();
   if (!journal_ok_ || journal_.is_long()) {
     rewrite_journal();
-  } else if (finished_.empty() && live_.empty()) {
+  } else if (finished_.empty() && live_.empty() && intended_.empty()) {
     journal_.clear();
   }
 }
@@ -188,6 +205,10 @@ bool Runs::adopt(const std::vector<JournalContents>& left) {
   for (const JournalContents& contents : left) {
     for (const StartFailed& failed : contents.failed) finished_.emplace(failed.key, failed);
     for (const Ended& ended : contents.ended) finished_.insert_or_assign(ended.key, ended);
+    for (const Intended& intended : contents.intended) {
+      if (contents.head.boot_id != host::boot_id()) continue;
+      kill_marked(intended.since_boot - kClockTick, intended.mark);
+    }
     for (const Launched& launched : contents.launched) {
       kill_leftovers(contents.head, launched);
       spool_.sweep(launched.started.output_path);
@@ -449,6 +470,7 @@ void Runs::write_journal() {
 
 bool Runs::rewrite_journal() {
   const bool written = journal_.rewrite([this](const Journal::Sink& sink) {
+    for (const auto& [key, intended] : intended_) sink(intended);
     for (const auto& [key, pid] : pids_) {
       const Live& run = live_.at(pid);
       sink(Launched{run.started, run.since_boot});

@@ -37,6 +37,8 @@ class Runs {
 
   Runs(Launcher launcher, Spool spool, Journal journal, Handlers handlers);
 
+  /// Says in the journal what start() is about to do; write_journal() has to come before that.
+  void intend(const StartOrder& order);
   void start(const StartOrder& order);
   /// TERM now, KILL later. Unknown runs, and ended ones, are left alone.
   void end(const RunKey& key, Duration kill_grace);
@@ -90,6 +92,7 @@ class Runs {
   };
   using LiveMap = std::unordered_map<pid_t, Live>;
 
+  void launch(const StartOrder& order);
   bool tell_if_known(const RunKey& key);
   bool may_start(const RunKey& key, Time at);
   static void kill_leftovers(const JournalHead& head, const Launched& launched);
@@ -118,7 +121,8 @@ class Runs {
   Journal journal_;
   Handlers handlers_;
   LiveMap live_;
-  std::map<RunKey, pid_t> pids_;       ///< of the pending and running ones
+  std::map<RunKey, pid_t> pids_;  ///< of the pending and running ones
+  std::map<RunKey, Intended> intended_;
   std::map<RunKey, Report> finished_;  ///< StartFailed or Ended, unacknowledged
   std::set<std::pair<Duration, pid_t>> deadlines_;
   int ending_ = 0;  ///< how many of live_ are, held ones included

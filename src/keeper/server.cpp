@@ -21,6 +21,8 @@ namespace {
 
 /// Starts taken in one turn of the loop: between them ends are noticed and told.
 constexpr int kStartsPerTurn = 8;
+/// Other messages are small; what is read at once has an end all the same.
+constexpr std::size_t kMessagesPerTurn = 256;
 /// Callers who have not said hello; the oldest goes when there are more.
 constexpr std::size_t kMostCallers = 8;
 /// Reports that a daemon has not read, beyond its inventory: some twenty thousand. One that lags
@@ -58,20 +60,32 @@ void Server::report(const Runs::Report& report) {
 
 void Server::turn() {
   if (!daemon_) return runs_->write_journal();
-  for (int starts = 0; (readable_ || daemon_->has_unread()) && starts < kStartsPerTurn;) {
-    Result<std::optional<Message>> message = daemon_->receive();
-    if (!message) {
-      drop_daemon();
-      break;
-    }
-    if (!*message) {
-      readable_ = false;
-      break;
-    }
-    if (std::holds_alternative<StartOrder>(**message)) ++starts;
-    carry_out(**message);
-  }
+  if (!hear_daemon()) drop_daemon();
   send();
+}
+
+/// Reads some of what has come, and carries it out once the journal knows what is to be started.
+/// False: the connection has ended, or broke.
+bool Server::hear_daemon() {
+  std::vector<Message> heard;
+  bool open = true;
+  int starts = 0;
+  while ((readable_ || daemon_->has_unread()) && starts < kStartsPerTurn &&
+         heard.size() < kMessagesPerTurn) {
+    Result<std::optional<Message>> message = daemon_->receive();
+    open = message.has_value();
+    if (!open) break;
+    readable_ = message->has_value();
+    if (!readable_) break;
+    if (const auto* order = std::get_if<StartOrder>(&**message)) {
+      ++starts;
+      runs_->intend(*order);
+    }
+    heard.push_back(std::move(**message));
+  }
+  if (starts > 0) runs_->write_journal();
+  for (Message& message : heard) carry_out(message);
+  return open;
 }
 
 void Server::accept_callers() {
@@ -150,11 +164,9 @@ void Server::welcome(std::unique_ptr<Channel> channel, const Hello& hello) {
 void Server::drain_daemon() {
   if (!daemon_) return;
   daemon_->refuse_more();
-  while (true) {
-    Result<std::optional<Message>> message = daemon_->receive();
-    if (!message || !*message) break;
-    carry_out(**message);
-  }
+  do {
+    readable_ = true;
+  } while (hear_daemon() && readable_);
   drop_daemon();
 }
 

@@ -46,6 +46,7 @@ class Server {
   void hear_caller(int fd);
   void drop_caller(int fd);
   void welcome(std::unique_ptr<Channel> channel, const Hello& hello);
+  bool hear_daemon();
   void drain_daemon();
   void drop_daemon();
   void carry_out(Message& message);

@@ -98,7 +98,8 @@ std::vector<std::string> one_of_each() {
           bytes_of(Reexec{}),
           bytes_of(Stayed{"no such file"}),
           bytes_of(full_estate()),
-          bytes_of(full_held_run())};
+          bytes_of(full_held_run()),
+          bytes_of(Intended{kKey, Duration(77), "SCHEDCTL_KEY=1f2e3d"})};
 }
 
 TEST_CASE("every message reads back as it was written") {

@@ -57,6 +57,29 @@ TEST_CASE("a journal says who runs, who failed and who ended") {
   CHECK(contents.ended[0].wait_status == 2 << 8);
 }
 
+TEST_CASE("a journal says who was to be started until it says what became of it") {
+  Directory dir;
+  auto journal = Journal::create(dir.fd.get(), {kJournalVersion, "me", "boot"});
+  REQUIRE(journal);
+  for (std::int64_t run = 1; run <= 5; ++run)
+    journal->add(Intended{key(run), Duration(run), "A=B"});
+  journal->add(launched(2));
+  journal->add(StartFailed{key(3), Stage::exec, ENOENT, {}});
+  journal->add(ended(4));
+  journal->add(Acknowledge{{key(5)}});
+  // Ordered once more over a new connection: what is known of it stands.
+  journal->add(Intended{key(4), Duration(9), "A=B"});
+  CHECK(journal->write());
+  const JournalContents contents = read_journal(dir.fd.get(), "journal-me");
+  REQUIRE(contents.intended.size() == 1);
+  CHECK(contents.intended[0].key == key(1));
+  CHECK(contents.intended[0].since_boot == Duration(1));
+  CHECK(contents.intended[0].mark == "A=B");
+  CHECK(contents.launched.size() == 1);
+  CHECK(contents.failed.size() == 1);
+  CHECK(contents.ended.size() == 1);
+}
+
 TEST_CASE("a torn tail is ignored, wherever it is torn, and so is what follows a damaged record") {
   Directory dir;
   auto journal = Journal::create(dir.fd.get(), {kProtocolVersion, "me", "boot"});

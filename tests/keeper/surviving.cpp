@@ -8,7 +8,9 @@
 
 #include "living_keeper.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/host.hpp"
 #include "src/keeper/codec.hpp"
+#include "src/keeper/journal.hpp"
 
 namespace schedctl::keeper {
 namespace {
@@ -181,6 +183,46 @@ TEST_CASE("what a killed keeper leaves of a run is killed by the next one, a str
   CHECK(comes_true([&] { return !is_alive(ours); }));
   CHECK(is_alive(stranger));
   ::kill(stranger, SIGKILL);
+}
+
+TEST_CASE("what a keeper started and had no time to write down is killed by the next one") {
+  Scratch scratch;
+  {
+    KeeperProcess keeper(scratch.paths());
+    REQUIRE(keeper.said() == "R");
+    keeper.kill();
+  }
+  const std::string pids = scratch / "pids";
+  const auto start = [&](const std::string& key) {
+    std::filesystem::remove(pids);
+    // In a session of its own, which no record names.
+    REQUIRE(std::system(
+                ("SCHEDCTL_KEY=" + key + " setsid sleep 1000 & echo $! > " + pids).c_str()) == 0);
+    const auto pid = static_cast<pid_t>(std::stol(read_file(pids)));
+    const std::string name = "/proc/" + std::to_string(pid) + "/comm";
+    CHECK(comes_true([&] { return read_file(name) == "sleep\n"; }));
+    return pid;
+  };
+  const pid_t older = start("ours");
+  ::usleep(300'000);  // what the keeper forgives the clock that process starts are told in
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  const pid_t ours = start("ours");
+  const pid_t stranger = start("theirs");
+  UniqueFd dir(::open((scratch / "keeper").c_str(), O_RDONLY | O_DIRECTORY));
+  auto journal = Journal::create(dir.get(), {kJournalVersion, "fedcba9876543210", host::boot_id()});
+  REQUIRE(journal);
+  const Duration since = std::chrono::duration_cast<Duration>(
+      std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+  journal->add(Intended{{"store", RunId(1), 1}, since, "SCHEDCTL_KEY=ours"});
+  CHECK(journal->write());
+  KeeperProcess keeper(scratch.paths());
+  REQUIRE(keeper.said() == "R");
+  CHECK(comes_true([&] { return !is_alive(ours); }));
+  CHECK(is_alive(older));
+  CHECK(is_alive(stranger));
+  CHECK(journals_of(scratch).size() == 1);
+  for (const pid_t pid : {older, stranger}) ::kill(pid, SIGKILL);
 }
 
 TEST_CASE("a torn journal gives what was whole in it") {
