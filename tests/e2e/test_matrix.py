@@ -20,7 +20,7 @@ from test_survival import send
 
 class Row(NamedTuple):
     who: str     # dies: daemon, keeper, both, or machine (both, their jobs, and another boot id)
-    when: str    # at this crash point, or in this state: running, draining
+    when: str    # at this crash point (stop+: during `stop --now`), or while: running, draining
     job: str     # what the job does, see JOBS
     state: str   # of its row in the end; the exit code is what the job's own file says
     reason: str  # "-": none
@@ -53,6 +53,8 @@ MATRIX = [Row(*line.split()) for line in """
     keeper  keeper.end-journaled  quick    succeeded  -            1    -       -
     keeper  keeper.end-journaled  fails    failed     exit_status  1    failed  -
     keeper  draining              family   lost       keeper_died  1    lost    -
+    keeper  stop+keeper.ended     family   lost       keeper_died  1    lost    -
+    keeper  stop+keeper.end-journaled held cancelled shutdown      1    -       -
     keeper  keeper.ordered        retried  failed     exit_status  1    failed  -
     keeper  keeper.journaled      retried  failed     exit_status  1-2  failed  -
     keeper  running               retried  failed     exit_status  2    failed  -
@@ -69,6 +71,7 @@ MATRIX = [Row(*line.split()) for line in """
     both    daemon.recorded       quick    succeeded  -            1    -       -
     both    daemon.recorded       fails    failed     exit_status  1    failed  -
     both    daemon.stopping       family   lost       keeper_died  1    lost    -
+    both    draining              family   lost       keeper_died  1    lost    -
     both    running               retried  failed     exit_status  2    failed  -
 
     machine daemon.planned        quick    succeeded  -            1    -       -
@@ -82,6 +85,7 @@ MATRIX = [Row(*line.split()) for line in """
     machine daemon.ended          fails    failed     exit_status  1    failed  -
     machine daemon.recorded       fails    failed     exit_status  1    failed  -
     machine daemon.stopping       family   lost       rebooted     1    lost    -
+    machine draining              family   lost       rebooted     1    lost    -
     machine running               retried  failed     exit_status  2    failed  -
 """.splitlines() if line.strip()]
 
@@ -121,6 +125,7 @@ class Case:
         self.slack = SlackServer()
         self.m = Machine(SETTINGS.format(self.slack.url))
         self.file, self.go = self.m.root / "file", self.m.root / "go"
+        self.point = row.when.removeprefix("stop+") if "." in row.when else ""
         self.daemon = self.keeper = self.run_pid = 0
 
     def close(self):
@@ -154,7 +159,7 @@ class Case:
         self.m.ok("stop", "--now")
 
     def begin(self):
-        point = self.row.when if "." in self.row.when else ""
+        point = self.point
         self.m.ok("start", env={"_SCHEDCTL_CRASH_AT": point} if point else {})
         self.daemon, self.keeper = self.m.pid(), self.m.keeper_pid()
         frozen = self.row.who in ("both", "machine") and point in (
@@ -190,18 +195,20 @@ class Case:
                 caller.recv(4096)
 
     def die(self):
-        who, when = self.row.who, self.row.when
-        if when in ("running", "draining", "daemon.stopping") or self.row.job == "ends":
+        who, when, point = self.row.who, self.row.when, self.point
+        stop = {"draining": ["stop"]}.get(when, ["stop", "--now"])
+        stops = when in ("draining", "daemon.stopping") or when.startswith("stop+")
+        if stops or when == "running" or self.row.job == "ends":
             self.wait_until_it_runs()
-        if when in ("draining", "daemon.stopping"):
-            self.m.popen("stop", *(["--now"] if when == "daemon.stopping" else []))
+        if stops:
+            self.m.popen(*stop)
             self.m.wait(lambda: "stopping" in self.m.log_text(), "the stop to begin")
-        if when.startswith("keeper.") and who != "keeper" and alive(self.daemon):
+        if point.startswith("keeper.") and who != "keeper" and alive(self.daemon):
             # The daemon goes first, or it would see how the keeper ends.
             self.kill(self.daemon)
             self.go.touch()
-        if "." in when:
-            self.m.wait_gone(self.daemon if when.startswith("daemon.") else self.keeper)
+        if point:
+            self.m.wait_gone(self.daemon if point.startswith("daemon.") else self.keeper)
         if who in ("daemon", "both", "machine"):
             self.kill(self.daemon)
         if who in ("keeper", "both", "machine"):
@@ -220,7 +227,7 @@ class Case:
         self.m.wait_gone(pid)
 
     def start_again(self):
-        if self.row.who == "keeper" and self.row.when == "draining":
+        if self.row.who == "keeper" and (self.row.when == "draining" or "+" in self.row.when):
             self.m.wait_gone(self.daemon)
         if self.row.who != "machine":
             self.m.ok("start")
@@ -304,9 +311,6 @@ class Matrix(unittest.TestCase):
                 case = Case(self, row)
                 try:
                     case.play()
-                except Exception:
-                    print(case.m.log_text()[-3000:])
-                    raise
                 finally:
                     case.close()
 
