@@ -80,7 +80,7 @@ std::string alert_words(const job::Alert& alert, Time now) {
   std::string words = std::string(utf8_prefix(alert.subject, kSubjectBytes));
   if (!words.empty()) words += ' ';
   words += job::to_string(alert.kind);
-  return words + " (since " + rough(std::max(Duration::zero(), now - alert.began_at)) + ")";
+  return words + " (since " + rough(std::max(Duration::zero(), since(alert.began_at, now))) + ")";
 }
 
 Result<void> judge_alerts(Session& session, CheckReport& report, std::int64_t open,
@@ -100,7 +100,7 @@ Result<void> judge_alerts(Session& session, CheckReport& report, std::int64_t op
 std::optional<Duration> overdue_fire(const job::Job& job, const config::Config& config, Time now) {
   if (job.paused || !job.next_fire) return std::nullopt;
   const job::Policy policy = job::resolve(job.definition.policy, config.defaults);
-  const Duration late = now - *job.next_fire;
+  const Duration late = since(*job.next_fire, now);
   if (late <= policy.jitter + policy.alert_grace) return std::nullopt;
   return late;
 }
@@ -128,7 +128,7 @@ Result<void> find_overdue_runs(Session& session, const std::optional<JobId>& onl
     TRY(const std::optional<job::Job> job, session.store->get_job(run.job_id));
     if (!job) continue;
     const job::Policy policy = job::resolve(job->definition.policy, session.config().defaults);
-    const Duration late = session.now - run.due_at;
+    const Duration late = since(run.due_at, session.now);
     if (late > policy.alert_grace) overdue.add(run.job_name, late);
   }
   return {};
@@ -158,10 +158,11 @@ Result<void> judge_notifiers(Session& session, CheckReport& report) {
   if (stopped) return {};
   for (const std::string& name : ours) {
     TRY(const std::vector<store::Message> waiting, session.store->waiting_messages(name, 1));
-    if (waiting.empty() || session.now - waiting.front().created_at <= kMessagePatience) continue;
+    if (waiting.empty()) continue;
+    const Duration age = since(waiting.front().created_at, session.now);
+    if (age <= kMessagePatience) continue;
     report.add(State::warning,
-               "messages to " + name + " have waited for " +
-                   rough(session.now - waiting.front().created_at) +
+               "messages to " + name + " have waited for " + rough(age) +
                    (waiting.front().error.empty() ? "" : ": " + waiting.front().error));
   }
   return {};
@@ -194,7 +195,7 @@ Result<void> judge_all(Session& session, CheckReport& report) {
 // --- one job -----------------------------------------------------------------------------------
 
 std::string paused_words(const job::Job& job, Time now) {
-  std::string words = job.name + " is paused, since " + rough(now - job.paused_at);
+  std::string words = job.name + " is paused, since " + rough(since(job.paused_at, now));
   if (!job.paused_reason.empty()) words += ": " + job.paused_reason;
   return words;
 }

@@ -15,6 +15,8 @@ namespace schedctl::cli {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(3);
+/// A row or a file that somebody spoiled may have any length.
+constexpr std::size_t kTextBytes = 1000;
 
 /// All that can be looked at where the settings are known.
 void examine(Findings& findings, Session& session) {
@@ -87,6 +89,8 @@ const char* to_string(Level level) {
 }
 
 void Findings::add(Level level, std::string what, std::string remedy) {
+  for (std::string* text : {&what, &remedy})
+    if (text->size() > kTextBytes) *text = std::string(utf8_prefix(*text, kTextBytes)) + "...";
   all_.push_back({level, area_, std::move(what), std::move(remedy)});
 }
 

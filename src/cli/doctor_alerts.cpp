@@ -76,7 +76,7 @@ void look_at_slack(Findings& findings, const Patient& patient) {
   }
   if (!waiting->empty()) {
     const store::Message& oldest = waiting->front();
-    const Duration age = patient.session.now - oldest.created_at;
+    const Duration age = since(oldest.created_at, patient.session.now);
     if (oldest.tries > 0 || age > kMessagePatience)
       return findings.warning(plural(static_cast<std::int64_t>(waiting->size()), "message") +
                                   " to slack could not be sent yet, for " +

@@ -116,7 +116,7 @@ void look_at_answer(Findings& findings, const Patient& patient) {
   if (health.store != "ok") return;
   std::string text = name + " answers";
   if (patient.node && patient.node->pid == patient.daemon.pid)
-    text += ", up " + rough(patient.session.now - patient.node->started_at);
+    text += ", up " + rough(since(patient.node->started_at, patient.session.now));
   findings.ok(text);
 }
 

@@ -23,6 +23,8 @@ namespace {
 constexpr std::size_t kNamesShown = 5;
 constexpr std::size_t kLinesShown = 5;
 constexpr std::size_t kEventsLooked = 1000;
+/// What SQLite looks through in a few seconds; longer nobody waits for a first look.
+constexpr std::int64_t kBytesChecked = std::int64_t{512} * 1024 * 1024;
 
 std::string names_text(const std::vector<std::string>& names) {
   std::string text;
@@ -127,7 +129,12 @@ std::optional<std::int64_t> older_schema(const std::string& path) {
 }
 
 void look_inside(Findings& findings, const Patient& patient) {
-  const auto wrong = store::check_sqlite(patient.config().sqlite_path());
+  const std::string path = patient.config().sqlite_path();
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && status.st_size > kBytesChecked)
+    return findings.ok("too large to be looked through for damage here; " + patient.schedctl() +
+                       " db check does that");
+  const auto wrong = store::check_sqlite(path);
   if (!wrong)
     return findings.error("the database cannot be checked: " + wrong.error().message,
                           remedy_of(wrong.error(), patient));
@@ -196,10 +203,8 @@ void describe_store(Findings& findings, Patient& patient) {
 // --- jobs --------------------------------------------------------------------------------------
 
 /// The latest event that tells why a job was set aside.
-std::string why_set_aside(Session& session, const std::string& name) {
-  const auto events = session.store->list_events(kEventsLooked);
-  if (!events) return {};
-  for (const store::Event& event : *events) {
+std::string why_set_aside(const std::vector<store::Event>& events, const std::string& name) {
+  for (const store::Event& event : events) {
     if (event.kind != "job-error") continue;
     if (event.detail.starts_with(name + ": ")) return event.detail.substr(name.size() + 2);
     if (event.detail.starts_with("job '" + name + "' ")) return event.detail;
@@ -222,24 +227,27 @@ bool should_have_next_fire(const job::Job& job, Time now) {
   return false;
 }
 
-bool look_at_job(Findings& findings, const Patient& patient, const job::Job& job) {
+/// Why it will not fire though it should, and what to do; nothing if all is well.
+struct JobTrouble {
+  std::string what;
+  std::string remedy;
+};
+std::optional<JobTrouble> trouble_of(const Patient& patient, const job::Job& job,
+                                     const std::vector<store::Event>& events) {
   const job::Schedule& schedule = job.definition.schedule;
   const bool has_zone =
       schedule.kind == job::ScheduleKind::cron || schedule.kind == job::ScheduleKind::at;
   const std::string set = patient.schedctl() + " set " + quote_command({job.name});
   if (has_zone) {
-    if (const auto zone = patient.session.zone_of(schedule); !zone) {
-      findings.error("job " + job.name + ": " + zone.error().message,
-                     set + " --timezone Z, or install what is missing: apt-get install tzdata");
-      return false;
-    }
+    if (const auto zone = patient.session.zone_of(schedule); !zone)
+      return JobTrouble{"job " + job.name + ": " + zone.error().message,
+                        set + " --timezone Z, or install what is missing: apt-get install tzdata"};
   }
-  if (job.next_fire || !should_have_next_fire(job, patient.session.now)) return true;
-  const std::string why = why_set_aside(patient.session, job.name);
-  findings.error("job " + job.name + " was set aside and does not fire any more" +
-                     (why.empty() ? "" : ": " + why),
-                 set + " --every D (or --cron E, --at T): give it a schedule that works");
-  return false;
+  if (job.next_fire || !should_have_next_fire(job, patient.session.now)) return std::nullopt;
+  const std::string why = why_set_aside(events, job.name);
+  return JobTrouble{"job " + job.name + " was set aside and does not fire any more" +
+                        (why.empty() ? "" : ": " + why),
+                    set + " --every D (or --cron E, --at T): give it a schedule that works"};
 }
 
 // --- two stores --------------------------------------------------------------------------------
@@ -322,10 +330,21 @@ void look_at_store(Findings& findings, Patient& patient) {
 void look_at_jobs(Findings& findings, const Patient& patient) {
   if (!patient.jobs) return;
   findings.begin("jobs");
-  bool well = true;
-  for (const store::JobListing& listing : *patient.jobs)
-    if (!look_at_job(findings, patient, listing.job)) well = false;
-  if (well) findings.ok(plural(static_cast<std::int64_t>(patient.jobs->size()), "job"));
+  const std::vector<store::Event> events =
+      patient.session.store->list_events(kEventsLooked).value_or(std::vector<store::Event>{});
+  // Searched for those that are shown only: it may be most of a hundred thousand jobs.
+  const std::vector<store::Event> none;
+  std::size_t bad = 0;
+  for (const store::JobListing& listing : *patient.jobs) {
+    const auto trouble = trouble_of(patient, listing.job, bad < kLinesShown ? events : none);
+    if (!trouble || ++bad > kLinesShown) continue;
+    findings.error(trouble->what, trouble->remedy);
+  }
+  if (bad > kLinesShown)
+    findings.error(
+        plural(static_cast<std::int64_t>(bad - kLinesShown), "more job") + " of this kind",
+        patient.schedctl() + " list (those without a next fire)");
+  if (bad == 0) findings.ok(plural(static_cast<std::int64_t>(patient.jobs->size()), "job"));
 }
 
 void look_at_other_stores(Findings& findings, const Patient& patient) {

@@ -50,7 +50,7 @@ void ask_store(Session& session, StatusReport& status) {
     if (!status.pid || node.pid != *status.pid) continue;
     status.node = node.id;
     status.version = node.version;
-    status.uptime = session.now - node.started_at;
+    status.uptime = since(node.started_at, session.now);
   }
 }
 

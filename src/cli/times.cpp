@@ -1,5 +1,6 @@
 #include "src/cli/times.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace schedctl::cli {
@@ -64,13 +65,20 @@ std::string absolute(Time t, const job::Zone& zone) {
 
 std::string relative(Time t, Time now) {
   using namespace std::chrono;
-  const std::int64_t s = round<seconds>(t - now).count();
+  const std::int64_t s = round<seconds>(since(now, t)).count();
   if (s == 0) return "now";
   return s > 0 ? "in " + rough_seconds(s) : rough_seconds(-s) + " ago";
 }
 
 std::string absolute_and_relative(Time t, const job::Zone& zone, Time now) {
   return absolute(t, zone) + " (" + relative(t, now) + ")";
+}
+
+Duration since(Time then, Time now) {
+  constexpr Duration kMost = Duration::max() / 4;
+  std::int64_t us = 0;
+  if (__builtin_sub_overflow(to_us(now), to_us(then), &us)) return now > then ? kMost : -kMost;
+  return std::clamp(Duration(us), -kMost, kMost);
 }
 
 std::string rough(Duration d) {

@@ -35,6 +35,20 @@ TEST_CASE("lengths of time are rough") {
   CHECK(rough(-12ms) == "-12ms");
 }
 
+TEST_CASE("no two instants are too far apart to be told") {
+  CHECK(since(kNoon, kNoon + 90s) == 90s);
+  CHECK(since(kNoon + 90s, kNoon) == -90s);
+  for (const Time edge : {Time::min(), Time::max()}) {
+    for (const Time other : {Time::min(), kNoon, Time::max()}) {
+      const Duration apart = since(edge, other);
+      CHECK((apart > 0s) == (other > edge));
+      CHECK(since(other, edge) == -apart);
+      CHECK_FALSE(rough(apart).empty());
+      CHECK_FALSE(relative(edge, other).empty());
+    }
+  }
+}
+
 TEST_CASE("absolute times carry the offset in force then") {
   const auto zones = zone::system_zones();
   const auto berlin = zones->find("Europe/Berlin");

@@ -7,10 +7,12 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -487,7 +489,8 @@ class Doctor(Broken):
         self.store_of_one_job()
         database = self.m.state / "schedctl.db"
         for make in (database.mkdir, lambda: os.mkfifo(database),
-                     lambda: database.symlink_to(database), lambda: database.symlink_to("/dev/zero"),
+                     lambda: database.symlink_to(database),
+                     lambda: database.symlink_to("/dev/zero"),
                      lambda: database.write_text("hello" * 999)):
             if database.is_dir() and not database.is_symlink():
                 database.rmdir()
@@ -529,6 +532,76 @@ class Doctor(Broken):
             db.execute("UPDATE job SET name = 'plain'")
             db.commit()
         self.assert_found(self.examine(1), "error", "jobs", "job plain", "set plain --every")
+
+    def test_rows_at_the_ends_of_time_and_of_any_length_do_not_end_it(self):
+        database = self.store_of_one_job()
+        self.m.write_config('[alerts.slack]\nwebhook_url = "http://127.0.0.1:9/x"\n')
+        for at in (-2**63, -1, 2**63 - 1):
+            with contextlib.closing(sqlite3.connect(database)) as db:
+                db.execute("UPDATE job SET name = ?, planned_through = ?, next_fire = ?",
+                           ("x" * 1_000_000, at, at))
+                db.execute("UPDATE node SET started_at = ?, last_beat = ?, stopped_at = ?",
+                           (at, at, at))
+                db.execute("DELETE FROM alert")
+                db.execute("INSERT INTO alert(kind, job_id, subject, node, began_at, ended_by,"
+                           " ended_who, count, events, run_id, detail, cause, reminders,"
+                           " over_untold) SELECT 'failed', id, ?, 'n', ?, '', '', 1, 1, 1, ?, '',"
+                           " 0, 0 FROM job", ("\x1b[2J|\n" * 50_000, at, "\x07" * 100_000))
+                db.execute("DELETE FROM message")
+                db.execute("INSERT INTO message(notifier, created_at, due_at, tries, payload,"
+                           " summary, given_up, error) VALUES('slack', ?, ?, 1, '', '', 0, ?)",
+                           (at, at, "e\x1b\n" * 50_000))
+                db.commit()
+            findings = self.examine(1)
+            self.assert_found(findings, "warning", "alerts", "message to slack")
+            self.assert_found(findings, "warning", "alerts", "open since")
+            self.assertLess(len(str(findings)), 30_000)
+            answer = self.run_quickly("check")
+            self.assertEqual(answer.code, 2, answer)
+            self.assertEqual(len(answer.out.splitlines()), 1)
+
+    def test_a_hundred_thousand_jobs_that_were_set_aside_are_a_handful_of_lines(self):
+        database = self.store_of_one_job()
+        with contextlib.closing(sqlite3.connect(database)) as db:
+            db.execute("UPDATE job SET next_fire = NULL")
+            columns = [row[1] for row in db.execute("PRAGMA table_info(job)") if row[1] != "id"]
+            values = ["name || '-' || x" if c == "name" else c for c in columns]
+            numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?)"
+            db.execute(f"{numbers} INSERT INTO job({', '.join(columns)})"
+                       f" SELECT {', '.join(values)} FROM job, n", (100_000,))
+            db.execute(f"{numbers} INSERT INTO event(at, node, kind, detail)"
+                       " SELECT 0, 'n', 'job-error', 'later-' || x || ': so' FROM n", (5000,))
+            db.commit()
+        findings = [f for f in self.examine(1) if f["area"] == "jobs"]
+        self.assertEqual(len(findings), 6)
+        self.assertIn("99996 more", findings[-1]["what"])
+
+    def test_a_socket_that_is_mute_or_babbles_does_not_hold_it_up(self):
+        self.store_of_one_job()
+        for reply in (None, b"", b"ok " + b"\x1b[2J\n a=b" * 5000, b"\xff" * 100):
+            path = self.m.run_dir / "schedctl.sock"
+            path.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+                server.bind(str(path))
+                server.listen(8)
+                threading.Thread(target=self.answer_all, args=(server, reply)).start()
+                try:
+                    self.run_quickly("doctor", "--json").json
+                    self.assertIn(self.run_quickly("check").code, (1, 2, 3))
+                finally:
+                    server.shutdown(socket.SHUT_RDWR)
+        path.unlink()
+
+    def answer_all(self, server, reply):
+        with contextlib.ExitStack() as held:
+            while True:
+                try:
+                    peer = held.enter_context(server.accept()[0])
+                    if reply is not None:
+                        peer.recv(100)
+                        peer.send(reply)
+                except OSError:
+                    return
 
     def test_a_database_or_runtime_dir_that_is_gone_under_a_daemon_is_told(self):
         pid = self.start()
@@ -654,7 +727,8 @@ class Nobody(Broken):
     def setUp(self):
         super().setUp()
         probe = subprocess.run(["setpriv", f"--reuid={NOBODY}", "--clear-groups", BINARY,
-                                "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+                                "--version"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, check=False)
         if probe.returncode != 0:
             self.skipTest("the program's file cannot be reached by others here")
 
