@@ -1,9 +1,11 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/keeper/client.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/families.hpp"
 #include "src/cli/json.hpp"
@@ -80,6 +82,29 @@ std::string without_links(const std::string& file) {
   return error ? file : real.string();
 }
 
+/// No daemon is there, so what the keeper has none of it will not get.
+bool has_children(std::int64_t pid) {
+  const std::string process = std::to_string(pid);
+  std::ifstream file("/proc/" + process + "/task/" + process + "/children");
+  // Where it cannot be told there may be some.
+  if (!file) return true;
+  std::string child;
+  return static_cast<bool>(file >> child);
+}
+
+/// The restored database is another store to the keeper: its jobs would go on unknown to anybody,
+/// and be started beside themselves.
+Result<void> expect_no_jobs(const config::Config& config) {
+  const std::int64_t keeper = keeper::living_keeper(config.keeper_dir());
+  if (keeper == 0 || !has_children(keeper)) return {};
+  const std::string pid = std::to_string(keeper);
+  return fail(ErrorKind::conflict,
+              "jobs still run under the keeper (pid " + pid +
+                  "), and the restored database would not know of them; wait until they have "
+                  "ended, or end them: kill -9 " +
+                  pid);
+}
+
 Result<void> expect_directory_of(const std::string& database) {
   const auto parent = std::filesystem::path(database).parent_path();
   std::error_code error;
@@ -108,6 +133,7 @@ Result<Outcome> restore(const Invocation& call, const config::Config& config) {
                                          " uses " + database + "; stop it first: schedctl stop");
   }
   if (!lock) return fail(with_permission_hint(lock.error()));
+  TRY_VOID(expect_no_jobs(config));
   const SystemClock clock;
   TRY(const std::string kept, store::restore_sqlite(file, database, clock.wall()));
   answer(call, database, file,

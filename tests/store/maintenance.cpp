@@ -364,6 +364,30 @@ TEST_CASE("a restored database is the backup under another id, and the old one i
   CHECK(old->id() == id);
 }
 
+TEST_CASE("what runs in a backup is no living keeper's any more once it is restored") {
+  ScratchDir dir;
+  const std::string path = dir.file("s.db");
+  {
+    Stored store = must(open_sqlite({.path = path}));
+    const job::Job job = add_job(*store, "a");
+    for (const auto state : {job::RunState::running, job::RunState::succeeded}) {
+      job::Run run = run_of(job, at(static_cast<int>(state)));
+      run.state = state;
+      run.keeper = "b8994eefcb19f827";
+      run.fence = 3;
+      add_run(*store, run);
+    }
+  }
+  must(backup_sqlite(path, dir.file("copy")));
+  must(restore_sqlite(dir.file("copy"), path, at(0)));
+  Stored store = must(open_sqlite({.path = path}));
+  const std::vector<job::Run> running = must(store->runs_in_state(job::RunState::running));
+  REQUIRE(running.size() == 1);
+  CHECK(running[0].keeper.empty());
+  CHECK(running[0].fence == 3);
+  CHECK(must(store->runs_in_state(job::RunState::succeeded)).at(0).keeper == "b8994eefcb19f827");
+}
+
 TEST_CASE("two restores in one second keep two old databases") {
   ScratchDir dir;
   const std::string path = filled(dir);

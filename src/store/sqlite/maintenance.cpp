@@ -7,7 +7,8 @@
 // A restored database gets a new store id. Ids of runs, and their fences, go on from where the
 // backup was made, so they have been used before; the keeper names a run by (store, run, fence),
 // and must not take a run of now for one of then that it still knows. What the backup says is
-// running is lost, then: no keeper knows it under the new id.
+// running is lost, then: no keeper knows it under the new id. Its keeper's name is taken out of it,
+// or, should that one still live, not to know a run would mean that it was never started.
 //
 // The old database keeps its name until the new one takes it in one step. What must not be left
 // beside it by then is its -wal (or -journal), from which SQLite would mend the new one. So the
@@ -205,24 +206,25 @@ Result<void> copy_pages(Database& source, Database& target) {
 }
 
 /// One file, which wants none beside it, though the copied header says WAL. What is wrong in it.
-Result<std::vector<std::string>> finish(Database& copied, bool new_store_id) {
+Result<std::vector<std::string>> finish(Database& copied, bool as_new_store) {
   TRY_VOID(copied.read([&]() -> Result<void> {
     SQLite::Statement one_file(copied.raw(), "PRAGMA journal_mode=DELETE");
     one_file.executeStep();
-    if (!new_store_id) return {};
+    if (!as_new_store) return {};
     SQLite::Statement rename(copied.raw(), "UPDATE store_meta SET id = ?");
     Query(rename, new_id()).run();
+    copied.raw().exec("UPDATE run SET keeper = '' WHERE state = 'running'");
     return {};
   }));
   return findings_in_pages(copied);
 }
 
-Result<void> copy(const std::string& from, const std::string& to, bool new_store_id) {
+Result<void> copy(const std::string& from, const std::string& to, bool as_new_store) {
   TRY(const std::unique_ptr<Database> source, Database::open({.path = from, .create = false}));
   TRY_VOID(sqlite::version_of(*source));
   TRY(const std::unique_ptr<Database> target, Database::open({.path = to, .create = false}));
   TRY_VOID(copy_pages(*source, *target));
-  const auto findings = finish(*target, new_store_id);
+  const auto findings = finish(*target, as_new_store);
   // What is wrong with the copy is wrong with the original.
   if (!findings && findings.error().kind == ErrorKind::config)
     return fail(ErrorKind::config, "the database " + from + " is damaged");
@@ -235,10 +237,10 @@ Result<void> copy(const std::string& from, const std::string& to, bool new_store
 
 /// A checked copy of `from`, on the disk, beside `beside`, for which it is meant.
 Result<Unfinished> checked_copy(const std::string& from, const std::string& beside,
-                                bool new_store_id) {
+                                bool as_new_store) {
   auto part = Unfinished::make(beside);
   Result<void> copied;
-  if (part) copied = copy(from, part->path(), new_store_id);
+  if (part) copied = copy(from, part->path(), as_new_store);
   if (part && copied) copied = part->sync();
   if (part && copied) return part;
   Error error = part ? copied.error() : part.error();
