@@ -22,6 +22,13 @@ constexpr std::int64_t kShownAsJson = 1000;
 constexpr std::int64_t kMost = 1'000'000;
 constexpr Duration kTestPatience = std::chrono::seconds(15);
 
+std::string json_of(const std::vector<job::Alert>& alerts) {
+  std::vector<std::string> elements;
+  elements.reserve(alerts.size());
+  for (const job::Alert& alert : alerts) elements.push_back(json_alert(alert));
+  return json_array(elements);
+}
+
 std::string subject_of(const job::Alert& alert) {
   return alert.subject.empty() ? "-" : alert.subject;
 }
@@ -99,9 +106,7 @@ Result<Outcome> list(const Invocation& call) {
   std::vector<job::Alert> shown = alerts;
   if (shown.size() > static_cast<std::size_t>(limit)) shown.pop_back();
   if (call.globals.json) {
-    std::vector<std::string> elements;
-    for (const job::Alert& alert : shown) elements.push_back(json_alert(alert));
-    print(json_array(elements));
+    print(json_of(shown));
     return Done{};
   }
   if (shown.empty()) {
@@ -226,9 +231,7 @@ Result<Outcome> ack(const Invocation& call) {
   const std::vector<std::string> targets(call.words.begin() + 1, call.words.end());
   TRY(const std::vector<job::Alert> acked, session->ops().ack(targets, silence));
   if (call.globals.json) {
-    std::vector<std::string> elements;
-    for (const job::Alert& alert : acked) elements.push_back(json_alert(alert));
-    print(json_array(elements));
+    print(json_of(acked));
     return Done{};
   }
   for (const job::Alert& alert : acked) {

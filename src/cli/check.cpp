@@ -89,6 +89,7 @@ Result<void> judge_alerts(Session& session, CheckReport& report, std::int64_t op
   TRY(const std::vector<job::Alert> alerts,
       session.store->list_alerts({.open_only = true, .job_id = job, .limit = kNamed}));
   std::vector<std::string> words;
+  words.reserve(alerts.size());
   for (const job::Alert& alert : alerts) words.push_back(alert_words(alert, session.now));
   // Between the two reads the last one may have ended.
   if (words.empty()) return {};
