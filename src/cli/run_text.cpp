@@ -71,9 +71,9 @@ std::string runs_table(const std::vector<job::Run>& runs, const job::Zone& zone,
     const bool ended = started && result.ended_at.has_value();
     std::string took = "-";
     if (ended)
-      took = rough(*result.ended_at - *result.started_at);
+      took = rough(since(*result.started_at, *result.ended_at));
     else if (started && run.state == job::RunState::running)
-      took = rough(now - *result.started_at);
+      took = rough(since(*result.started_at, now));
     table.add({{"#" + std::to_string(run.id.value)},
                {run.job_name},
                {std::string(job::to_string(run.cause))},

@@ -141,9 +141,9 @@ class Machine:
             pass
         lock = self.state / "keeper" / "lock"
         if lock.exists():
-            first = lock.read_text(errors="replace").split()
-            if first and first[0].isdigit():
-                pids.append(int(first[0]))
+            words = lock.read_text(errors="replace").split()
+            if words[:1] == ["pid"] and words[1].isdigit():
+                pids.append(int(words[1]))
         for pid in pids:
             if pid and is_ours(pid):
                 os.kill(pid, signal.SIGCONT)
