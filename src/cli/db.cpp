@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 
@@ -106,11 +107,10 @@ Result<void> expect_no_jobs(const config::Config& config) {
 }
 
 Result<void> expect_directory_of(const std::string& database) {
-  const auto parent = std::filesystem::path(database).parent_path();
-  std::error_code error;
-  if (std::filesystem::is_directory(parent, error) || error) return {};
-  return fail(ErrorKind::config, "there is no directory " + parent.string() + "; make it first",
-              "store");
+  const std::string parent = std::filesystem::path(database).parent_path().string();
+  struct stat status {};
+  if (::stat(parent.c_str(), &status) == 0 || errno != ENOENT) return {};
+  return fail(ErrorKind::config, "there is no directory " + parent + "; make it first", "store");
 }
 
 Result<Outcome> restore(const Invocation& call, const config::Config& config) {

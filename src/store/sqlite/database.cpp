@@ -223,7 +223,8 @@ Error Database::error_of(const SQLite::Exception& e) const {
     case SQLITE_CORRUPT:
     case SQLITE_ERROR:  // a table or a column is missing
       return {ErrorKind::config, "database " + path + " is damaged (" + e.what() +
-                                     "); put back a copy, or move it away to begin a new one"};
+                                     "); put back a backup (schedctl db restore FILE), or move it "
+                                     "away to begin a new one"};
     default:
       return {ErrorKind::failed, "database " + path + ": " + e.what()};
   }

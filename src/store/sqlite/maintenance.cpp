@@ -367,9 +367,12 @@ Error in_words(Error error, const std::string& what) {
 Result<std::vector<std::string>> check_sqlite(const std::string& path) {
   TRY(const std::unique_ptr<Database> database, Database::open({.path = path, .create = false}));
   TRY(const std::int64_t version, sqlite::version_of(*database));
-  TRY(std::vector<std::string> findings, findings_in_pages(*database));
+  Result<std::vector<std::string>> findings = findings_in_pages(*database);
+  // Some damage keeps even SQLite's check from coming to its end.
+  if (!findings && findings.error().kind == ErrorKind::config)
+    return std::vector{findings.error().message};
   // Where pages are damaged, what rows say is noise.
-  if (!findings.empty()) return findings;
+  if (!findings || !findings->empty()) return findings;
   leave_tidily(*database);
   return findings_in_rows(*database, version);
 }

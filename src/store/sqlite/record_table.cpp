@@ -79,7 +79,8 @@ Result<std::unique_ptr<Store>> open_sqlite(const SqliteOptions& options) {
     sqlite::Query row(database->statement("SELECT id FROM store_meta"));
     if (!row.next())
       return fail(ErrorKind::config, "database " + options.path +
-                                         " is damaged (store_meta is empty); put back a copy");
+                                         " is damaged (store_meta is empty); put back a backup "
+                                         "(schedctl db restore FILE)");
     row.read(id);
     return {};
   }));
