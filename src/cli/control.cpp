@@ -22,7 +22,6 @@ namespace {
 constexpr Duration kAnswer = std::chrono::seconds(30);
 constexpr Duration kRestart = std::chrono::seconds(30);
 constexpr Duration kSayEvery = std::chrono::seconds(3);
-constexpr Duration kStarting = std::chrono::seconds(2);
 constexpr Duration kLook = std::chrono::milliseconds(20);
 constexpr std::size_t kRunsNamed = 5;
 constexpr std::size_t kErrorsShown = 5;
@@ -64,7 +63,7 @@ std::string waiting_text(Session& session, Duration waited, bool drains) {
 
 Result<void> order_to_stop(const Invocation& call, const DaemonProcess& daemon,
                            const config::Config& config) {
-  if (call.has("now") && daemon.is_deaf(config.control_socket(), kStarting)) {
+  if (call.has("now") && daemon.is_deaf()) {
     talk(call, "there is no control socket at " + config.control_socket() +
                    ", so that the daemon cannot be told --now: it waits for its runs first, for " +
                    format_duration(config.stop_timeout) + " at most");
@@ -140,7 +139,7 @@ Result<Outcome> request(const Invocation& call, const char* what, const char* ve
   TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(*session));
   if (!daemon) return fail(not_running(session->config()));
   const std::string socket = session->config().control_socket();
-  if (daemon->is_deaf(socket, kStarting))
+  if (daemon->is_deaf())
     return fail(ErrorKind::unavailable,
                 "the daemon (pid " + std::to_string(daemon->pid()) +
                     ") lives, but there is no control socket at " + socket +
@@ -229,7 +228,7 @@ Result<Outcome> run_restart(const Invocation& call) {
   }
   const Duration start = session->clock.elapsed();
   // Whoever answers behind a new socket is the successor.
-  const bool deaf = daemon->is_deaf(config.control_socket(), kStarting);
+  const bool deaf = daemon->is_deaf();
   Result<std::string> before = deaf ? std::string() : instance_of(config);
   // One that is being restarted by somebody else right now answers in a moment.
   while (!before && before.error().kind == ErrorKind::unavailable &&

@@ -17,36 +17,49 @@ extern "C" {
 namespace schedctl::cli {
 namespace {
 
-/// The holder of the database's lock, if it is the daemon that this configuration's runtime_dir
-/// belongs to, or did before somebody cleaned up there; else 0.
-Result<pid_t> cut_off_daemon(Session& session) {
+/// For the control socket of a daemon that is starting and has taken its lock.
+constexpr Duration kStarting = std::chrono::seconds(2);
+constexpr Duration kLook = std::chrono::milliseconds(20);
+
+/// Whether the store names the process as the daemon whose control socket this configuration means.
+/// Kind conflict: it is the daemon, of another runtime_dir.
+Result<bool> is_known(Session& session, pid_t pid) {
   const config::Config& config = session.config();
-  // Whoever may not look into that directory has nothing to do with the daemon either.
-  const pid_t holder = host::lock_holder(config.sqlite_path() + ".lock").value_or(0);
-  if (holder == 0) return 0;
   Result<void> opened;
   if (!session.store) opened = session.open_store(Access::read);
   const auto nodes = opened ? session.store->list_nodes() : fail(opened.error());
   if (!nodes)
-    return fail(nodes.error().kind,
-                "process " + std::to_string(holder) + " holds the lock of " + config.sqlite_path() +
-                    ", which does not tell whether it is the daemon: " + nodes.error().message);
+    return fail(nodes.error().kind, "process " + std::to_string(pid) +
+                                        " holds the lock, and the store does not tell whether it "
+                                        "is the daemon: " +
+                                        nodes.error().message);
   for (const store::Node& node : *nodes) {
-    // Another process may well hold the lock: `db restore` does.
-    if (node.pid != holder) continue;
-    if (node.control_path == config.control_socket()) return holder;
-    return fail(ErrorKind::conflict, "the daemon (pid " + std::to_string(holder) +
+    if (node.pid != pid) continue;
+    if (node.control_path == config.control_socket()) return true;
+    return fail(ErrorKind::conflict, "the daemon (pid " + std::to_string(pid) +
                                          ") of the database " + config.sqlite_path() +
                                          " is reached at " + node.control_path + ", not at " +
                                          config.control_socket() + ": use its own runtime_dir");
   }
-  return 0;
+  return false;
+}
+
+/// The holder of the database's lock, if it is the daemon that this configuration's runtime_dir
+/// belongs to, or did before somebody cleaned up there; else 0.
+Result<pid_t> cut_off_daemon(Session& session) {
+  // Whoever may not look into that directory has nothing to do with the daemon either.
+  const pid_t holder = host::lock_holder(session.config().sqlite_path() + ".lock").value_or(0);
+  if (holder == 0) return 0;
+  // Another process may well hold the lock: `db restore` does.
+  TRY(const bool known, is_known(session, holder));
+  return known ? holder : 0;
 }
 
 }  // namespace
 
 Result<std::optional<DaemonProcess>> DaemonProcess::find(Session& session) {
   const std::string lock = session.config().lock_file();
+  const std::string socket = session.config().control_socket();
   // The lock changes hands at most when a daemon ends and another starts, so this settles.
   constexpr int kTries = 10;
   for (int i = 0; i < kTries; ++i) {
@@ -59,24 +72,29 @@ Result<std::optional<DaemonProcess>> DaemonProcess::find(Session& session) {
       return fail(error_from_errno("cannot watch process " + std::to_string(pid), errno));
     // Only if it still holds the lock is the process behind the descriptor the daemon.
     TRY(const pid_t again, cut_off ? cut_off_daemon(session) : host::lock_holder(lock));
-    if (fd && again == pid) return DaemonProcess(pid, std::move(fd));
+    if (!fd || again != pid) continue;
+    DaemonProcess found(pid, std::move(fd));
+    found.deaf_ = cut_off || !found.makes_socket(socket);
+    if (!found.deaf_ || cut_off) return found;
+    if (found.wait_gone(Duration::zero())) continue;
+    TRY(const bool known, is_known(session, pid));
+    if (known) return found;
+    return fail(ErrorKind::conflict, "process " + std::to_string(pid) + " holds " + lock +
+                                         ", and is no daemon that the store knows");
   }
   return fail(ErrorKind::failed, "the holder of " + lock + " keeps changing");
+}
+
+bool DaemonProcess::makes_socket(const std::string& path) const {
+  for (Duration waited{}; !host::is_socket(path); waited += kLook)
+    if (waited >= kStarting || wait_gone(kLook)) return false;
+  return true;
 }
 
 Result<void> DaemonProcess::send(int signal) const {
   if (::pidfd_send_signal(fd_.get(), signal, nullptr, 0) == 0 || errno == ESRCH) return {};
   return fail(with_permission_hint(
       error_from_errno("cannot signal the daemon (pid " + std::to_string(pid_) + ")", errno)));
-}
-
-bool DaemonProcess::is_deaf(const std::string& control_socket, Duration patience) const {
-  constexpr Duration kLook = std::chrono::milliseconds(20);
-  for (Duration waited{}; !host::is_socket(control_socket); waited += kLook) {
-    if (waited >= patience) return true;
-    if (wait_gone(kLook)) return false;
-  }
-  return false;
 }
 
 bool DaemonProcess::wait_gone(Duration patience) const {

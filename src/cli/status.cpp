@@ -22,9 +22,6 @@ constexpr int kDeadWithPidfile = 1;
 constexpr int kStopped = 3;
 constexpr int kCannotTell = 4;
 
-/// For a socket of a daemon that has its lock.
-constexpr Duration kStarting = std::chrono::milliseconds(500);
-
 /// The store's part. Whoever may not read the store learns the rest all the same.
 void ask_store(Session& session, StatusReport& status) {
   const Result<void> opened = session.open_store(Access::read);
@@ -103,11 +100,8 @@ Result<Outcome> status_of_daemon(const Invocation& call) {
   std::string removed;
   if (pid == 0 || !host::is_socket(config.control_socket())) {
     TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(*session));
-    if (daemon && pid == 0) {
-      removed = config.lock_file();
-    } else if (daemon && daemon->is_deaf(config.control_socket(), kStarting)) {
-      removed = config.control_socket();
-    }
+    if (daemon && daemon->is_deaf())
+      removed = pid == 0 ? config.lock_file() : config.control_socket();
     pid = daemon ? daemon->pid() : 0;
   }
   StatusReport status;

@@ -259,6 +259,12 @@ class Locks(Files):
         self.assertEqual(self.quick("start", "--foreground").code, 1)
         self.assertEqual(self.m.log_text(), "")
         self.assertFalse((self.m.state / "schedctl.db").exists())
+        self.assertEqual(self.quick("status").code, 4)
+        for words in (["stop"], ["stop", "--now"], ["restart"], ["reload"]):
+            answer = self.quick(*words)
+            self.assertEqual(answer.code, 5, (words, answer))
+            self.assertIn(f"process {holder.pid} holds {self.lock}", answer.err)
+        self.assertIsNone(holder.poll())
         holder.kill()
         holder.wait()
         self.m.start()
