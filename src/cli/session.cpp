@@ -75,7 +75,18 @@ Result<void> Session::open_store(Access access) {
     Result<void> made = host::make_directory(config().state_dir, 0700);
     if (!made) return fail(with_permission_hint(std::move(made.error())));
   }
-  auto opened = store::open_sqlite({.path = path, .create = access == Access::write});
+  store::SqliteOptions options{.path = path, .create = access == Access::write, .migrate = false};
+  auto opened = store::open_sqlite(options);
+  if (!opened && opened.error().kind == ErrorKind::conflict) {
+    // Of an older version, and not to be changed under a daemon that is of that version, too.
+    if (const pid_t pid = host::lock_holder(path + ".lock").value_or(0); pid != 0) {
+      opened.error().message += ". The daemon that uses it (pid " + std::to_string(pid) +
+                                ") is an older one: schedctl restart brings both up to date";
+      return fail(std::move(opened.error()));
+    }
+    options.migrate = true;
+    opened = store::open_sqlite(options);
+  }
   if (!opened && opened.error().kind == ErrorKind::not_found && access == Access::read) {
     tell(call, "there is no database yet");
     store = store::open_memory();

@@ -1,9 +1,11 @@
 """An upgrade under running jobs: the program's file is replaced, the daemon restarted, and the keeper
 becomes the new program with everything it holds. A build differs from another in its build id."""
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -121,3 +123,28 @@ class Renewal(Story):
         fires = [r["fire_time"] for r in runs]
         self.assertEqual(len(set(fires)), len(fires))
         self.assertFalse([r for r in runs if r["state"] == "lost"])
+
+
+class OlderDatabase(Story):
+    """What a new program's commands do to a database before its daemon has been restarted."""
+
+    def mark_as_version(self, number):
+        with contextlib.closing(sqlite3.connect(self.m.state / "schedctl.db")) as db:
+            db.execute(f"PRAGMA user_version = {number}")
+
+    def test_nothing_is_migrated_under_a_daemon_of_the_older_version(self):
+        self.m.start()
+        self.m.ok("add", "one", "--manual", "--", "true")
+        version = self.m.column("PRAGMA user_version")[0]
+        self.mark_as_version(version - 1)
+        self.addCleanup(self.mark_as_version, version)
+        for words in (("list",), ("add", "two", "--manual", "--", "true"), ("alerts",),
+                      ("db", "migrate")):
+            with self.subTest(words):
+                answer = self.m(*words)
+                self.assertEqual(answer.code, 5, answer)
+                self.assertIn("schedctl restart brings both up to date", answer.err)
+        self.assertEqual(self.m("check").code, 3)
+        self.assertEqual(self.m("status").code, 0)
+        self.assertEqual(self.m.column("PRAGMA user_version"), [version - 1])
+        self.assertEqual(list(self.m.state.glob("*.bak")), [])

@@ -245,7 +245,8 @@ std::unique_ptr<Store> open_memory();
 
 struct SqliteOptions {
   std::string path;
-  bool create = true;  ///< make it (0600) and its schema if it does not exist
+  bool create = true;   ///< make it (0600) and its schema if it does not exist
+  bool migrate = true;  ///< bring an older schema up to date; else it is refused, kind conflict
   Duration busy_timeout = std::chrono::seconds(1);
 };
 /// Opens an SQLite file; WAL, synchronous=FULL. Migrates an older schema in one transaction. Kind

@@ -150,6 +150,11 @@ Result<void> judge(const Label& label, const SqliteOptions& options) {
                     std::to_string(schema_version()) +
                     "; use the newer schedctl that made it. Nothing was changed",
                 "store");
+  if (label.version < schema_version() && !options.migrate)
+    return fail(ErrorKind::conflict, "database " + options.path + " has schema version " +
+                                         std::to_string(label.version) +
+                                         ", and this program writes version " +
+                                         std::to_string(schema_version()));
   return {};
 }
 
@@ -194,7 +199,7 @@ Result<void> prepare(Database& database) {
   }));
   if (label.version == schema_version()) return {};
   std::string backup;
-  const Result<void> migrated = database.write([&]() -> Result<void> {
+  Result<void> migrated = database.write([&]() -> Result<void> {
     // Somebody else may have done it while we waited for the lock.
     label = read_label(database);
     TRY_VOID(judge(label, database.options()));
