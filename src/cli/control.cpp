@@ -212,6 +212,10 @@ Result<Outcome> run_stop(const Invocation& call) {
   }
   print_answer(call, "stopped", true, daemon->pid(),
                "stopped (pid " + std::to_string(daemon->pid()) + ")");
+  if (call.has("keep-jobs")) return Done{};
+  // A keeper that stands still, a process that does not die.
+  if (const std::string runs = live_runs_text(*session); !runs.empty())
+    warn(call, "not ended, and left with the keeper: " + runs + "; the next start takes them over");
   return Done{};
 }
 

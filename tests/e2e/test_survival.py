@@ -175,7 +175,8 @@ class StoppedProcesses(Survival):
         run = self.m.wait_runs("long", lambda r: r and r[0]["pid"], "a process")[0]
         send(keeper, signal.SIGSTOP)
         self.addCleanup(send, keeper, signal.SIGCONT)
-        self.m.ok("stop", "--timeout", "40s")
+        answer = self.m.ok("stop", "--timeout", "40s")
+        self.assertIn("left with the keeper: long (#1)", answer.err)
         self.assertFalse(alive(pid))
         self.assertIn("runs-left", self.m.log_text())
         self.assertTrue(alive(run["pid"]))
