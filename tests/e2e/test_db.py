@@ -180,10 +180,9 @@ class Backup(Database):
         self.m.ok("add", "a", "--manual", "--", "/bin/true")
         sub = self.m.root / "sub"
         sub.mkdir()
-        answer = self.m.json("db", "backup", "copy.db")
-        self.assertEqual(answer["file"], str(pathlib.Path.cwd() / "copy.db"))
-        pathlib.Path("copy.db").unlink()
-        self.m.ok("db", "backup", "../sub/./copy.db", cwd=sub)
+        answer = self.m.ok("db", "backup", "../sub/./copy.db", "--json", cwd=sub)
+        self.assertEqual(answer.json, {"backup": True, "database": str(self.db),
+                                       "file": str(sub / "copy.db"), "findings": []})
         self.assertTrue(is_whole(sub / "copy.db"))
         before = (sub / "copy.db").read_bytes()
         self.assertIn("exists already", self.refused(5, "db", "backup", sub / "copy.db"))
