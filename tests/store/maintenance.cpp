@@ -1,5 +1,3 @@
-#include <fcntl.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,7 +8,6 @@
 #include <set>
 #include <thread>
 
-#include "schedctl/base/unique_fd.hpp"
 #include "tests/store/sqlite_files.hpp"
 
 // Checking, backing up and restoring a database file.
@@ -318,20 +315,28 @@ TEST_CASE("a backup is of one moment, and holds up nobody who writes") {
 TEST_CASE("what a backup that was killed has left goes with the next one") {
   ScratchDir dir;
   const std::string path = filled(dir);
-  write_file(dir.file("copy.part-1"), "half");
-  write_file(dir.file("copy.part-2-journal"), "somebody's");
-  write_file(dir.file("copy.part-3"), "in use");
+  const pid_t pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) ::_exit(0);
+  REQUIRE(::waitpid(pid, nullptr, 0) == pid);
+  const std::string dead = std::to_string(pid);
+  write_file(dir.file("copy.part-" + dead), "half");
+  write_file(dir.file("copy.part-" + dead + "-journal"), "half");
+  write_file(dir.file("copy.part-" + std::to_string(::getpid())), "of another boot");
+  const std::string in_use = "copy.part-" + std::to_string(::getppid());
+  write_file(dir.file(in_use), "half");
   write_file(dir.file("copy.part-x"), "somebody's");
-  write_file(dir.file("other.part-1"), "somebody's");
-  std::filesystem::create_directory(dir.file("copy.part-4"));
-  std::filesystem::create_symlink(path, dir.file("copy.part-5"));
-  REQUIRE(::mkfifo(dir.file("copy.part-6").c_str(), 0600) == 0);
-  const UniqueFd used(::open(dir.file("copy.part-3").c_str(), O_RDWR | O_CLOEXEC));
-  REQUIRE(::flock(used.get(), LOCK_EX | LOCK_NB) == 0);
+  write_file(dir.file("other.part-" + dead), "somebody's");
+  std::filesystem::create_directory(dir.file("copy.part-0" + dead));
+  std::filesystem::create_symlink(path, dir.file("copy.part-00" + dead));
   must(backup_sqlite(path, dir.file("copy")));
-  CHECK(names_in(dir) ==
-        "copy copy.part-2-journal copy.part-3 copy.part-4 copy.part-5 copy.part-6 copy.part-x "
-        "other.part-1 s.db ");
+  CHECK_FALSE(std::filesystem::exists(dir.file("copy.part-" + dead)));
+  CHECK_FALSE(std::filesystem::exists(dir.file("copy.part-" + dead + "-journal")));
+  CHECK_FALSE(std::filesystem::exists(dir.file("copy.part-" + std::to_string(::getpid()))));
+  for (const std::string& name : {in_use, std::string("copy.part-x"), "other.part-" + dead,
+                                  "copy.part-0" + dead, "copy.part-00" + dead})
+    CHECK(std::filesystem::exists(std::filesystem::symlink_status(dir.file(name))));
+  CHECK(jobs_in(path) == 500);
 }
 
 // ---- restore

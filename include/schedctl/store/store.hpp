@@ -261,13 +261,17 @@ int schema_version();
 /// line a finding, empty if all is well; nothing is changed. Works while a daemon uses the file.
 /// Kinds as open_sqlite.
 Result<std::vector<std::string>> check_sqlite(const std::string& path);
-/// Copies the database to a new file (0600), online and consistent, and checks the copy before it
-/// gets its name. Kind conflict if `to` exists.
+/// Copies the database to a new file (0600), online and consistent, and checks the pages of the
+/// copy before it gets its name. Kind conflict if `to` exists; config: `from` is damaged, another
+/// program's, or of a newer schema. No half copy is ever left under the name `to`.
 Result<void> backup_sqlite(const std::string& from, const std::string& to);
 /// Puts the database at `path` in the state of the backup `from`, which is checked first; what was
 /// there is kept beside it, under the name that is returned ("" if there was nothing). The caller
-/// has made sure that no daemon uses it. Kind config: `from` is damaged, another program's, or of
-/// a newer schema; nothing was changed then.
+/// has made sure that no daemon uses it, and that no job still runs for one. It is another store
+/// then, by its id, and nothing that the backup calls running is known to any keeper. Whenever it
+/// is killed, `path` is the old or the new database. Kind config: `from` is damaged, another
+/// program's, or of a newer schema; conflict: somebody reads or writes the database, or `from` is
+/// the database itself. Nothing was changed then.
 Result<std::string> restore_sqlite(const std::string& from, const std::string& path, Time now);
 
 }  // namespace schedctl::store

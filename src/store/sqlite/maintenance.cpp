@@ -17,12 +17,12 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -109,19 +109,21 @@ Result<void> sync_directory_of(const std::string& path) {
   const std::string directory = directory_of(path);
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd && ::fsync(fd.get()) == 0) return {};
+  // Some network file systems have nothing to do there, and say so.
+  if (fd && (errno == EINVAL || errno == EOPNOTSUPP)) return {};
   return fail(file_error("cannot write " + directory + " to the disk", errno));
 }
 
-/// A file under a name of its own for as long as it is not finished; gone with it. A lock on it
-/// tells it from what a process left that was killed.
+/// A file under a name of its own for as long as it is not finished; gone with it. The process in
+/// its name tells it from what one left that was killed: a lock would, where flock(2) is made of
+/// fcntl(2) as on NFS, keep SQLite itself from the file.
 class Unfinished {
  public:
   static Result<Unfinished> make(const std::string& beside) {
     sweep(beside);
     const std::string path = beside + kInfix + std::to_string(::getpid());
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
-      return fail(file_error("cannot make " + path, errno));
+    if (!fd) return fail(file_error("cannot make " + path, errno));
     return Unfinished(path, std::move(fd));
   }
   Unfinished(Unfinished&& other) noexcept
@@ -160,13 +162,14 @@ class Unfinished {
     for (std::filesystem::directory_iterator it(directory_of(beside), error), end;
          !error && it != end; it.increment(error)) {
       const std::string name = it->path().filename().string();
-      if (!name.starts_with(prefix) || !parse_int(name.substr(prefix.size()))) continue;
-      const UniqueFd left(
-          ::open(it->path().c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+      if (!name.starts_with(prefix)) continue;
+      const auto pid = parse_int(name.substr(prefix.size()));
       struct stat st {};
-      if (left && ::fstat(left.get(), &st) == 0 && S_ISREG(st.st_mode) &&
-          st.st_uid == ::geteuid() && ::flock(left.get(), LOCK_EX | LOCK_NB) == 0)
-        remove(it->path().string());
+      if (!pid || *pid <= 0 || ::lstat(it->path().c_str(), &st) != 0) continue;
+      const bool ours = S_ISREG(st.st_mode) && st.st_uid == ::geteuid();
+      const auto maker = static_cast<pid_t>(*pid);
+      const bool gone = maker == ::getpid() || (::kill(maker, 0) != 0 && errno == ESRCH);
+      if (ours && gone) remove(it->path().string());
     }
   }
 
