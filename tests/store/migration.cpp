@@ -1,10 +1,8 @@
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 
 #include "schedctl/base/unique_fd.hpp"
 #include "tests/store/sqlite_files.hpp"
@@ -204,15 +202,11 @@ TEST_CASE("without a backup there is no migration") {
   check_untouched(path, before);
 
   const std::string other = version_1(dir);
-  rlimit room{};
-  REQUIRE(::getrlimit(RLIMIT_FSIZE, &room) == 0);
-  auto handler = std::signal(SIGXFSZ, SIG_IGN);
-  rlimit tight = room;
-  tight.rlim_cur = 64 * 1024;
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &tight) == 0);
-  auto opened = open_sqlite({.path = other});
-  REQUIRE(::setrlimit(RLIMIT_FSIZE, &room) == 0);
-  std::signal(SIGXFSZ, handler);
+  Result<Stored> opened;
+  {
+    TightDisk tight(64 * 1024);
+    opened = open_sqlite({.path = other});
+  }
   error = error_of(opened);
   CHECK(error.kind == ErrorKind::unavailable);
   CHECK(says(error, "was left as it is"));
