@@ -62,9 +62,9 @@ void judge_daemon(const config::Config& config, CheckReport& report) {
     case DaemonHealth::State::silent:
       return report.add(State::critical, "the daemon" + pid + " does not answer");
     case DaemonHealth::State::cut_off:
-      return report.add(
-          State::critical,
-          "the daemon" + pid + " lives, but its runtime_dir is gone: " + config.runtime_dir);
+      return report.add(State::critical, "the daemon" + pid +
+                                             " lives, but its runtime_dir is gone: " +
+                                             config.runtime_dir + " (schedctl restart)");
     case DaemonHealth::State::dead:
       return report.add(State::critical, "no daemon is running");
     case DaemonHealth::State::refuses:

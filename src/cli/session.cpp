@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "schedctl/host/control.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/zone/system_zones.hpp"
+#include "src/cli/daemon_process.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/output.hpp"
 
@@ -169,15 +171,21 @@ bool Session::request_nodes(const std::string& request) {
   for (const store::Node& node : *nodes) {
     if (node.pid == 0 || node.control_path.empty()) continue;
     const auto reply = host::control_request(node.control_path, request, kPokePatience);
-    // One that is too busy to answer in time, or answers only others, is there all the same.
-    const auto lives = [&] {
-      const Result<pid_t> holder = host::lock_holder(config().lock_file());
-      return holder && *holder == node.pid;
-    };
-    if (reply || lives()) answered = true;
+    if (reply || lives(node.pid, request == "poke")) answered = true;
     if (!reply) tell(call, request + ": " + reply.error().message);
   }
   return answered;
+}
+
+/// One that is too busy to answer in time, or answers only others, is there all the same. One whose
+/// socket was removed hears signals, and that of a reload makes it look at the store, too.
+bool Session::lives(pid_t pid, bool wake) {
+  const Result<std::optional<DaemonProcess>> daemon = DaemonProcess::find(*this);
+  if (!daemon || !*daemon || (*daemon)->pid() != pid) return false;
+  if (wake && (*daemon)->is_deaf() && (*daemon)->send(SIGHUP))
+    warn(call, "the control socket of the daemon (pid " + std::to_string(pid) +
+                   ") is gone, so it was woken by a signal; schedctl restart puts it back");
+  return true;
 }
 
 void Session::name_other_store() {

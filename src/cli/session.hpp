@@ -66,6 +66,7 @@ class Session {
  private:
   /// Sends a request to every node of the store; whether one answered.
   bool request_nodes(const std::string& request);
+  bool lives(pid_t pid, bool wake);
 
   job::ZonePtr local_;
   bool poked_ = false;  ///< a daemon took the poke of this command's own change

@@ -380,6 +380,13 @@ class Wiped(Files):
             self.assertIn("schedctl restart", answer.err)
         self.assertTrue(alive(self.pid) and alive(self.job))
 
+    def test_what_is_added_is_started_at_once_all_the_same(self):
+        self.wipe()
+        answer = self.m.ok("add", "new", "--every", "1h", "--immediately", "--", "true")
+        self.assertIn("woken by a signal; schedctl restart puts it back", answer.err)
+        self.assertNotIn("no daemon is running", answer.err)
+        self.m.wait_state("new", "succeeded")
+
     def test_a_restart_gives_it_back_and_the_jobs_go_on(self):
         self.wipe()
         self.m.ok("restart")
