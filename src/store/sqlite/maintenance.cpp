@@ -152,7 +152,8 @@ class Unfinished {
 
   static void remove(const std::string& path) {
     if (path.empty()) return;
-    for (const char* suffix : {"", "-journal", "-wal", "-shm"}) ::unlink((path + suffix).c_str());
+    // The file last: by its name the others are found, should this process be killed, too.
+    for (const char* suffix : {"-journal", "-wal", "-shm", ""}) ::unlink((path + suffix).c_str());
   }
 
   /// Copies that were killed would fill the disk, one after the other.
