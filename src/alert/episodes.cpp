@@ -6,6 +6,9 @@
 namespace schedctl::alert {
 namespace {
 
+/// Far more than there are job files.
+constexpr std::size_t kEvery = 100'000;
+
 /// What has happened now, in an episode that is open, or is again.
 void take_news(job::Alert& alert, const Beginning& beginning) {
   alert.events += beginning.events;
@@ -84,7 +87,7 @@ Result<void> Episodes::end(JobId job, const std::vector<job::AlertKind>& kinds, 
 
 Result<void> Episodes::settle(job::AlertKind kind, const std::map<std::string, std::string>& wrong,
                               const Rules& rules, Time now) {
-  TRY(std::vector<job::Alert> open, store_.list_alerts({.open_only = true, .job_id = JobId{}}));
+  TRY(std::vector<job::Alert> open, store_.list_alerts({.open_only = true, .job_id = JobId{}, .limit = kEvery}));
   for (job::Alert& alert : open) {
     if (alert.kind != kind || wrong.contains(alert.subject)) continue;
     alert.ended_at = now;

@@ -349,7 +349,8 @@ std::vector<Command> house_commands() {
        .missing = "what? check, backup FILE, restore FILE or migrate",
        .extra = "one file at most",
        .exits = "  0   done; with check, all is well\n  1   with check, something is wrong\n"
-                "  5   the backup exists already; or a daemon uses the database\n",
+                "  5   the backup exists already; or something uses the database: a daemon, jobs\n"
+                "      that its keeper still runs, another program\n",
        .function = run_db},
       {.name = "doctor",
        .group = "house",
