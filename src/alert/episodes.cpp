@@ -87,7 +87,8 @@ Result<void> Episodes::end(JobId job, const std::vector<job::AlertKind>& kinds, 
 
 Result<void> Episodes::settle(job::AlertKind kind, const std::map<std::string, std::string>& wrong,
                               const Rules& rules, Time now) {
-  TRY(std::vector<job::Alert> open, store_.list_alerts({.open_only = true, .job_id = JobId{}, .limit = kEvery}));
+  TRY(std::vector<job::Alert> open,
+      store_.list_alerts({.open_only = true, .job_id = JobId{}, .limit = kEvery}));
   for (job::Alert& alert : open) {
     if (alert.kind != kind || wrong.contains(alert.subject)) continue;
     alert.ended_at = now;
