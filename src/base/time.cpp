@@ -52,6 +52,11 @@ constexpr bool is_digit(char c) {
 
 }  // namespace
 
+std::string format_date(std::chrono::local_days date) {
+  const Time midnight{std::chrono::sys_days{date.time_since_epoch()}};
+  return format_rfc3339(midnight).substr(0, 10);
+}
+
 std::string format_rfc3339(Time t) {
   t = std::clamp(t, kFirstInstant, kLastInstant);
   const auto day = std::chrono::floor<std::chrono::days>(t);

@@ -147,7 +147,7 @@ void look_at_clock(Findings& findings) {
 void look_at_clock_steps(Findings& findings, const Patient& patient) {
   if (!patient.session.store) return;
   look_for_silence(findings, patient);
-  const auto events = patient.session.store->list_events(kEventsLooked);
+  const auto events = patient.session.store->list_events({.limit = kEventsLooked});
   if (!events) return;
   std::int64_t steps = 0;
   std::string latest;

@@ -217,12 +217,13 @@ bool should_have_next_fire(const job::Job& job, Time now) {
   const job::Schedule& schedule = job.definition.schedule;
   switch (schedule.kind) {
     case job::ScheduleKind::manual:
+    case job::ScheduleKind::reboot:
       return false;
     case job::ScheduleKind::at:
       return schedule.at > now;
     case job::ScheduleKind::every:
     case job::ScheduleKind::cron:
-      return true;
+      return (!schedule.until || *schedule.until > now) && !job.definition.policy.max_runs;
   }
   return false;
 }
@@ -331,7 +332,8 @@ void look_at_jobs(Findings& findings, const Patient& patient) {
   if (!patient.jobs) return;
   findings.begin("jobs");
   const std::vector<store::Event> events =
-      patient.session.store->list_events(kEventsLooked).value_or(std::vector<store::Event>{});
+      patient.session.store->list_events({.limit = kEventsLooked})
+          .value_or(std::vector<store::Event>{});
   // Searched for those that are shown only: it may be most of a hundred thousand jobs.
   const std::vector<store::Event> none;
   std::size_t bad = 0;

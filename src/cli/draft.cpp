@@ -80,18 +80,25 @@ std::string trouble_of_path(const std::string& path) {
 }  // namespace
 
 Result<job::JobDraft> draft_of(const Invocation& call) {
-  TRY_VOID(check_alternatives(call, {"every", "cron", "at", "in", "manual"}));
+  TRY_VOID(check_alternatives(call, {"every", "cron", "at", "in", "on-reboot", "manual"}));
   job::JobDraft draft;
   draft.every = call.value("every");
   draft.cron = call.value("cron");
   draft.at = call.value("at");
   draft.in = call.value("in");
+  draft.on_reboot = call.has("on-reboot");
   draft.manual = call.has("manual");
   draft.anchor = call.value("anchor");
   draft.immediately = call.has("immediately");
   draft.timezone = call.value("timezone");
   draft.dst_gap = call.value("dst-gap");
   draft.dst_fold = call.value("dst-fold");
+  draft.weeks = call.value("weeks");
+  draft.not_before = call.value("not-before");
+  draft.until = call.value("until");
+  if (call.has("only")) draft.only = call.values("only");
+  if (call.has("exclude")) draft.exclude = call.values("exclude");
+  draft.on_excluded = call.value("on-excluded");
   draft.shell = call.value("shell");
   if (call.argv) {
     if (draft.shell)
@@ -137,6 +144,8 @@ std::string short_schedule(const job::Schedule& schedule) {
       return schedule.cron;
     case job::ScheduleKind::at:
       return "once";
+    case job::ScheduleKind::reboot:
+      return "on reboot";
     case job::ScheduleKind::manual:
       return "manual";
   }

@@ -62,7 +62,8 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
 Result<void> check_complete(const Invocation& call, const job::JobDraft& draft) {
   if (!draft.has_schedule())
     return fail(ErrorKind::usage,
-                "when should it run? Give one of --every D, --cron E, --at T, --in D, --manual");
+                "when should it run? Give one of --every D, --cron E, --at T, --in D, --on-reboot, "
+                "--manual");
   if (!draft.command && !draft.shell)
     return fail(ErrorKind::usage,
                 "what should it run? Give the command after \"--\" (schedctl add " +
@@ -154,8 +155,14 @@ Result<Outcome> run_remove(const Invocation& call) {
 Result<Outcome> run_pause(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
   TRY(const std::vector<std::string> names, chosen_jobs(*session));
+  std::optional<Time> until;
+  if (const auto text = call.value("until")) {
+    Result<Time> moment = job::parse_time(*text, session->local_zone(), session->now);
+    if (!moment) return fail(ErrorKind::usage, std::move(moment.error().message), "--until");
+    until = *moment;
+  }
   TRY(const std::vector<std::string> paused,
-      with_flag(session->ops().pause(names, call.value("reason").value_or(""))));
+      with_flag(session->ops().pause(names, call.value("reason").value_or(""), until)));
   return say_changed(call, "paused", names, paused, "was paused already");
 }
 

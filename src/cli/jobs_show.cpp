@@ -33,10 +33,16 @@ bool is_wanted(const Invocation& call, const store::JobListing& listing) {
   return true;
 }
 
+std::string paused_words(const job::Job& job, const job::Zone& zone) {
+  std::string text = "paused";
+  if (job.paused_until) text += " until " + absolute(*job.paused_until, zone);
+  if (!job.paused_reason.empty()) text += ": " + job.paused_reason;
+  return text;
+}
+
 Table::Cell next_cell(const store::JobListing& listing, const job::Zone& zone, Time now) {
   const job::Job& job = listing.job;
-  if (job.paused)
-    return {job.paused_reason.empty() ? "paused" : "paused: " + job.paused_reason, Color::yellow};
+  if (job.paused) return {paused_words(job, zone), Color::yellow};
   if (job.next_fire) return absolute_and_relative(*job.next_fire, zone, now);
   return "-";
 }
@@ -170,10 +176,12 @@ std::string state_text(const store::JobListing& listing, const job::Zone& zone, 
   std::string out;
   if (job.paused) {
     put(out, "paused", "since " + absolute_and_relative(job.paused_at, zone, now));
+    if (job.paused_until) put(out, "until", absolute_and_relative(*job.paused_until, zone, now));
     if (!job.paused_reason.empty()) put(out, "reason", job.paused_reason);
   }
   put(out, "next fire",
-      job.next_fire ? absolute_and_relative(*job.next_fire, zone, now) : std::string("none"));
+      job.upcoming_fire() ? absolute_and_relative(*job.upcoming_fire(), zone, now)
+                          : std::string("none"));
   put(out, "running", std::to_string(listing.running));
   if (listing.open_alerts > 0)
     put(out, "open alerts", std::to_string(listing.open_alerts) + " (schedctl alerts)");

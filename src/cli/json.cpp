@@ -59,7 +59,7 @@ Json value_or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
 }
 
-Json schedule_json(const job::Schedule& schedule) {
+Json kind_json(const job::Schedule& schedule) {
   switch (schedule.kind) {
     case job::ScheduleKind::every:
       return Json{{"every", format_duration(schedule.every)}};
@@ -67,10 +67,27 @@ Json schedule_json(const job::Schedule& schedule) {
       return Json{{"cron", schedule.cron}};
     case job::ScheduleKind::at:
       return Json{{"at", format_rfc3339(schedule.at)}};
+    case job::ScheduleKind::reboot:
+      return Json{{"on_reboot", true}};
     case job::ScheduleKind::manual:
       return Json{{"manual", true}};
   }
   return {};
+}
+
+Json schedule_json(const job::Schedule& schedule) {
+  Json json = kind_json(schedule);
+  if (schedule.weeks > 1) {
+    json["weeks"] = schedule.weeks;
+    json["anchor"] = format_date(schedule.week_anchor);
+  }
+  if (schedule.not_before) json["not_before"] = format_rfc3339(*schedule.not_before);
+  if (schedule.until) json["until"] = format_rfc3339(*schedule.until);
+  if (!schedule.only.empty()) json["only"] = schedule.only;
+  if (!schedule.exclude.empty()) json["exclude"] = schedule.exclude;
+  if (schedule.on_excluded != job::OnExcluded::skip)
+    json["on_excluded"] = job::to_string(schedule.on_excluded);
+  return json;
 }
 
 Json action_json(const job::Action& action) {
@@ -89,7 +106,7 @@ Json listing_json(const store::JobListing& listing) {
   json["timezone"] = text_or_null(definition.schedule.timezone);
   json["action"] = action_json(definition.action);
   json["paused"] = job.paused;
-  json["next_fire"] = time_or_null(job.next_fire);
+  json["next_fire"] = time_or_null(job.upcoming_fire());
   json["last_fire"] = time_or_null(job.last_fire);
   json["last_start"] = time_or_null(job.last_start);
   json["last_end"] = time_or_null(job.last_end);
@@ -216,6 +233,7 @@ std::string json_job(const store::JobListing& listing, const std::string& descri
   json["dst_gap"] = job::to_string(schedule.dst_gap);
   json["dst_fold"] = job::to_string(schedule.dst_fold);
   json["paused_since"] = job.paused ? Json(format_rfc3339(job.paused_at)) : Json();
+  json["paused_until"] = job.paused ? time_or_null(job.paused_until) : Json();
   json["paused_reason"] = job.paused ? text_or_null(job.paused_reason) : Json();
   json["cwd"] = text_or_null(definition.cwd);
   json["env"] = Json::object();

@@ -105,7 +105,8 @@ ops::Ops Session::ops() {
                    .clock = clock,
                    .config = config(),
                    .who = host::acting_user(),
-                   .poke = [this] { poke(); }});
+                   .poke = [this] { poke(); },
+                   .boot_id = host::boot_id()});
 }
 
 const job::Zone& Session::local_zone() {

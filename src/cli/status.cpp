@@ -33,9 +33,8 @@ void ask_store(Session& session, StatusReport& status) {
     status.jobs = counts->jobs;
     status.runs_running = counts->runs_running;
     status.alerts_open = counts->alerts_open;
+    status.next_fire = counts->next_fire;
   }
-  // Pending runs lie before the end of time, so only fires are left.
-  if (const auto next = session.store->next_wake(Time::max())) status.next_fire = *next;
   if (const auto notifiers = session.store->list_notifiers()) {
     for (const store::NotifierState& one : *notifiers)
       if (one.stopped_at)

@@ -17,9 +17,11 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<std::string> job_keys() {
-  std::vector<std::string> keys{"every",       "cron",     "at",      "manual",   "anchor",
-                                "immediately", "timezone", "dst_gap", "dst_fold", "command",
-                                "shell",       "cwd",      "env",     "tags",     "retry"};
+  std::vector<std::string> keys{"every",       "cron",       "at",      "manual",   "anchor",
+                                "immediately", "timezone",   "dst_gap", "dst_fold", "command",
+                                "shell",       "cwd",        "env",     "tags",     "retry",
+                                "on_reboot",   "weeks",      "until",   "only",     "exclude",
+                                "not_before",  "on_excluded"};
   keys.insert(keys.end(), job::policy_keys().begin(), job::policy_keys().end());
   return keys;
 }
@@ -96,6 +98,13 @@ class JobReader {
     if (key == "timezone") return read_text(entry, draft.timezone);
     if (key == "dst_gap") return read_text(entry, draft.dst_gap);
     if (key == "dst_fold") return read_text(entry, draft.dst_fold);
+    if (key == "on_reboot") return read_flag(entry, draft.on_reboot);
+    if (key == "weeks") return read_number(entry, draft.weeks);
+    if (key == "not_before") return read_moment(entry, draft.not_before);
+    if (key == "until") return read_moment(entry, draft.until);
+    if (key == "only") return read_list(entry, draft.only);
+    if (key == "exclude") return read_list(entry, draft.exclude);
+    if (key == "on_excluded") return read_text(entry, draft.on_excluded);
     if (key == "command") return read_list(entry, draft.command);
     if (key == "shell") return read_text(entry, draft.shell);
     if (key == "cwd") return read_text(entry, draft.cwd);
@@ -134,6 +143,11 @@ class JobReader {
           "; write it with its unit, such as \"" + std::to_string(entry.value.integer) + "s\"";
     }
     return wrong(std::move(message), entry.value.where);
+  }
+
+  Result<void> read_number(const Entry& entry, std::optional<std::string>& member) {
+    TRY(member, scalar_text(entry.value, entry.key));
+    return {};
   }
 
   Result<void> read_moment(const Entry& entry, std::optional<std::string>& member) {

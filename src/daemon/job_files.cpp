@@ -4,6 +4,7 @@
 
 #include "schedctl/alert/episodes.hpp"
 #include "schedctl/base/log.hpp"
+#include "schedctl/host/host.hpp"
 
 namespace schedctl::daemon {
 namespace {
@@ -20,7 +21,7 @@ std::string file_of(const std::string& where) {
 Result<ops::Synced> sync_job_files(store::Store& store, const Parts& parts,
                                    const config::Config& config, const std::string& node) {
   const config::JobFiles files = config::read_job_files(config.jobs_dirs, false);
-  ops::Ops ops({store, *parts.zones, *parts.clock, config, "daemon", [] {}});
+  ops::Ops ops({store, *parts.zones, *parts.clock, config, "daemon", [] {}, host::boot_id()});
   TRY(ops::Synced synced, ops.sync_job_files(files, config.jobs_dirs));
   synced.errors.insert(synced.errors.begin(), files.errors.begin(), files.errors.end());
   std::map<std::string, std::string> wrong;

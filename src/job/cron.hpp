@@ -32,6 +32,9 @@ struct CronExpr {
   bool both_days = false;  ///< both day fields must match (classic cron's star rule)
   bool wildcard = false;   ///< minute or hour starts with `*`
   bool seeded = false;     ///< has `H` or `~`
+  /// Not part of the text: only every Nth week, Monday to Sunday, counted from the anchor's.
+  int weeks = 1;
+  std::chrono::local_days week_anchor{};
 
   /// The days of a month that match, bit d-1 for day d; 0 if the month does not match.
   std::uint32_t days_of(int year, unsigned month) const;

@@ -55,6 +55,21 @@ std::uint32_t days_on_weekdays(std::uint32_t set, MonthShape shape) {
   return week | week << 7 | week << 14 | week << 21 | week << 28;
 }
 
+/// Bit d-1 for each day of the month that lies in a week which counts.
+std::uint32_t days_in_weeks(const CronExpr& e, local_days first_of_month) {
+  const local_days monday =
+      e.week_anchor - (std::chrono::weekday{e.week_anchor} - std::chrono::Monday);
+  const int period = 7 * e.weeks;
+  // How far the month's first day is into its period; never negative.
+  const auto gone = static_cast<int>((first_of_month - monday).count() % period);
+  const int into = gone < 0 ? gone + period : gone;
+  std::uint32_t out = 0;
+  for (int start = -into; start < 31; start += period) {
+    for (int d = std::max(start, 0); d < std::min(start + 7, 31); ++d) out |= 1U << d;
+  }
+  return out;
+}
+
 std::uint32_t days_by_date(const CronExpr& e, MonthShape shape) {
   std::uint32_t out = e.day_set;
   for (std::uint32_t left = e.from_end; left != 0; left &= left - 1) {
@@ -209,7 +224,9 @@ std::uint32_t CronExpr::days_of(int y, unsigned m) const {
   const std::uint32_t by_date = days_by_date(*this, shape);
   const std::uint32_t by_weekday = days_by_weekday(*this, shape);
   const std::uint32_t set = both_days ? by_date & by_weekday : by_date | by_weekday;
-  return set & days_in(shape);
+  if (weeks == 1) return set & days_in(shape);
+  const local_days first{year_month_day{year{y}, month{m}, day{1}}};
+  return set & days_in(shape) & days_in_weeks(*this, first);
 }
 
 bool CronExpr::matches(CivilTime t) const {

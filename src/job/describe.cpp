@@ -261,6 +261,25 @@ std::string cron_words(const Schedule& schedule, const Zone& zone) {
   return same_everywhere ? out : out + in_zone;
 }
 
+std::string ordinal_week(int weeks) {
+  return weeks == 2 ? "every other week" : "every " + std::to_string(weeks) + " weeks";
+}
+
+/// What narrows the fires.
+std::string bounds_words(const Schedule& schedule, const Zone& zone) {
+  std::string out;
+  if (schedule.weeks > 1) {
+    out += ", only " + ordinal_week(schedule.weeks) + ", counted from the week of " +
+           format_date(schedule.week_anchor);
+  }
+  if (!schedule.only.empty()) out += ", only in " + joined(schedule.only);
+  if (!schedule.exclude.empty()) out += ", except in " + joined(schedule.exclude);
+  if (schedule.on_excluded == OnExcluded::next) out += " (then at the first allowed moment after)";
+  if (schedule.not_before) out += ", not before " + format_local(*schedule.not_before, zone);
+  if (schedule.until) out += ", until " + format_local(*schedule.until, zone);
+  return out;
+}
+
 std::string period_words(Duration period) {
   struct Unit {
     Duration length;
@@ -288,11 +307,13 @@ std::string period_words(Duration period) {
 std::string describe(const Schedule& schedule, const Zone& zone) {
   switch (schedule.kind) {
     case ScheduleKind::every:
-      return period_words(schedule.every);
+      return period_words(schedule.every) + bounds_words(schedule, zone);
     case ScheduleKind::cron:
-      return cron_words(schedule, zone);
+      return cron_words(schedule, zone) + bounds_words(schedule, zone);
     case ScheduleKind::at:
       return "once at " + format_local(schedule.at, zone);
+    case ScheduleKind::reboot:
+      return "once after each boot of the machine";
     case ScheduleKind::manual:
       return "only when triggered by hand";
   }

@@ -1,13 +1,17 @@
+#include <algorithm>
 #include <variant>
 
 #include "schedctl/base/limits.hpp"
 #include "schedctl/job/schedule.hpp"
 #include "src/job/cron_fires.hpp"
+#include "src/job/instant.hpp"
 
 namespace schedctl::job {
 namespace {
 
 using Stretch = FireSeries::Stretch;
+
+constexpr Duration kTick{1};
 
 /// anchor, anchor + period, anchor + 2 periods ...
 struct Grid {
@@ -56,13 +60,17 @@ struct Never {
 
 struct FireSeries::Impl {
   std::variant<Never, Grid, Once, CronFires> series;
+  std::optional<Time> not_before = {};
+  std::optional<Time> until = {};
 };
 
 Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed) {
-  const auto of = [](auto series) {
-    return FireSeries(std::make_unique<const Impl>(Impl{std::move(series)}));
+  const auto of = [&schedule](auto series) {
+    return FireSeries(
+        std::make_unique<const Impl>(Impl{std::move(series), schedule.not_before, schedule.until}));
   };
   switch (schedule.kind) {
+    case ScheduleKind::reboot:
     case ScheduleKind::manual:
       return of(Never{});
     case ScheduleKind::at:
@@ -79,6 +87,8 @@ Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std:
     case ScheduleKind::cron: {
       if (!zone) return fail(ErrorKind::usage, "a cron schedule needs a time zone", "timezone");
       TRY(CronExpr expr, parse_cron(schedule.cron, seed));
+      expr.weeks = std::clamp(schedule.weeks, 1, limits::kMaxWeeks);
+      expr.week_anchor = schedule.week_anchor;
       return of(CronFires{expr, std::move(zone), schedule.dst_gap, schedule.dst_fold});
     }
   }
@@ -86,10 +96,16 @@ Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std:
 }
 
 std::optional<Time> FireSeries::next_after(Time t) const {
-  return std::visit([t](const auto& series) { return series.next_after(t); }, impl_->series);
+  if (impl_->not_before) t = std::max(t, subtract_saturated(*impl_->not_before, kTick));
+  const std::optional<Time> fire =
+      std::visit([t](const auto& series) { return series.next_after(t); }, impl_->series);
+  return fire && impl_->until && *fire > *impl_->until ? std::nullopt : fire;
 }
 
 FireSeries::Stretch FireSeries::count(Time after, Time through) const {
+  if (impl_->not_before) after = std::max(after, subtract_saturated(*impl_->not_before, kTick));
+  if (impl_->until) through = std::min(through, *impl_->until);
+  if (after >= through) return {};
   return std::visit([&](const auto& series) { return series.count(after, through); },
                     impl_->series);
 }

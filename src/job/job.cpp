@@ -49,15 +49,33 @@ Result<void> check_word(std::string_view text, const std::string& what, std::str
   return {};
 }
 
+Result<void> check_calendars(const std::vector<std::string>& names, const char* where) {
+  if (names.size() > limits::kMaxCalendars) {
+    return usage(std::to_string(names.size()) + " calendars; at most " +
+                     std::to_string(limits::kMaxCalendars),
+                 where);
+  }
+  for (const std::string& name : names) TRY_VOID(check_word(name, "a calendar's name", where));
+  return {};
+}
+
 Result<void> check_schedule(const Schedule& schedule) {
+  TRY_VOID(check_calendars(schedule.only, "only"));
+  TRY_VOID(check_calendars(schedule.exclude, "exclude"));
   if (schedule.timezone.find('\0') != std::string::npos) {
     return usage("the time zone has a NUL in it", "timezone");
   }
   switch (schedule.kind) {
     case ScheduleKind::manual:
+    case ScheduleKind::reboot:
     case ScheduleKind::at:
       return {};
     case ScheduleKind::cron:
+      if (schedule.weeks < 1 || schedule.weeks > limits::kMaxWeeks) {
+        return usage(std::to_string(schedule.weeks) + " is not a number from 1 to " +
+                         std::to_string(limits::kMaxWeeks),
+                     "weeks");
+      }
       return check_cron(schedule.cron);
     case ScheduleKind::every:
       break;
@@ -164,6 +182,8 @@ Result<void> check_policy(const PolicyDraft& policy) {
   TRY_VOID(check_duration(policy.kill_grace, "kill_grace"));
   TRY_VOID(check_duration(policy.backoff, "retry.backoff"));
   TRY_VOID(check_duration(policy.max_delay, "retry.max_delay"));
+  TRY_VOID(check_duration(policy.catchup_spread, "catchup_spread"));
+  TRY_VOID(check_duration(policy.max_wait, "max_wait"));
   const int attempts = policy.max_attempts.value_or(1);
   if (attempts < 1 || attempts > limits::kMaxAttempts) {
     return usage(std::to_string(attempts) + " is not a number from 1 to " +

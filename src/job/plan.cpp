@@ -26,18 +26,39 @@ Planned not_run(const FireSeries::Stretch& stretch, RunState state, Reason reaso
   return row;
 }
 
-/// Writes the rows of one call; `policy` and `seed` as plan() got them.
+/// The instant t with exactly `n` fires in (t, through], of at least so many after `after`.
+Time before_last(const FireSeries& fires, Time after, Time through, std::int64_t n) {
+  Time low = after, high = through;  // (low, through] has at least n, (high, through] fewer
+  while (high - low > kTick) {
+    const Time middle = low + (high - low) / 2;
+    (fires.count(middle, through).count >= n ? low : high) = middle;
+  }
+  return low;
+}
+
+/// Writes the rows of one call; `policy`, `seed` and `now` as plan() got them.
 struct Planner {
   const FireSeries& fires;
   const Policy& policy;
   std::uint64_t seed;
+  Time now;
   Plan plan;
+
+  Time due_at(Time fire_time) const {
+    const Time due = add_saturated(fire_time, jitter_of(policy.jitter, seed, fire_time));
+    if (policy.catchup_spread <= Duration::zero()) return due;
+    if (subtract_saturated(now, limits::kOverdue) < due) return due;
+    return std::max(due, add_saturated(now, jitter_of(policy.catchup_spread, seed + 1, fire_time)));
+  }
 
   void pending(Time fire_time, bool waits) {
     Planned row;
     row.fire_time = fire_time;
-    row.due_at = add_saturated(fire_time, jitter_of(policy.jitter, seed, fire_time));
+    row.due_at = due_at(fire_time);
     row.waits = waits;
+    if (policy.max_wait > Duration::zero()) {
+      row.give_up_at = add_saturated(std::max(row.due_at, now), policy.max_wait);
+    }
     plan.rows.push_back(row);
   }
 
@@ -47,38 +68,38 @@ struct Planner {
     if (found.count > 0) plan.rows.push_back(not_run(found, state, reason));
   }
 
-  /// The oldest fires of the stretch, each pending. A call that cannot take all leaves at least two
-  /// for the next one, which then sees a series too. Returns how far it came.
-  Time each(Time after, Time now, std::int64_t count) {
-    std::int64_t take = std::min(count, limits::kFiresPerPlan);
-    if (count - take == 1) --take;
-    Time at = after;
-    for (std::int64_t i = 0; i < take; ++i) {
-      const std::optional<Time> fire = fires.next_after(at);
-      if (!fire || *fire > now) return now;
-      pending(*fire, count > 1);
-      at = *fire;
+  /// The latest fires of the stretch, each pending; those before are one row.
+  void each(Time after, std::int64_t count) {
+    const std::int64_t take = std::min<std::int64_t>(count, policy.max_catchup);
+    if (take < count) {
+      const Time cut = before_last(fires, after, now, take);
+      stretch(after, cut, RunState::skipped, Reason::coalesced);
+      after = cut;
     }
-    return take < count ? at : now;
+    for (std::int64_t i = 0; i < take; ++i) {
+      const std::optional<Time> fire = fires.next_after(after);
+      if (!fire || *fire > now) return;
+      pending(*fire, count > 1);
+      after = *fire;
+    }
   }
 
-  /// Plans what is within the grace; returns the instant through which everything has its row.
-  Time within_grace(Time after, Time now) {
+  void within_grace(Time after) {
     const FireSeries::Stretch due = fires.count(after, now);
-    if (due.count == 0) return now;
+    if (due.count == 0) return;
     switch (policy.coalesce) {
       case Coalesce::latest:
         stretch(after, due.last - kTick, RunState::skipped, Reason::coalesced);
         pending(due.last, false);
-        return now;
+        return;
       case Coalesce::earliest:
         pending(due.first, false);
         stretch(due.first, now, RunState::skipped, Reason::coalesced);
-        return now;
+        return;
       case Coalesce::all:
-        return each(after, now, due.count);
+        each(after, due.count);
+        return;
     }
-    return now;
   }
 };
 
@@ -86,7 +107,7 @@ struct Planner {
 
 Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Time planned_through,
           Time now) {
-  Planner planner{fires, policy, seed, {}};
+  Planner planner{fires, policy, seed, now, {}};
   Plan& out = planner.plan;
   out.planned_through = planned_through;
   if (planned_through < now) {
@@ -96,10 +117,20 @@ Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Tim
     if (planned_through < cut) {
       planner.stretch(planned_through, cut, RunState::missed, Reason::misfire);
     }
-    out.planned_through = planner.within_grace(std::max(planned_through, cut), now);
+    planner.within_grace(std::max(planned_through, cut));
+    out.planned_through = now;
   }
   out.next_fire = fires.next_after(out.planned_through);
   return std::move(out);
+}
+
+Plan plan_until(const FireSeries& fires, const Policy& policy, std::uint64_t seed,
+                Time planned_through, Time through, Time now) {
+  // plan() judges as of the end of what it plans. A fire later than (grace) before `now` is later
+  // than (grace - the rest) before `through`; below zero, all of them come too late.
+  Policy stricter = policy;
+  stricter.misfire_grace = std::max(policy.misfire_grace - (now - through), -kTick);
+  return plan(fires, stricter, seed, planned_through, through);
 }
 
 Plan plan_paused(const FireSeries& fires, Time planned_through, Time now) {

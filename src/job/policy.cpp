@@ -77,18 +77,6 @@ Result<void> read_on_lost(PolicyDraft& draft, std::string_view key, std::string_
   return {};
 }
 
-Result<void> read_max_attempts(PolicyDraft& draft, std::string_view key, std::string_view value) {
-  const std::optional<std::int64_t> parsed = parse_int(value);
-  if (!parsed || *parsed < 1 || *parsed > limits::kMaxAttempts) {
-    return fail(ErrorKind::usage,
-                quoted(value) + " is not a number from 1 to " +
-                    std::to_string(limits::kMaxAttempts) + " (1: no retry)",
-                std::string(key));
-  }
-  draft.max_attempts = static_cast<int>(*parsed);
-  return {};
-}
-
 template <auto member>
 std::optional<std::string> named_value(const PolicyDraft& draft) {
   if (!(draft.*member)) return std::nullopt;
@@ -100,8 +88,38 @@ void forget(PolicyDraft& draft) {
   (draft.*member).reset();
 }
 
-const std::array<Setting, 11>& settings() {
-  static const std::array<Setting, 11> kSettings{{
+/// What the lowest number means.
+std::string meaning_of_lowest(std::string_view key) {
+  if (key == "max_attempts") return " (1: no retry)";
+  if (key == "max_runs") return " (0: no limit)";
+  return "";
+}
+
+/// A number from `low` to `high`.
+template <std::optional<int> PolicyDraft::*member, int low, int high>
+constexpr Setting number_setting(std::string_view key) {
+  return Setting{
+      key,
+      [](PolicyDraft& draft, std::string_view name, std::string_view value) {
+        const std::optional<std::int64_t> parsed = parse_int(value);
+        if (parsed && *parsed >= low && *parsed <= high) {
+          draft.*member = static_cast<int>(*parsed);
+          return Result<void>();
+        }
+        return Result<void>(fail(ErrorKind::usage,
+                                 quoted(value) + " is not a number from " + std::to_string(low) +
+                                     " to " + std::to_string(high) + meaning_of_lowest(name),
+                                 std::string(name)));
+      },
+      [](const PolicyDraft& draft) -> std::optional<std::string> {
+        if (!(draft.*member)) return std::nullopt;
+        return std::to_string(*(draft.*member));
+      },
+      forget<member>};
+}
+
+const std::array<Setting, 15>& settings() {
+  static const std::array<Setting, 15> kSettings{{
       {"overlap", read_overlap, named_value<&PolicyDraft::overlap>, forget<&PolicyDraft::overlap>},
       duration_setting<&PolicyDraft::misfire_grace>("misfire_grace"),
       {"coalesce", read_coalesce, named_value<&PolicyDraft::coalesce>,
@@ -109,16 +127,15 @@ const std::array<Setting, 11>& settings() {
       duration_setting<&PolicyDraft::jitter>("jitter"),
       duration_setting<&PolicyDraft::timeout>("timeout"),
       duration_setting<&PolicyDraft::kill_grace>("kill_grace"),
-      {"max_attempts", read_max_attempts,
-       [](const PolicyDraft& draft) -> std::optional<std::string> {
-         if (!draft.max_attempts) return std::nullopt;
-         return std::to_string(*draft.max_attempts);
-       },
-       forget<&PolicyDraft::max_attempts>},
+      number_setting<&PolicyDraft::max_attempts, 1, limits::kMaxAttempts>("max_attempts"),
       duration_setting<&PolicyDraft::backoff>("backoff"),
       duration_setting<&PolicyDraft::max_delay>("max_delay"),
       {"on_lost", read_on_lost, named_value<&PolicyDraft::on_lost>, forget<&PolicyDraft::on_lost>},
       duration_setting<&PolicyDraft::alert_grace>("alert_grace"),
+      number_setting<&PolicyDraft::max_catchup, 1, limits::kMaxCatchup>("max_catchup"),
+      duration_setting<&PolicyDraft::catchup_spread>("catchup_spread"),
+      duration_setting<&PolicyDraft::max_wait>("max_wait"),
+      number_setting<&PolicyDraft::max_runs, 0, limits::kMaxRuns>("max_runs"),
   }};
   return kSettings;
 }
@@ -197,6 +214,11 @@ Policy resolve(const PolicyDraft& own, const PolicyDraft& defaults) {
       .max_delay = first_of(own.max_delay, defaults.max_delay, builtin.max_delay),
       .on_lost = first_of(own.on_lost, defaults.on_lost, builtin.on_lost),
       .alert_grace = first_of(own.alert_grace, defaults.alert_grace, builtin.alert_grace),
+      .max_catchup = first_of(own.max_catchup, defaults.max_catchup, builtin.max_catchup),
+      .catchup_spread =
+          first_of(own.catchup_spread, defaults.catchup_spread, builtin.catchup_spread),
+      .max_wait = first_of(own.max_wait, defaults.max_wait, builtin.max_wait),
+      .max_runs = first_of(own.max_runs, defaults.max_runs, builtin.max_runs),
   };
 }
 

@@ -10,6 +10,10 @@ std::string_view to_string(Cause v) {
       return "schedule";
     case Cause::manual:
       return "manual";
+    case Cause::backfill:
+      return "backfill";
+    case Cause::reboot:
+      return "reboot";
   }
   return "";
 }
@@ -50,10 +54,16 @@ std::string_view to_string(Reason v) {
       return "schedule_changed";
     case Reason::removed:
       return "removed";
+    case Reason::excluded:
+      return "excluded";
+    case Reason::max_runs:
+      return "max_runs";
     case Reason::misfire:
       return "misfire";
     case Reason::expired:
       return "expired";
+    case Reason::waited_too_long:
+      return "waited_too_long";
     case Reason::exit_status:
       return "exit_status";
     case Reason::signal:
@@ -77,7 +87,7 @@ std::string_view to_string(Reason v) {
 }
 
 std::optional<Cause> parse_cause(std::string_view text) {
-  static constexpr Cause kAll[] = {Cause::schedule, Cause::manual};
+  static constexpr Cause kAll[] = {Cause::schedule, Cause::manual, Cause::backfill, Cause::reboot};
   return find_by_name(text, kAll);
 }
 
@@ -94,7 +104,7 @@ std::optional<Reason> parse_reason(std::string_view text) {
       Reason::removed,     Reason::schedule_changed, Reason::misfire,   Reason::expired,
       Reason::exit_status, Reason::signal,           Reason::timeout,   Reason::exec_error,
       Reason::start_error, Reason::keeper_died,      Reason::rebooted,  Reason::operator_,
-      Reason::shutdown};
+      Reason::shutdown,    Reason::excluded,         Reason::max_runs,  Reason::waited_too_long};
   return find_by_name(text, kAll);
 }
 

@@ -12,6 +12,8 @@ std::string_view to_string(ScheduleKind kind) {
       return "cron";
     case ScheduleKind::at:
       return "at";
+    case ScheduleKind::reboot:
+      return "reboot";
     case ScheduleKind::manual:
       return "manual";
   }
@@ -40,9 +42,19 @@ std::string_view to_string(DstFold fold) {
   return "";
 }
 
+std::string_view to_string(OnExcluded on_excluded) {
+  switch (on_excluded) {
+    case OnExcluded::skip:
+      return "skip";
+    case OnExcluded::next:
+      return "next";
+  }
+  return "";
+}
+
 std::optional<ScheduleKind> parse_schedule_kind(std::string_view text) {
   static constexpr ScheduleKind kAll[] = {ScheduleKind::every, ScheduleKind::cron, ScheduleKind::at,
-                                          ScheduleKind::manual};
+                                          ScheduleKind::reboot, ScheduleKind::manual};
   return find_by_name(text, kAll);
 }
 
@@ -53,6 +65,11 @@ std::optional<DstGap> parse_dst_gap(std::string_view text) {
 
 std::optional<DstFold> parse_dst_fold(std::string_view text) {
   static constexpr DstFold kAll[] = {DstFold::first, DstFold::second, DstFold::both};
+  return find_by_name(text, kAll);
+}
+
+std::optional<OnExcluded> parse_on_excluded(std::string_view text) {
+  static constexpr OnExcluded kAll[] = {OnExcluded::skip, OnExcluded::next};
   return find_by_name(text, kAll);
 }
 

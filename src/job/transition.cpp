@@ -47,6 +47,8 @@ constexpr std::array<Row, kHappenings> kTable{{
     {Happening::expired,             {Do::end, S::missed, R::expired},            {}},
     {Happening::withdrawn_changed,   {Do::end, S::skipped, R::schedule_changed},  {}},
     {Happening::withdrawn_removed,   {Do::end, S::skipped, R::removed},           {}},
+    {Happening::waited_too_long,     {Do::end, S::missed, R::waited_too_long},    {}},
+    {Happening::exhausted,           {Do::end, S::skipped, R::max_runs},          {}},
     {Happening::cancelled_pending,   {Do::end, S::cancelled, R::operator_},       {}},
     {Happening::never_started,       {}, {Do::requeue, S::cancelled, R::operator_}},
     {Happening::start_refused,       {}, {Do::restart, S::failed, R::start_error}},

@@ -11,24 +11,19 @@ namespace schedctl::ops {
 namespace {
 
 constexpr std::string_view kFilePrefix = "file:";
-/// More runs than this of one job are never pending at once: planning makes at most
-/// limits::kFiresPerPlan of them in one call, and they are worked off between calls.
+/// More runs than this of one job are never pending at once.
 constexpr std::size_t kEveryRun = 1'000'000'000;
 constexpr Duration kTick{1};
 
 /// Plans from planned_through to `through`, judging the grace as of `now`.
 Result<void> plan_until(const Context& context, job::Job& job, const job::FireSeries& fires,
                         Time through, Time now) {
-  job::Policy policy = job::resolve(job.definition.policy, context.config.defaults);
-  // plan() judges as of the end of what it plans. A fire later than (grace) before `now` is later
-  // than (grace - the rest) before `through`; below zero, all of them come too late.
-  policy.misfire_grace = std::max(policy.misfire_grace - (now - through), -kTick);
-  while (job.planned_through < through) {
-    const job::Plan plan = job::plan(fires, policy, job.seed(), job.planned_through, through);
-    TRY_VOID(store::record_plan(context.store, job, plan, now));
-    if (plan.planned_through <= job.planned_through) break;
-    job.planned_through = plan.planned_through;
-  }
+  if (job.planned_through >= through) return {};
+  const job::Policy policy = job::resolve(job.definition.policy, context.config.defaults);
+  const job::Plan plan =
+      job::plan_until(fires, policy, job.seed(), job.planned_through, through, now);
+  TRY_VOID(store::record_plan(context.store, job, plan, now));
+  job.planned_through = plan.planned_through;
   return {};
 }
 
@@ -42,11 +37,6 @@ Result<void> withdraw(const Context& context, const job::Job& job, job::Happenin
     TRY_VOID(step_run(context, run, happening, policy, now));
   }
   return {};
-}
-
-std::optional<Time> next_of(const job::Job& job, const job::FireSeries& fires) {
-  if (job.paused) return std::nullopt;
-  return fires.next_after(job.planned_through);
 }
 
 }  // namespace
@@ -88,15 +78,25 @@ Result<job::Job> create(const Context& context, const std::string& name, job::De
   job.definition = std::move(definition);
   job.managed_by = birth.managed_by;
   job.created_at = now;
+  job.defined_at = now;
+  job.boot_id = context.boot_id;
   job.planned_through = birth.immediately ? now - kTick : now;
   job.paused = birth.paused;
   if (birth.paused) job.paused_at = now;
   TRY_VOID(context.store.insert_job(job));
   // Only now: the id may be part of the seed.
   TRY(const job::FireSeries fires, series_of(context, job.definition.schedule, job.seed()));
-  job.next_fire = next_of(job, fires);
+  job.next_fire = next_of(context, job, fires);
   TRY_VOID(context.store.set_planned(job.id, job.planned_through, job.next_fire));
   return job;
+}
+
+std::optional<Time> next_of(const Context& context, const job::Job& job,
+                            const job::FireSeries& fires) {
+  if (job.paused) return job.paused_until;
+  const job::Policy policy = job::resolve(job.definition.policy, context.config.defaults);
+  if (job.has_had_all_runs(policy)) return std::nullopt;
+  return fires.next_after(job.planned_through);
 }
 
 Result<void> redefine(const Context& context, job::Job& job, job::Definition definition,
@@ -109,12 +109,20 @@ Result<void> redefine(const Context& context, job::Job& job, job::Definition def
     }
     TRY_VOID(withdraw(context, job, job::Happening::withdrawn_changed, true, now));
   }
-  if (definition != job.definition) ++job.version;
+  if (definition != job.definition) {
+    ++job.version;
+    job.defined_at = now;
+  }
+  const bool waits_for_boot = definition.schedule.kind == job::ScheduleKind::reboot;
+  if (waits_for_boot && job.definition.schedule.kind != job::ScheduleKind::reboot) {
+    job.boot_id = context.boot_id;
+  }
+  const bool recount = definition.policy.max_runs != job.definition.policy.max_runs;
   job.definition = std::move(definition);
-  if (reschedule) {
+  if (reschedule || recount) {
     TRY(const job::FireSeries fires, series_of(context, job.definition.schedule, job.seed()));
-    job.planned_through = immediately ? now - kTick : now;
-    job.next_fire = next_of(job, fires);
+    if (reschedule || !job.next_fire) job.planned_through = immediately ? now - kTick : now;
+    job.next_fire = next_of(context, job, fires);
   }
   return context.store.update_job(job);
 }

@@ -36,6 +36,11 @@ Result<void> redefine(const Context& context, job::Job& job, job::Definition def
 /// Settles the job, ends its pending runs as `happening` says, and deletes it.
 Result<void> erase(const Context& context, job::Job job, job::Happening happening, Time now);
 
+/// When the job is to be looked at next: its next fire after planned_through, or the end of its
+/// pause.
+std::optional<Time> next_of(const Context& context, const job::Job& job,
+                            const job::FireSeries& fires);
+
 /// Gives every fire of the job up to now its row: as plan() judges them now, and those since the
 /// job was paused as one stretch of skipped, reason paused. Moves planned_through, in the row and
 /// in `job`.

@@ -28,6 +28,7 @@ std::vector<std::string> schedules_given(const JobDraft& draft) {
   if (draft.cron) given.push_back("cron");
   if (draft.at) given.push_back("at");
   if (draft.in) given.push_back("in");
+  if (draft.on_reboot) given.push_back("on_reboot");
   if (draft.manual) given.push_back("manual");
   return given;
 }
@@ -35,12 +36,29 @@ std::vector<std::string> schedules_given(const JobDraft& draft) {
 /// That the schedule is one, and that its details belong to it.
 Result<void> check_combination(const JobDraft& draft) {
   const std::vector<std::string> given = schedules_given(draft);
-  if (given.empty()) return wrong("says no schedule: give one of every, cron, at, in, manual", "");
+  if (given.empty())
+    return wrong("says no schedule: give one of every, cron, at, in, on_reboot, manual", "");
   if (given.size() > 1) {
     return wrong(given[0] + " and " + given[1] + " exclude each other: a job has one schedule",
                  given[1]);
   }
-  if (!draft.every && draft.anchor) return wrong("anchor is for every, not " + given[0], "anchor");
+  if (!draft.every && !draft.cron && draft.anchor) {
+    return wrong("anchor is for every and for weeks, not " + given[0], "anchor");
+  }
+  if (!draft.cron && draft.weeks) {
+    return wrong(draft.every ? "weeks is for cron; every 14d is every other week"
+                             : "weeks is for cron, not " + given[0],
+                 "weeks");
+  }
+  for (const auto& [key, value] :
+       {std::pair("not_before", draft.not_before.has_value()),
+        std::pair("until", draft.until.has_value()), std::pair("only", draft.only.has_value()),
+        std::pair("exclude", draft.exclude.has_value()),
+        std::pair("on_excluded", draft.on_excluded.has_value())}) {
+    if (value && !draft.cron && !draft.every) {
+      return wrong(std::string(key) + " is for cron and every, not " + given[0], key);
+    }
+  }
   if (!draft.every && draft.immediately) {
     return wrong("immediately is for every, not " + given[0], "immediately");
   }
@@ -144,6 +162,93 @@ Result<void> read_in(const JobDraft& draft, Time now, Schedule& schedule) {
   return {};
 }
 
+/// Every Nth week: of which weeks an unchanged job fires does not depend on when it is said again.
+Result<void> read_weeks(const JobDraft& draft, const Schedule& base, const job::Zone& zone,
+                        Time now, Schedule& schedule) {
+  schedule.weeks = base.weeks;
+  schedule.week_anchor = base.week_anchor;
+  if (draft.weeks) {
+    const std::optional<std::int64_t> weeks = parse_int(*draft.weeks);
+    if (!weeks || *weeks < 1 || *weeks > limits::kMaxWeeks) {
+      return wrong("'" + escape_control(*draft.weeks) + "' is not a number from 1 to " +
+                       std::to_string(limits::kMaxWeeks),
+                   "weeks");
+    }
+    schedule.weeks = static_cast<int>(*weeks);
+  }
+  if (schedule.weeks == 1) {
+    if (draft.anchor) return wrong("anchor needs weeks (or every): from when to count", "anchor");
+    schedule.week_anchor = {};
+    return {};
+  }
+  Time anchor = now;
+  if (draft.anchor) {
+    const Result<Time> given = job::parse_time(*draft.anchor, zone, now);
+    if (!given) return fail(at_field(given.error(), "anchor"));
+    anchor = *given;
+  } else if (base.weeks == schedule.weeks) {
+    return {};
+  }
+  schedule.week_anchor = std::chrono::floor<std::chrono::days>(zone.civil(anchor));
+  return {};
+}
+
+Result<void> read_moment(const std::optional<std::string>& text, const char* key,
+                         const job::Zone& zone, Time now, std::optional<Time>& into) {
+  if (!text) return {};
+  const Result<Time> moment = job::parse_time(*text, zone, now);
+  if (!moment) return fail(at_field(moment.error(), key));
+  into = *moment;
+  return {};
+}
+
+std::vector<std::string> each_once(const std::vector<std::string>& words) {
+  std::vector<std::string> once;
+  for (const std::string& word : words) {
+    if (std::find(once.begin(), once.end(), word) == once.end()) once.push_back(word);
+  }
+  return once;
+}
+
+/// What narrows a series of fires: from when, until when, calendars.
+Result<void> read_bounds(const JobDraft& draft, const Schedule* existing, const Schedule& base,
+                         const job::Zone& zone, Time now, Schedule& schedule) {
+  schedule.not_before = base.not_before;
+  schedule.until = base.until;
+  schedule.only = draft.only ? each_once(*draft.only) : base.only;
+  schedule.exclude = draft.exclude ? each_once(*draft.exclude) : base.exclude;
+  schedule.on_excluded = base.on_excluded;
+  TRY_VOID(read_moment(draft.not_before, "not_before", zone, now, schedule.not_before));
+  TRY_VOID(read_moment(draft.until, "until", zone, now, schedule.until));
+  if (schedule.not_before && schedule.until && *schedule.until < *schedule.not_before) {
+    return wrong("until " + job::format_local(*schedule.until, zone) + " lies before not_before " +
+                     job::format_local(*schedule.not_before, zone) + ": nothing would ever fire",
+                 "until");
+  }
+  // A file may keep saying what has long been over.
+  const bool unchanged = existing != nullptr && existing->until == schedule.until;
+  if (draft.until && *schedule.until <= now && !unchanged) {
+    return wrong("'" + escape_control(*draft.until) + "' is in the past (" +
+                     job::format_local(*schedule.until, zone) + "): nothing would ever fire",
+                 "until");
+  }
+  if (draft.on_excluded) {
+    const auto on_excluded = job::parse_on_excluded(*draft.on_excluded);
+    if (!on_excluded) {
+      return wrong("must be skip or next, not '" + escape_control(*draft.on_excluded) + "'",
+                   "on_excluded");
+    }
+    schedule.on_excluded = *on_excluded;
+  }
+  if (schedule.only.empty() && schedule.exclude.empty()) {
+    if (draft.on_excluded) {
+      return wrong("needs a calendar: give only or exclude as well", "on_excluded");
+    }
+    schedule.on_excluded = job::OnExcluded::skip;
+  }
+  return {};
+}
+
 /// Reads the one schedule of the draft. `base` holds what it keeps where the draft says nothing
 /// (the zone, the DST rules); `existing` lends the anchor, and may be null.
 Result<Schedule> read_schedule(const Context& context, const JobDraft& draft,
@@ -163,6 +268,11 @@ Result<Schedule> read_schedule(const Context& context, const JobDraft& draft,
   if (draft.cron) {
     schedule.kind = ScheduleKind::cron;
     schedule.cron = *draft.cron;
+    TRY_VOID(read_weeks(draft, base, *zone, now, schedule));
+  }
+  if (draft.on_reboot) schedule.kind = ScheduleKind::reboot;
+  if (draft.every || draft.cron) {
+    TRY_VOID(read_bounds(draft, existing, base, *zone, now, schedule));
   }
   return schedule;
 }
@@ -177,15 +287,23 @@ Result<Schedule> adjust_schedule(const Context& context, JobDraft draft, const S
     case ScheduleKind::cron:
       draft.cron = existing.cron;
       break;
+    case ScheduleKind::reboot:
+      draft.on_reboot = true;
+      break;
     case ScheduleKind::manual:
       draft.manual = true;
       break;
     case ScheduleKind::at: {
       // The instant was fixed when it was read; only the zone it is shown in can change.
-      for (const auto& [key, given] : {std::pair("anchor", draft.anchor.has_value()),
-                                       std::pair("immediately", draft.immediately),
-                                       std::pair("dst_gap", draft.dst_gap.has_value()),
-                                       std::pair("dst_fold", draft.dst_fold.has_value())}) {
+      for (const auto& [key, given] :
+           {std::pair("anchor", draft.anchor.has_value()),
+            std::pair("immediately", draft.immediately),
+            std::pair("dst_gap", draft.dst_gap.has_value()),
+            std::pair("dst_fold", draft.dst_fold.has_value()),
+            std::pair("weeks", draft.weeks.has_value()),
+            std::pair("not_before", draft.not_before.has_value()),
+            std::pair("until", draft.until.has_value()), std::pair("only", draft.only.has_value()),
+            std::pair("exclude", draft.exclude.has_value())}) {
         if (given) return wrong(std::string(key) + " changes nothing here; give at again", key);
       }
       Schedule schedule = existing;
@@ -235,19 +353,24 @@ void merge_env(const std::vector<std::pair<std::string, std::string>>& from,
   }
 }
 
-std::vector<std::string> each_once(const std::vector<std::string>& tags) {
-  std::vector<std::string> once;
-  for (const std::string& tag : tags) {
-    if (std::find(once.begin(), once.end(), tag) == once.end()) once.push_back(tag);
-  }
-  return once;
-}
-
 Result<void> forget(const std::string& key, job::Definition& definition) {
   static const std::string kEnv = "env.";
   if (job::unset_policy(definition.policy, key)) return {};
+  job::Schedule& schedule = definition.schedule;
   if (key == "cwd") {
     definition.cwd.clear();
+  } else if (key == "weeks") {
+    schedule.weeks = 1;
+    schedule.week_anchor = {};
+  } else if (key == "not_before") {
+    schedule.not_before.reset();
+  } else if (key == "until") {
+    schedule.until.reset();
+  } else if (key == "only" || key == "exclude") {
+    (key == "only" ? schedule.only : schedule.exclude).clear();
+    if (schedule.only.empty() && schedule.exclude.empty()) schedule.on_excluded = {};
+  } else if (key == "on_excluded") {
+    schedule.on_excluded = {};
   } else if (key == "tags") {
     definition.tags.clear();
   } else if (key == "env") {
@@ -261,7 +384,8 @@ Result<void> forget(const std::string& key, job::Definition& definition) {
     }
   } else {
     std::vector<std::string> known = job::policy_keys();
-    known.insert(known.end(), {"cwd", "tags", "env", "retry"});
+    known.insert(known.end(), {"cwd", "tags", "env", "retry", "weeks", "not_before", "until",
+                               "only", "exclude", "on_excluded"});
     std::string message = "cannot unset '" + escape_control(key) + "'";
     if (const auto near = nearest(key, known)) message += "; did you mean " + *near + "?";
     return wrong(std::move(message), "unset");
@@ -300,11 +424,11 @@ Result<job::Definition> amend(const Context& context, const job::Job& existing,
   job::Definition definition = existing.definition;
   for (const std::string& key : unset) TRY_VOID(forget(key, definition));
 
-  const Schedule& old = existing.definition.schedule;
+  // What was just forgotten is not lent.
+  const Schedule old = definition.schedule;
   if (draft.has_schedule()) {
     TRY(definition.schedule, read_schedule(context, draft, &old, old, now));
-  } else if (draft.anchor || draft.immediately || draft.timezone || draft.dst_gap ||
-             draft.dst_fold) {
+  } else if (adjusts_schedule(draft)) {
     TRY(definition.schedule, adjust_schedule(context, draft, old, now));
   }
   if (draft.command || draft.shell) {
@@ -318,6 +442,12 @@ Result<job::Definition> amend(const Context& context, const job::Job& existing,
   return definition;
 }
 
+bool adjusts_schedule(const JobDraft& draft) {
+  return draft.anchor || draft.immediately || draft.timezone || draft.dst_gap || draft.dst_fold ||
+         draft.weeks || draft.not_before || draft.until || draft.only || draft.exclude ||
+         draft.on_excluded;
+}
+
 Result<job::ZonePtr> zone_of(const Context& context, const Schedule& schedule) {
   return context.zones.find(schedule.timezone.empty() ? context.config.timezone
                                                       : schedule.timezone);
@@ -329,16 +459,33 @@ Result<job::FireSeries> series_of(const Context& context, const Schedule& schedu
   return job::FireSeries::make(schedule, std::move(zone), seed);
 }
 
+namespace {
+
+bool narrowed(const Schedule& schedule) {
+  return !schedule.only.empty() || !schedule.exclude.empty();
+}
+
+bool bounds_differ(const Schedule& a, const Schedule& b) {
+  return a.not_before != b.not_before || a.until != b.until || a.only != b.only ||
+         a.exclude != b.exclude || a.on_excluded != b.on_excluded;
+}
+
+}  // namespace
+
 bool fires_differ(const Schedule& a, const Schedule& b) {
   if (a.kind != b.kind) return true;
   switch (a.kind) {
     case ScheduleKind::every:
-      return a.every != b.every || a.anchor != b.anchor;
+      // Calendars are read in the job's zone.
+      return a.every != b.every || a.anchor != b.anchor || bounds_differ(a, b) ||
+             (narrowed(b) && a.timezone != b.timezone);
     case ScheduleKind::cron:
       return a.cron != b.cron || a.timezone != b.timezone || a.dst_gap != b.dst_gap ||
-             a.dst_fold != b.dst_fold;
+             a.dst_fold != b.dst_fold || a.weeks != b.weeks || a.week_anchor != b.week_anchor ||
+             bounds_differ(a, b);
     case ScheduleKind::at:
       return a.at != b.at;
+    case ScheduleKind::reboot:
     case ScheduleKind::manual:
       return false;
   }

@@ -17,6 +17,9 @@ Result<job::Definition> amend(const Context& context, const job::Job& existing,
                               const job::JobDraft& draft, const std::vector<std::string>& unset,
                               Time now);
 
+/// Whether the draft changes details of a schedule that it does not replace.
+bool adjusts_schedule(const job::JobDraft& draft);
+
 /// The zone a schedule counts in.
 Result<job::ZonePtr> zone_of(const Context& context, const job::Schedule& schedule);
 /// The fires of a schedule, of which `seed` is the job's.

@@ -27,8 +27,7 @@ std::string schedule_words(const Context& context, const job::Definition& defini
 }
 
 bool says_nothing(const job::JobDraft& draft) {
-  return !draft.has_schedule() && !draft.anchor && !draft.immediately && !draft.timezone &&
-         !draft.dst_gap && !draft.dst_fold && !draft.command && !draft.shell &&
+  return !draft.has_schedule() && !adjusts_schedule(draft) && !draft.command && !draft.shell &&
          draft.policy == job::PolicyDraft{} && !draft.cwd && draft.env.empty() && !draft.tags;
 }
 
@@ -45,6 +44,7 @@ Result<job::Job> replace(const Context& context, job::Job job, const job::JobDra
     job.paused = true;
     job.paused_at = now;
     job.paused_reason.clear();
+    job.paused_until.reset();
     job.next_fire.reset();
     TRY_VOID(context.store.update_job(job));
     TRY_VOID(context.store.end_alerts(job.id, {}, job::AlertEnd::paused, context.who, now));

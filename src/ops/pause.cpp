@@ -8,17 +8,27 @@ namespace {
 /// A sentence or two; list and show print it.
 constexpr std::size_t kReasonBytes = 500;
 
+std::string pause_words(const std::string& reason, std::optional<Time> until) {
+  if (!until) return reason;
+  return "until " + format_rfc3339(*until) + (reason.empty() ? "" : ": " + reason);
+}
+
 Result<bool> pause_one(const Context& context, const std::string& name, const std::string& reason,
-                       Time now) {
+                       std::optional<Time> until, Time now) {
   TRY(job::Job job, find_job(context, name));
-  if (job.paused) return false;
-  job.paused = true;
-  job.paused_at = now;
-  job.paused_reason = reason;
-  job.next_fire.reset();
+  if (job.paused && (!until || job.paused_until == until)) return false;
+  if (!job.paused) {
+    job.paused = true;
+    job.paused_at = now;
+    job.paused_reason = reason;
+  } else if (!reason.empty()) {
+    job.paused_reason = reason;
+  }
+  job.paused_until = until;
+  job.next_fire = until;
   TRY_VOID(context.store.update_job(job));
   TRY_VOID(context.store.end_alerts(job.id, {}, job::AlertEnd::paused, context.who, now));
-  TRY_VOID(audit(context, "pause", name, reason, now));
+  TRY_VOID(audit(context, "pause", name, pause_words(reason, until), now));
   return true;
 }
 
@@ -30,7 +40,8 @@ Result<bool> resume_one(const Context& context, const std::string& name, Time no
   job.paused = false;
   job.paused_at = {};
   job.paused_reason.clear();
-  job.next_fire = fires.next_after(job.planned_through);
+  job.paused_until.reset();
+  job.next_fire = next_of(context, job, fires);
   TRY_VOID(context.store.update_job(job));
   TRY_VOID(audit(context, "resume", name, "", now));
   return true;
@@ -54,7 +65,7 @@ Result<std::vector<std::string>> each(const Context& context, const std::vector<
 }  // namespace
 
 Result<std::vector<std::string>> Ops::pause(const std::vector<std::string>& names,
-                                            const std::string& reason) {
+                                            const std::string& reason, std::optional<Time> until) {
   if (reason.size() > kReasonBytes) {
     return fail(ErrorKind::usage,
                 "the reason has " + std::to_string(reason.size()) + " bytes; at most " +
@@ -62,8 +73,12 @@ Result<std::vector<std::string>> Ops::pause(const std::vector<std::string>& name
                 "reason");
   }
   const Time now = context_.clock.wall();
-  return each(context_, names,
-              [&](const std::string& name) { return pause_one(context_, name, reason, now); });
+  if (until && *until <= now) {
+    return fail(ErrorKind::usage, "that is in the past: the pause would be over at once", "until");
+  }
+  return each(context_, names, [&](const std::string& name) {
+    return pause_one(context_, name, reason, until, now);
+  });
 }
 
 Result<std::vector<std::string>> Ops::resume(const std::vector<std::string>& names) {

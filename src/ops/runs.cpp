@@ -80,13 +80,14 @@ Result<job::Run> Ops::trigger(const std::string& name, bool force) {
   run.cause = job::Cause::manual;
   run.fire_time = run.created_at = run.due_at = now;
   run.forced = force;
+  const job::Policy policy = job::resolve(job.definition.policy, context_.config.defaults);
+  if (policy.max_wait > Duration::zero()) run.give_up_at = now + policy.max_wait;
   TRY_VOID(context_.store.insert_run(run));
   // The key of a run by hand is made of its id.
   run.key = store::run_key(context_.store.id(), run);
   TRY_VOID(context_.store.update_run(run, run.fence));
   if (!force) {
     TRY(const bool busy, job_is_busy(context_, job.id));
-    const job::Policy policy = job::resolve(job.definition.policy, context_.config.defaults);
     if (busy) TRY_VOID(step_run(context_, run, job::Happening::overlapped, policy, now));
   }
   TRY_VOID(audit(context_, "trigger", name, number(run), now));

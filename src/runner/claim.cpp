@@ -17,23 +17,37 @@ namespace {
 // ones, as many as there are slots: reading what cannot be started costs more than starting.
 constexpr std::size_t kLookAhead = 50;
 
+/// An occurrence that is claimed for the first time: what max_runs counts.
+bool is_first_of_schedule(const job::Run& run) {
+  return run.cause == job::Cause::schedule && run.fence == 0;
+}
+
 }  // namespace
 
 Result<void> Runner::plan(Work& work) {
+  if (!watches_->reboots_fired) TRY_VOID(fire_reboots(work));
   TRY(const std::vector<job::Job> due, store_.due_jobs(work.now, limits::kJobsPerBeat));
   for (const job::Job& job : due) TRY_VOID(plan_job(work, job));
   if (due.size() == limits::kJobsPerBeat) work.again = true;
   return {};
 }
 
-Result<void> Runner::plan_job(Work& work, const job::Job& job) {
+Result<void> Runner::plan_job(Work& work, job::Job job) {
   auto zone = zones_.find(job.definition.schedule.timezone);
   if (!zone) return set_aside(work, job, zone.error());
   auto fires = job::FireSeries::make(job.definition.schedule, *zone, job.seed());
   if (!fires) return set_aside(work, job, fires.error());
   const job::Policy policy = policy_of(job);
-  const job::Plan plan = job::plan(*fires, policy, job.seed(), job.planned_through, work.now);
   work.dirty = true;
+  if (job.paused) TRY_VOID(end_pause(work, job, *fires, policy));
+  if (job.has_had_all_runs(policy)) {
+    return store_.set_planned(job.id, job.planned_through, std::nullopt);
+  }
+  const job::Plan plan = job::plan(*fires, policy, job.seed(), job.planned_through, work.now);
+  return record_rows(work, job, plan);
+}
+
+Result<void> Runner::record_rows(Work& work, const job::Job& job, const job::Plan& plan) {
   TRY(const std::vector<job::Run> rows, store::record_plan(store_, job, plan, work.now));
   for (const job::Run& run : rows) {
     if (run.state == job::RunState::pending) continue;
@@ -46,8 +60,34 @@ Result<void> Runner::plan_job(Work& work, const job::Job& job) {
     work.run_line(run.state == job::RunState::missed ? log::Level::warning : log::Level::info,
                   "run-" + std::string(job::to_string(run.state)), run, std::move(fields));
   }
-  if (plan.next_fire && *plan.next_fire <= work.now) work.again = true;
   return on_planned(job, rows, work.now);
+}
+
+// A pause that has come to its end. What was due before it is judged as of now, what was due in it
+// is skipped, and what has been due since is planned like anything else.
+Result<void> Runner::end_pause(Work& work, job::Job& job, const job::FireSeries& fires,
+                               const job::Policy& policy) {
+  const Time end = std::min(job.paused_until.value_or(work.now), work.now);
+  const Time begin = std::min(job.paused_at, end);
+  if (job.planned_through < begin) {
+    const job::Plan before =
+        job::plan_until(fires, policy, job.seed(), job.planned_through, begin, work.now);
+    TRY_VOID(record_rows(work, job, before));
+    job.planned_through = before.planned_through;
+  }
+  const job::Plan during = job::plan_paused(fires, job.planned_through, end);
+  TRY_VOID(record_rows(work, job, during));
+  job.planned_through = during.planned_through;
+  job.next_fire = during.next_fire;
+  job.paused = false;
+  job.paused_at = {};
+  job.paused_until.reset();
+  job.paused_reason.clear();
+  TRY_VOID(store_.update_job(job));
+  TRY_VOID(store_.add_audit(
+      {work.now, "schedctl", "resume", job.name, "the pause ended at " + format_rfc3339(end)}));
+  work.line(log::Level::info, "job-resumed", {{"job", job.name}, {"reason", "pause_over"}});
+  return {};
 }
 
 // One bad row must not stop the others, nor be tried again for ever: the job is not planned any
@@ -67,7 +107,18 @@ Result<void> Runner::set_aside(Work& work, const job::Job& job, const Error& err
       settings_.tuning.voice.rules, work.now);
 }
 
+// What has waited for a slot for longer than its job allows.
+Result<void> Runner::give_up(Work& work) {
+  TRY(std::vector<job::Run> overdue, store_.overdue_runs(work.now, limits::kRunsPerBeat));
+  if (overdue.size() == limits::kRunsPerBeat) work.again = true;
+  for (job::Run& run : overdue) {
+    TRY_VOID(withdraw(work, std::move(run), job::Happening::waited_too_long));
+  }
+  return {};
+}
+
 Result<void> Runner::claim(Work& work) {
+  TRY_VOID(give_up(work));
   const std::size_t live = work.count_live(live_);
   const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
   std::size_t free = live < most ? most - live : 0;
@@ -99,6 +150,11 @@ Result<void> Runner::claim(Work& work) {
       progress = true;
       continue;
     }
+    if (is_first_of_schedule(run) && job->has_had_all_runs(policy_of(job))) {
+      TRY_VOID(withdraw(work, std::move(run), job::Happening::exhausted));
+      progress = true;
+      continue;
+    }
     work.busy_jobs.insert(run.job_id);
     TRY_VOID(claim_run(work, std::move(run), *job));
     --free;
@@ -112,7 +168,9 @@ Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job) {
   const job::Policy policy = policy_of(job);
   const auto step = job::transition(run, job::Happening::claimed, policy, work.now);
   if (!step) return {};
+  if (policy.max_runs > 0 && is_first_of_schedule(run)) TRY_VOID(count_run(job, policy));
   const std::int64_t old_fence = run.fence;
+  run.give_up_at.reset();
   run.state = step->state;
   run.reason = step->reason;
   run.fence = old_fence + 1;
@@ -144,6 +202,13 @@ Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job) {
   return {};
 }
 
+Result<void> Runner::count_run(const job::Job& job, const job::Policy& policy) {
+  TRY_VOID(store_.count_run(job.id));
+  TRY(const std::optional<job::Job> counted, store_.get_job(job.id));
+  if (!counted || !counted->has_had_all_runs(policy)) return {};
+  return store_.set_planned(job.id, counted->planned_through, std::nullopt);
+}
+
 // Settles a pending run that will not be started.
 Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening) {
   const auto step = job::transition(run, happening, job::Policy{}, work.now);
@@ -161,7 +226,9 @@ Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening
                           .subject = run.job_name,
                           .run = run.id,
                           .expected_at = run.fire_time,
-                          .detail = "it was asked for by hand, and no daemon came in time",
+                          .detail = happening == job::Happening::waited_too_long
+                                        ? "it waited for a free slot for longer than max_wait"
+                                        : "it was asked for by hand, and no daemon came in time",
                           .cause = watches_->gaps.why(run.fire_time)},
                          settings_.tuning.voice.rules, work.now);
 }

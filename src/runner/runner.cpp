@@ -163,6 +163,7 @@ void Runner::finish(Work& work) {
   last_beat_ = work.elapsed;
   watches_->storage.reset();
   watches_->awaits_again = true;
+  watches_->reboots_fired = watches_->reboots_fired || work.reboots_fired;
   watches_->keeper_gone = work.keeper_gone;
   for (const JobId job : work.looked_at) watches_->late.forget(job);
   tuned_ = tuned_ || work.told_store;

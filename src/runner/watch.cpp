@@ -13,7 +13,8 @@ namespace {
 using job::AlertKind;
 
 bool fires_by_itself(const job::Job& job) {
-  return job.definition.schedule.kind != job::ScheduleKind::manual;
+  const job::ScheduleKind kind = job.definition.schedule.kind;
+  return kind != job::ScheduleKind::manual && kind != job::ScheduleKind::reboot;
 }
 
 /// It was due and nothing has been started for it, or will be.

@@ -37,7 +37,8 @@ struct Runner::Watches {
   std::optional<Time> keeper_gone;                          ///< since when, while an alert says so
   std::string keeper_words = "no keeper has answered yet";  ///< why it is gone
   std::optional<Duration> last_heartbeat;
-  bool awaits_again = false;  ///< the rows have been asked which starts are awaited
+  bool reboots_fired = false;  ///< jobs that fire on reboot have seen this boot
+  bool awaits_again = false;   ///< the rows have been asked which starts are awaited
 };
 
 /// What one beat has decided and may do only after its commit. Thrown away if it fails.
@@ -69,6 +70,7 @@ struct Runner::Work {
   bool ping = false;
   bool heartbeat = false;
   bool started_something = false;   ///< a start was recorded
+  bool reboots_fired = false;       ///< of Watches, as it will be
   bool told_store = false;          ///< episodes and outbox know the tuning
   std::optional<Time> keeper_gone;  ///< of Watches, as it will be
   std::vector<JobId> looked_at;     ///< late starts that need not be looked at again

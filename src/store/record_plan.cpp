@@ -21,6 +21,7 @@ job::Run row_of(const job::Job& job, const job::Planned& planned, Time now) {
   run.state = planned.state;
   run.reason = planned.reason;
   run.waits = planned.waits;
+  run.give_up_at = planned.give_up_at;
   return run;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <random>
+#include <set>
 
 #include "schedctl/base/limits.hpp"
 #include "tests/job/real_zones.hpp"
@@ -161,27 +162,72 @@ TEST_CASE("a long backlog of a short period is counted, not walked") {
   }
 }
 
-TEST_CASE("a series to be caught up whole comes in portions that know of each other") {
+TEST_CASE(
+    "of a series to be caught up whole, the latest max_catchup run, and the rest is one row") {
   const FireSeries fires = every(seconds(1));
-  const Policy policy = policy_with(Coalesce::all, hours(24 * 365));
-  const std::int64_t total = 2 * limits::kFiresPerPlan + 1;
-  const Time now = kStart + seconds(total);
-  Time through = kStart;
-  std::int64_t seen = 0;
-  int calls = 0;
-  while (true) {
-    const Plan p = plan(fires, policy, 1, through, now);
-    CHECK(static_cast<std::int64_t>(p.rows.size()) <= limits::kFiresPerPlan);
-    for (const Planned& row : p.rows) {
-      if (row.fire_time != kStart + seconds(++seen) || !row.waits) FAIL("row ", seen);
+  Policy policy = policy_with(Coalesce::all, hours(24 * 365));
+  for (const int most : {1, 2, 100, limits::kMaxCatchup}) {
+    CAPTURE(most);
+    policy.max_catchup = most;
+    const Time now = kStart + seconds(limits::kMaxCatchup + 50);
+    const Plan p = plan(fires, policy, 1, kStart, now);
+    REQUIRE(p.rows.size() == static_cast<std::size_t>(most) + 1);
+    const std::int64_t before = limits::kMaxCatchup + 50 - most;
+    check_row(p.rows[0], RunState::skipped, Reason::coalesced, kStart + seconds(1), before,
+              kStart + seconds(before));
+    for (int i = 1; i <= most; ++i) {
+      const Planned& row = p.rows[static_cast<std::size_t>(i)];
+      if (row.fire_time != kStart + seconds(before + i) || !row.waits) FAIL("row ", i);
     }
-    through = p.planned_through;
-    ++calls;
-    if (!p.next_fire || *p.next_fire > now) break;
+    CHECK(p.planned_through == now);
+    CHECK(*p.next_fire == now + seconds(1));
   }
-  CHECK(seen == total);
-  CHECK(calls == 3);
-  CHECK(through == now);
+  policy.max_catchup = 100;
+  CHECK(plan(fires, policy, 1, kStart, kStart + seconds(100)).rows.size() == 100);
+}
+
+TEST_CASE("overdue runs are spread, each at its own stable moment; those on time are not") {
+  const FireSeries fires = every(hours(1));
+  Policy policy = policy_with(Coalesce::all, hours(24));
+  policy.catchup_spread = minutes(10);
+  const Time now = kStart + hours(20) + minutes(30);
+  const Plan p = plan(fires, policy, 7, kStart, now);
+  REQUIRE(p.rows.size() == 20);
+  std::set<Time> moments;
+  for (const Planned& row : p.rows) {
+    CHECK(row.due_at >= now);
+    CHECK(row.due_at < now + minutes(10));
+    moments.insert(row.due_at);
+  }
+  CHECK(moments.size() > 15);
+  CHECK(plan(fires, policy, 7, kStart, now).rows[3].due_at == p.rows[3].due_at);
+  const Time on_time = kStart + hours(1) + seconds(5);
+  CHECK(plan(fires, policy, 7, kStart, on_time).rows.at(0).due_at == kStart + hours(1));
+}
+
+TEST_CASE("a run that may not wait for ever knows until when") {
+  Policy policy;
+  policy.max_wait = minutes(5);
+  const Time fire = kStart + hours(1);
+  CHECK(plan(every(hours(1)), policy, 1, kStart, fire).rows.at(0).give_up_at == fire + minutes(5));
+  const Time late = fire + minutes(20);
+  CHECK(plan(every(hours(1)), policy, 1, kStart, late).rows.at(0).give_up_at == late + minutes(5));
+  CHECK_FALSE(plan(every(hours(1)), Policy{}, 1, kStart, fire).rows.at(0).give_up_at);
+}
+
+TEST_CASE("planning up to an earlier instant judges the grace as of now") {
+  Policy policy;
+  policy.misfire_grace = minutes(30);
+  const Time through = kStart + hours(2);
+  const Time now = through + minutes(29);
+  const Plan p = plan_until(every(hours(1)), policy, 1, kStart, through, now);
+  REQUIRE(p.rows.size() == 2);
+  CHECK(p.rows[0].state == RunState::missed);
+  CHECK(p.rows[1].state == RunState::pending);
+  CHECK(p.planned_through == through);
+  const Plan later = plan_until(every(hours(1)), policy, 1, kStart, through, through + minutes(31));
+  REQUIRE(later.rows.size() == 1);
+  check_row(later.rows[0], RunState::missed, Reason::misfire, kStart + hours(1), 2, through);
 }
 
 TEST_CASE("a one-off is planned once, or missed, and then there is no next fire") {

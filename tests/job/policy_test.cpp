@@ -11,9 +11,11 @@ using std::chrono::seconds;
 
 TEST_CASE("each policy is set, shown and forgotten by its name") {
   const std::vector<std::pair<std::string, std::string>> values = {
-      {"overlap", "skip"},  {"misfire_grace", "2h"}, {"coalesce", "all"},   {"jitter", "30s"},
-      {"timeout", "1h30m"}, {"kill_grace", "5s"},    {"max_attempts", "3"}, {"backoff", "250ms"},
-      {"max_delay", "10m"}, {"on_lost", "retry"},    {"alert_grace", "5m"}};
+      {"overlap", "skip"},       {"misfire_grace", "2h"}, {"coalesce", "all"},
+      {"jitter", "30s"},         {"timeout", "1h30m"},    {"kill_grace", "5s"},
+      {"max_attempts", "3"},     {"backoff", "250ms"},    {"max_delay", "10m"},
+      {"on_lost", "retry"},      {"alert_grace", "5m"},   {"max_catchup", "7"},
+      {"catchup_spread", "10m"}, {"max_wait", "1h"},      {"max_runs", "3"}};
   CHECK(policy_keys().size() == values.size());
   PolicyDraft draft;
   for (std::size_t i = 0; i < values.size(); ++i) {

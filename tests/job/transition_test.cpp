@@ -42,6 +42,8 @@ const std::vector<Expected> kExpected = {
     {H::expired, S::pending, S::missed, R::expired},
     {H::withdrawn_changed, S::pending, S::skipped, R::schedule_changed},
     {H::withdrawn_removed, S::pending, S::skipped, R::removed},
+    {H::waited_too_long, S::pending, S::missed, R::waited_too_long},
+    {H::exhausted, S::pending, S::skipped, R::max_runs},
     {H::cancelled_pending, S::pending, S::cancelled, R::operator_},
     {H::never_started, S::running, S::pending, R::none},
     {H::start_refused, S::running, S::pending, R::none},

@@ -394,7 +394,7 @@ TEST_CASE("a clock set back fires nothing twice and leaves an event; set forward
   w.clock.advance(60s);
   w.beat();
   CHECK(w.executor.started.size() == 1);
-  const auto events = w.store->list_events(10);
+  const auto events = w.store->list_events({.limit = 10});
   REQUIRE(events.has_value());
   CHECK(events->at(0).kind == "clock-jump");
   w.clock.advance(60s);
@@ -434,7 +434,7 @@ TEST_CASE("a job whose schedule this machine cannot read is set aside with an ev
   CHECK(w.executor.started.size() == 1);
   CHECK(!w.store->find_job("bad").value()->next_fire);
   bool told = false;
-  const auto events = w.store->list_events(10);
+  const auto events = w.store->list_events({.limit = 10});
   REQUIRE(events.has_value());
   for (const store::Event& event : *events) {
     told = told || event.kind == "job-error";
@@ -509,7 +509,7 @@ TEST_CASE("a clock set back by more than three hours while no daemon ran does no
   w.clock.advance(60s);
   w.beat();
   CHECK(w.executor.started.size() == 2);
-  const auto events = w.store->list_events(10);
+  const auto events = w.store->list_events({.limit = 10});
   REQUIRE(events.has_value());
   CHECK(events->at(0).kind == "clock-jump");
 }

@@ -92,7 +92,7 @@ TEST_CASE("a database of version 1 is brought up to date with everything in it")
   REQUIRE(running.size() == 1);
   CHECK(running[0].id == RunId{14});
   CHECK(must(store->list_nodes()).size() == 1);
-  CHECK(must(store->list_events(99)).size() >= 2);
+  CHECK(must(store->list_events({.limit = 99})).size() >= 2);
   CHECK(must(store->list_audit("", 99)).size() >= 11);
   // Nothing is promised twice, and no id is given again.
   job::Run same = must(store->get_run(RunId{3})).value();

@@ -94,7 +94,7 @@ FOR_EACH_BACKEND("events and audit come newest first") {
                           .job = i == 2 ? "b" : "a",
                           .detail = std::to_string(i)}));
   }
-  std::vector<Event> events = must(store.list_events(2));
+  std::vector<Event> events = must(store.list_events({.limit = 2}));
   REQUIRE(events.size() == 2);
   CHECK(events[0].detail == "3");
   CHECK(events[0].at == at(3));
@@ -136,7 +136,7 @@ FOR_EACH_BACKEND("a rollback takes back everything, a commit keeps everything") 
   CHECK(must(store.list_attempts(RunId{1})).empty());
   CHECK_FALSE(must(store.next_wake(at(0))));
   CHECK(must(store.list_nodes()).empty());
-  CHECK(must(store.list_events(9)).empty());
+  CHECK(must(store.list_events({.limit = 9})).empty());
   CHECK(must(store.list_audit("", 9)).empty());
 
   Transaction transaction = must(Transaction::begin(store));
@@ -145,7 +145,7 @@ FOR_EACH_BACKEND("a rollback takes back everything, a commit keeps everything") 
   store.rollback();
   CHECK(must(store.list_jobs("")).size() == 2);
   CHECK(must(store.list_runs({})).size() == 1);
-  CHECK(must(store.list_events(9)).size() == 1);
+  CHECK(must(store.list_events({.limit = 9})).size() == 1);
 }
 
 FOR_EACH_BACKEND("a refusal inside a transaction does not end it") {

@@ -63,7 +63,7 @@ TEST_CASE("a database keeps everything while nobody has it open") {
   CHECK(store->id() == id);
   CHECK(must(store->find_job("a"))->definition == job.definition);
   CHECK((must(store->get_run(run.id))->result.output_tail == run.result.output_tail));
-  CHECK(must(store->list_events(9)).size() == 1);
+  CHECK(must(store->list_events({.limit = 9})).size() == 1);
   CHECK_FALSE(must(store->insert_run(run)));
 }
 
@@ -298,7 +298,7 @@ TEST_CASE("a verb that only reads leaves no transaction open") {
   must(store->next_wake(at(0)));
   must(store->counts());
   must(store->list_nodes());
-  must(store->list_events(1));
+  must(store->list_events({.limit = 1}));
   must(store->list_audit("", 1));
 
   SQLite::Database other = stranger(path);
@@ -437,10 +437,10 @@ TEST_CASE("a job that cannot be read is set aside, and the others run") {
     stranger(path).exec(std::string("UPDATE job SET ") + damage + " WHERE name = 'job-3'");
 
     CHECK(must(store->due_jobs(at(5), 100)).size() == 5);
-    CHECK(must(store->list_events(9)).at(0).kind == "job-error");
-    CHECK(must(store->list_events(9)).at(0).detail.find("job-3") != std::string::npos);
+    CHECK(must(store->list_events({.limit = 9})).at(0).kind == "job-error");
+    CHECK(must(store->list_events({.limit = 9})).at(0).detail.find("job-3") != std::string::npos);
     CHECK(must(store->due_jobs(at(5), 100)).size() == 5);
-    CHECK(must(store->list_events(9)).size() == 1);
+    CHECK(must(store->list_events({.limit = 9})).size() == 1);
     CHECK(must(store->list_jobs("")).size() == 500);
 
     Error error = error_of(store->find_job("job-3"));

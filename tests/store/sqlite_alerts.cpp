@@ -102,11 +102,11 @@ TEST_CASE("an alert of a kind from nowhere is set aside, and the others are told
   stranger(path).exec("UPDATE alert SET kind = 'boredom', over_untold = 1 WHERE id = 1");
 
   CHECK(must(store->alerts_to_tell(at(9), 100)).size() == 2);
-  CHECK(must(store->list_events(9)).at(0).kind == "alert-error");
+  CHECK(must(store->list_events({.limit = 9})).at(0).kind == "alert-error");
   // Else it would be due again at once, and for ever.
   CHECK(must(store->next_telling()) == at(6));
   CHECK(must(store->alerts_to_tell(at(9), 1)).size() == 1);
-  CHECK(must(store->list_events(9)).size() == 1);
+  CHECK(must(store->list_events({.limit = 9})).size() == 1);
   CHECK(must(store->list_alerts({})).size() == 2);
   CHECK(number(path, "SELECT count(*) FROM alert") == 3);
 }

@@ -20,6 +20,7 @@ using JobId = Id<struct JobTag>;
 using RunId = Id<struct RunTag>;
 using AlertId = Id<struct AlertTag>;
 using MessageId = Id<struct MessageTag>;
+using BackfillId = Id<struct BackfillTag>;
 
 }  // namespace schedctl
 

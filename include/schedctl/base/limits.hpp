@@ -22,13 +22,24 @@ inline constexpr Duration kLongestDuration = std::chrono::hours(24 * 365 * 100);
 /// How far next_fire looks for a match before it says "never": 29 February on a given weekday comes
 /// back within 40 years.
 inline constexpr std::chrono::years kSearchHorizon{50};
-/// Pending rows that one call of plan() may make; a longer backlog is planned in several beats.
-inline constexpr std::int64_t kFiresPerPlan = 20'000;
+/// A fire planned later than this was held up by something (the daemon was down): it is caught up.
+inline constexpr Duration kOverdue = std::chrono::seconds(10);
 /// Jobs planned, and runs claimed, in one beat: keeps a beat short so that starts are not late.
 inline constexpr std::size_t kJobsPerBeat = 100;
 inline constexpr std::size_t kRunsPerBeat = 500;
 /// Tries of a run, first included.
 inline constexpr int kMaxAttempts = 1000;
+/// Overdue occurrences of one job that may be caught up (coalesce = all): a beat can still write
+/// them, and nobody waits for more.
+inline constexpr int kMaxCatchup = 10'000;
+/// Highest max_runs.
+inline constexpr int kMaxRuns = 1'000'000'000;
+/// Rarest week of `weeks`: once a year.
+inline constexpr int kMaxWeeks = 52;
+/// Calendars one job may name.
+inline constexpr std::size_t kMaxCalendars = 32;
+/// Runs of one backfill at the same time.
+inline constexpr int kMaxParallel = 1000;
 /// A run whose process was lost is started again this often at most under on_lost = "retry".
 inline constexpr int kMaxLost = 3;
 

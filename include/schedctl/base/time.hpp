@@ -33,6 +33,9 @@ constexpr Time time_from_us(std::int64_t us) {
 /// The form has years of four digits: an instant outside 0000 to 9999 is shown as the nearest one.
 std::string format_rfc3339(Time t);
 
+/// "2026-03-29".
+std::string format_date(std::chrono::local_days date);
+
 /// "1m30s", "1h30m", "2d", "250ms", "0s": the largest units first, as parse_duration reads it back
 /// exactly. A negative one, which parse_duration refuses, has a minus in front.
 std::string format_duration(Duration d);

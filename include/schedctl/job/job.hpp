@@ -42,17 +42,23 @@ struct Job {
   std::string name;
   std::int64_t version = 1;  ///< raised by each change of the definition
   Definition definition;
-  std::string managed_by = "cli";  ///< `cli`, `file:PATH`, later `apply:SET`
+  std::string managed_by = "cli";  ///< `cli`, `file:PATH`, `apply:SET`
   Time created_at{};
+  Time defined_at{};  ///< since when the definition is what it is
 
   bool paused = false;
   Time paused_at{};
   std::string paused_reason;
+  std::optional<Time> paused_until;  ///< it resumes by itself then
 
   /// Every fire up to and including this instant has its row (or was before the job's time).
   Time planned_through{};
-  /// When the job is to be planned next: its next fire. None: paused, manual, or no more fires.
+  /// When the job is to be looked at next: its next fire; of a paused one paused_until. None:
+  /// paused for good, fires by no clock, or no more fires.
   std::optional<Time> next_fire;
+
+  std::int64_t run_count = 0;  ///< scheduled runs that were claimed; kept only with max_runs
+  std::string boot_id;         ///< on-reboot: the boot for which it has fired, or was made in
 
   /// What `list` shows of the latest run that started or ended.
   std::optional<Time> last_fire;
@@ -60,6 +66,11 @@ struct Job {
   std::optional<Time> last_end;
   std::optional<RunState> last_state;
 
+  /// What people call its next fire: none while it is paused.
+  std::optional<Time> upcoming_fire() const { return paused ? std::nullopt : next_fire; }
+  bool has_had_all_runs(const Policy& policy) const {
+    return policy.max_runs > 0 && run_count >= policy.max_runs;
+  }
   /// Seed of jitter, `H` and `~`: stays the same for the job's whole life.
   std::uint64_t seed() const;
 };

@@ -21,13 +21,13 @@ struct Planned {
   std::int64_t count = 1;
   std::optional<Time> last_fire_time;  ///< set if count > 1
   bool waits = false;                  ///< coalesce = all and more than one due: they queue up
+  std::optional<Time> give_up_at;      ///< pending: not started by then, it is missed (max_wait)
 };
 
 struct Plan {
   std::vector<Planned> rows;      ///< in order of fire time, without overlap
   Time planned_through{};         ///< never before the old one
-  std::optional<Time> next_fire;  ///< the first fire after planned_through; not after `now` only if
-                                  ///< one call could not make all the rows
+  std::optional<Time> next_fire;  ///< the first fire after planned_through
 };
 
 /// Turns the fires in (planned_through, now] into rows, each fire into exactly one. Judges the
@@ -35,11 +35,15 @@ struct Plan {
 /// of them); one exactly that late is still planned. Of the others coalesce says which run; the
 /// rest are one stretch row, skipped, reason coalesced. A single one simply is pending. Never plans
 /// past `now`. Stretches are counted, not walked, so they may be of any length; only coalesce = all
-/// makes a row a fire, and then one call makes at most limits::kFiresPerPlan of them, the oldest,
-/// and `next_fire` lies in the past: call again until it lies after `now`. If the wall clock was
-/// set back (now < planned_through), there are no rows. Pure.
+/// makes a row a fire, for the latest max_catchup of them. Overdue ones are due within
+/// catchup_spread from now, each at its own stable moment. If the wall clock was set back (now <
+/// planned_through), there are no rows. Pure.
 Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Time planned_through,
           Time now);
+
+/// The same up to `through` only, which is not after `now`; the grace is judged as of `now`.
+Plan plan_until(const FireSeries& fires, const Policy& policy, std::uint64_t seed,
+                Time planned_through, Time through, Time now);
 
 /// The same for a job that was paused: everything in (planned_through, now] is one stretch of
 /// skipped, reason paused.

@@ -37,6 +37,10 @@ struct PolicyDraft {
   std::optional<Duration> max_delay = {};
   std::optional<OnLost> on_lost = {};
   std::optional<Duration> alert_grace = {};
+  std::optional<int> max_catchup = {};
+  std::optional<Duration> catchup_spread = {};
+  std::optional<Duration> max_wait = {};
+  std::optional<int> max_runs = {};
   bool operator==(const PolicyDraft&) const = default;
 };
 
@@ -53,6 +57,10 @@ struct Policy {
   Duration max_delay = std::chrono::hours(1);   ///< cap of the doubling
   OnLost on_lost = OnLost::fail;
   Duration alert_grace = std::chrono::seconds(60);  ///< a start later than this is told
+  int max_catchup = 100;      ///< coalesce = all: so many of the overdue run, the latest ones
+  Duration catchup_spread{};  ///< overdue runs start within it, not all at once; 0: at once
+  Duration max_wait{};        ///< longest wait for a slot; then the run is missed; 0: no limit
+  int max_runs = 0;           ///< scheduled runs after which the schedule ends; 0: no limit
 };
 
 /// `own` over `defaults` over the built-in values.

@@ -11,7 +11,7 @@
 
 namespace schedctl::job {
 
-enum class Cause { schedule, manual };
+enum class Cause { schedule, manual, backfill, reboot };
 
 enum class RunState { pending, running, succeeded, failed, cancelled, lost, skipped, missed };
 
@@ -24,9 +24,12 @@ enum class Reason {
   paused,            ///< due while the job was paused
   schedule_changed,  ///< was pending when the schedule was changed
   removed,           ///< was pending when the job was removed
+  excluded,          ///< a calendar rules it out
+  max_runs,          ///< the job has had all its runs
   // missed
-  misfire,  ///< planned later than the misfire grace allows
-  expired,  ///< asked for by hand, and no daemon came within the misfire grace
+  misfire,          ///< planned later than the misfire grace allows
+  expired,          ///< asked for by hand, and no daemon came within the misfire grace
+  waited_too_long,  ///< found no slot within max_wait
   // failed
   exit_status,
   signal,
@@ -80,7 +83,9 @@ struct Run {
   std::optional<Time> last_fire_time;  ///< of a stretch
   std::int64_t count = 1;
   Time created_at{};
-  Time due_at{};  ///< earliest start: fire time + jitter, or the retry's time
+  Time due_at{};                   ///< earliest start: fire time + jitter, or the retry's time
+  std::optional<Time> give_up_at;  ///< not started by then, it is missed (max_wait); none: waits on
+  BackfillId backfill;             ///< the backfill it belongs to; none: of no backfill
   RunState state = RunState::pending;
   Reason reason = Reason::none;
   int attempt = 1;

@@ -12,31 +12,43 @@
 
 namespace schedctl::job {
 
-enum class ScheduleKind { every, cron, at, manual };
+enum class ScheduleKind { every, cron, at, reboot, manual };
 /// What a fire inside a gap does: runs once at the first instant after it, or not at all.
 enum class DstGap { shift, skip };
 /// What a fixed fire inside a fold does: runs the first time, the second, or both.
 enum class DstFold { first, second, both };
+/// What becomes of a fire that a calendar rules out: it does not happen, or it moves to the first
+/// instant after it that is allowed.
+enum class OnExcluded { skip, next };
 
 /// When a job fires: plain data, as stored. Which members mean something depends on `kind`.
 struct Schedule {
   ScheduleKind kind = ScheduleKind::manual;
-  Duration every{};      ///< every: the period, at least limits::kShortestEvery
-  Time anchor{};         ///< every: the first point of the grid; nothing fires before it
-  std::string cron;      ///< cron: the expression as the user wrote it
-  std::string timezone;  ///< cron, at: IANA name; never empty in a stored job
-  Time at{};             ///< at: the instant
+  Duration every{};  ///< every: the period, at least limits::kShortestEvery
+  Time anchor{};     ///< every: the first point of the grid; nothing fires before it
+  int weeks = 1;     ///< cron: fires only in every Nth week, Monday to Sunday by the wall clock
+  std::chrono::local_days week_anchor{};  ///< cron, weeks > 1: a date in a week that fires
+  std::string cron;                       ///< cron: the expression as the user wrote it
+  std::string timezone;                   ///< cron, at: IANA name; never empty in a stored job
+  Time at{};                              ///< at: the instant
   DstGap dst_gap = DstGap::shift;
   DstFold dst_fold = DstFold::first;
+  std::optional<Time> not_before = {};    ///< every, cron: nothing fires before
+  std::optional<Time> until = {};         ///< every, cron: the last instant that may fire
+  std::vector<std::string> only = {};     ///< calendars: fires must lie in one of them
+  std::vector<std::string> exclude = {};  ///< calendars: fires must lie in none of them
+  OnExcluded on_excluded = OnExcluded::skip;
   bool operator==(const Schedule&) const = default;
 };
 
 std::string_view to_string(ScheduleKind kind);
 std::string_view to_string(DstGap gap);
 std::string_view to_string(DstFold fold);
+std::string_view to_string(OnExcluded on_excluded);
 std::optional<ScheduleKind> parse_schedule_kind(std::string_view text);
 std::optional<DstGap> parse_dst_gap(std::string_view text);
 std::optional<DstFold> parse_dst_fold(std::string_view text);
+std::optional<OnExcluded> parse_on_excluded(std::string_view text);
 
 /// The schedule in words: "every 5 minutes", "at 02:30 every day, Europe/Berlin time". For cron
 /// expressions that have no plain words, the fields one by one. `zone` is the schedule's.

@@ -15,6 +15,8 @@ enum class Happening {
   expired,            ///< asked for by hand and nobody came in time
   withdrawn_changed,  ///< the schedule was changed while it was pending
   withdrawn_removed,  ///< the job was removed while it was pending
+  waited_too_long,    ///< found no slot within max_wait
+  exhausted,          ///< the job has had all the runs it may have (max_runs)
   cancelled_pending,  ///< `cancel` of a run that does not run
   never_started,      ///< the keeper never got the order: back to pending, same attempt
   start_refused,      ///< the machine could not fork: pending again later, same attempt
@@ -28,7 +30,7 @@ enum class Happening {
   lost_keeper,          ///< nobody knows how it ended: the keeper died
   lost_reboot,          ///< likewise: the machine went down
 };
-inline constexpr int kHappenings = 17;
+inline constexpr int kHappenings = 19;
 
 /// What becomes of the run.
 struct Step {

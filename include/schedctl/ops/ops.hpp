@@ -23,6 +23,7 @@ struct Context {
   const config::Config& config;
   std::string who;  ///< for the audit
   std::function<void()> poke;
+  std::string boot_id = {};  ///< of this machine, for jobs that fire on reboot
 };
 
 struct AddOptions {
@@ -71,10 +72,11 @@ class Ops {
                        const std::vector<std::string>& unset);
   /// All or nothing. Kind conflict while a run lives, unless `force`, which asks for its cancel.
   Result<void> remove(const std::vector<std::string>& names, bool force);
-  /// Names of the jobs that were not paused before. Kind not_found if one does not exist (nothing
-  /// is done then).
+  /// Names of the jobs that were not paused before, or until another time. With `until` they
+  /// resume by themselves then. Kind not_found if one does not exist (nothing is done then).
   Result<std::vector<std::string>> pause(const std::vector<std::string>& names,
-                                         const std::string& reason);
+                                         const std::string& reason,
+                                         std::optional<Time> until = std::nullopt);
   /// Fires of the pause become one skipped row; the schedule goes on from now.
   Result<std::vector<std::string>> resume(const std::vector<std::string>& names);
   /// A pending manual run; or, while the job runs and `force` is not set, a skipped one (overlap).

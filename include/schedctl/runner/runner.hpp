@@ -15,6 +15,7 @@
 #include "schedctl/base/clock.hpp"
 #include "schedctl/executor/executor.hpp"
 #include "schedctl/job/job.hpp"
+#include "schedctl/job/plan.hpp"
 #include "schedctl/store/store.hpp"
 
 namespace schedctl::runner {
@@ -113,9 +114,15 @@ class Runner {
   static void started_line(Work& work, const job::Run& run);
   Result<void> forward_cancels(Work& work);
   Result<void> plan(Work& work);
-  Result<void> plan_job(Work& work, const job::Job& job);
+  Result<void> plan_job(Work& work, job::Job job);
+  Result<void> record_rows(Work& work, const job::Job& job, const job::Plan& plan);
+  Result<void> end_pause(Work& work, job::Job& job, const job::FireSeries& fires,
+                         const job::Policy& policy);
+  Result<void> fire_reboots(Work& work);
   Result<void> set_aside(Work& work, const job::Job& job, const Error& error);
   Result<void> claim(Work& work);
+  Result<void> give_up(Work& work);
+  Result<void> count_run(const job::Job& job, const job::Policy& policy);
   Result<void> claim_run(Work& work, job::Run run, const job::Job& job);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
   job::Policy policy_of(const std::optional<job::Job>& job) const;

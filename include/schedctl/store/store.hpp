@@ -34,6 +34,9 @@ struct RunFilter {
   std::vector<job::RunState> states = {};  ///< empty: all
   std::optional<Time> since = {};          ///< fire time (or a stretch's last) at or after
   std::optional<Time> until = {};          ///< fire time before
+  std::optional<job::Cause> cause = {};
+  std::optional<BackfillId> backfill = {};
+  bool by_fire_time = false;  ///< latest fire time first instead
   std::size_t limit = 1000;
 };
 
@@ -69,11 +72,52 @@ struct Audit {
   std::string detail = {};
 };
 
+/// A job's definition as it was from `since` on, until the next version or the job's end.
+struct JobVersion {
+  JobId job_id;
+  std::string name = {};
+  std::int64_t version = 1;
+  Time since{};
+  job::Definition definition = {};
+};
+
+/// Unset members do not filter.
+struct EventFilter {
+  std::optional<Time> since = {};  ///< at or after
+  std::optional<Time> until = {};  ///< before
+  std::vector<std::string> kinds = {};
+  std::size_t limit = 1000;
+};
+
+/// A past range of a job that somebody wants run.
+struct Backfill {
+  BackfillId id;
+  JobId job_id;
+  std::string job_name = {};
+  Time from{};  ///< the range is [from, to)
+  Time to{};
+  Time through{};          ///< every fire up to and including this instant has its run
+  std::int64_t fires = 0;  ///< in the range, when it was asked for
+  int max_parallel = 1;
+  std::string who = {};
+  Time created_at{};
+  std::optional<Time> ended_at = {};  ///< every fire has its run, and every run has ended; or:
+  bool cancelled = false;             ///< nothing more of it is started
+};
+
+/// Unset members do not filter.
+struct BackfillFilter {
+  bool open_only = false;
+  std::optional<JobId> job_id = {};
+  std::size_t limit = 1000;
+};
+
 struct Counts {
   std::int64_t jobs = 0;
   std::int64_t runs_running = 0;
   std::int64_t runs_pending = 0;
   std::int64_t alerts_open = 0;
+  std::optional<Time> next_fire = {};  ///< the first of a job that is not paused
 };
 
 /// Unset members do not filter.
@@ -144,9 +188,17 @@ class Store {
   /// left out, loses its next_fire, so that it is not due for ever, and an event `job-error` says
   /// so.
   virtual Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) = 0;
+  /// Every version of every job that had this name, oldest first; those of removed jobs too. A
+  /// version that cannot be read is left out.
+  virtual Result<std::vector<JobVersion>> versions_of(const std::string& name) = 0;
+  /// Jobs that fire on reboot and have not yet seen this boot; those of rows that cannot be read
+  /// are left out.
+  virtual Result<std::vector<job::Job>> reboot_jobs(const std::string& boot_id) = 0;
   /// Narrow writes of a beat; nothing else of the row is touched; a job that is gone is no error.
   virtual Result<void> set_planned(JobId id, Time planned_through,
                                    std::optional<Time> next_fire) = 0;
+  virtual Result<void> set_boot(JobId id, const std::string& boot_id) = 0;
+  virtual Result<void> count_run(JobId id) = 0;  ///< run_count + 1
   /// Copies fire time, started, ended and state of `run` into the job's last_* members.
   virtual Result<void> set_last_run(const job::Run& run) = 0;
 
@@ -164,6 +216,8 @@ class Store {
   /// their job is free (`waits`, retries; not forced) while it is busy, so that they hide nobody.
   /// Of two waiting retries only the younger one finds its job busy.
   virtual Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) = 0;
+  /// Pending runs with give_up_at <= now, earliest first.
+  virtual Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) = 0;
   /// Runs of this state, oldest first, without their output tails.
   virtual Result<std::vector<job::Run>> runs_in_state(job::RunState state) = 0;
   /// Runs of state running whose cancel was asked for.
@@ -173,10 +227,16 @@ class Store {
   /// Earlier attempts of a retried run, oldest first.
   virtual Result<std::vector<job::AttemptResult>> list_attempts(RunId id) = 0;
 
-  /// The earlier of the first next_fire of a job and the first due_at of a pending run after
+  /// The earliest of: next_fire of a job, give_up_at of a pending run, and due_at of one after
   /// `due_after` (runs due before that wait for capacity, not for time).
   virtual Result<std::optional<Time>> next_wake(Time due_after) = 0;
   virtual Result<Counts> counts() = 0;
+
+  // Backfills.
+  virtual Result<void> insert_backfill(Backfill& backfill) = 0;  ///< sets backfill.id
+  virtual Result<void> update_backfill(const Backfill& backfill) = 0;
+  virtual Result<std::vector<Backfill>> list_backfills(
+      const BackfillFilter& filter) = 0;  ///< newest first
 
   // Alerts and what is told of them.
   virtual Result<void> insert_alert(job::Alert& alert) = 0;  ///< sets alert.id
@@ -208,7 +268,7 @@ class Store {
   virtual Result<void> put_node(const Node& node) = 0;  ///< inserts or replaces by id
   virtual Result<std::vector<Node>> list_nodes() = 0;
   virtual Result<void> add_event(const Event& event) = 0;
-  virtual Result<std::vector<Event>> list_events(std::size_t limit) = 0;  ///< newest first
+  virtual Result<std::vector<Event>> list_events(const EventFilter& filter) = 0;  ///< newest first
   virtual Result<void> add_audit(const Audit& audit) = 0;
   /// Newest first; of one job, or of all if `job` is empty.
   virtual Result<std::vector<Audit>> list_audit(const std::string& job, std::size_t limit) = 0;

@@ -28,8 +28,11 @@ struct Tables {
   std::map<AlertId, job::Alert> alerts;
   std::map<MessageId, Message> messages;
   std::map<std::string, NotifierState> notifiers;
+  std::deque<JobVersion> versions;
+  std::map<BackfillId, Backfill> backfills;
   std::int64_t last_alert_id = 0;
   std::int64_t last_message_id = 0;
+  std::int64_t last_backfill_id = 0;
   std::int64_t last_job_id = 0;
   std::int64_t last_run_id = 0;
 };
@@ -44,6 +47,8 @@ bool matches(const job::Run& run, const RunFilter& filter) {
   if (!filter.states.empty() && std::ranges::find(filter.states, run.state) == filter.states.end())
     return false;
   if (filter.since && last_fire(run) < *filter.since) return false;
+  if (filter.cause && run.cause != *filter.cause) return false;
+  if (filter.backfill && run.backfill != *filter.backfill) return false;
   return !filter.until || run.fire_time < *filter.until;
 }
 
@@ -70,6 +75,7 @@ class MemoryStore final : public Store {
     if (named(job.name) != nullptr) return taken(job.name);
     job.id = JobId{++now_.last_job_id};
     now_.jobs[job.id] = job;
+    record_version(job);
     return {};
   }
 
@@ -79,7 +85,9 @@ class MemoryStore final : public Store {
       return fail(ErrorKind::not_found, "job '" + job.name + "' does not exist any more");
     const job::Job* other = named(job.name);
     if (other != nullptr && other->id != job.id) return taken(job.name);
+    const bool redefined = it->second.version != job.version;
     it->second = job;
+    if (redefined) record_version(job);
     return {};
   }
 
@@ -132,6 +140,33 @@ class MemoryStore final : public Store {
     return due;
   }
 
+  Result<std::vector<JobVersion>> versions_of(const std::string& name) override {
+    std::vector<JobVersion> found;
+    for (const JobVersion& version : now_.versions)
+      if (version.name == name) found.push_back(version);
+    std::ranges::stable_sort(found, {}, &JobVersion::job_id);
+    return found;
+  }
+
+  Result<std::vector<job::Job>> reboot_jobs(const std::string& boot_id) override {
+    std::vector<job::Job> found;
+    for (const auto& [id, job] : now_.jobs) {
+      const bool on_reboot = job.definition.schedule.kind == job::ScheduleKind::reboot;
+      if (on_reboot && job.boot_id != boot_id) found.push_back(job);
+    }
+    return found;
+  }
+
+  Result<void> set_boot(JobId id, const std::string& boot_id) override {
+    if (auto it = now_.jobs.find(id); it != now_.jobs.end()) it->second.boot_id = boot_id;
+    return {};
+  }
+
+  Result<void> count_run(JobId id) override {
+    if (auto it = now_.jobs.find(id); it != now_.jobs.end()) ++it->second.run_count;
+    return {};
+  }
+
   Result<void> set_planned(JobId id, Time planned_through, std::optional<Time> next_fire) override {
     if (auto it = now_.jobs.find(id); it != now_.jobs.end()) {
       it->second.planned_through = planned_through;
@@ -173,6 +208,7 @@ class MemoryStore final : public Store {
     updated.cause = it->second.cause;
     updated.fire_time = it->second.fire_time;
     updated.created_at = it->second.created_at;
+    updated.backfill = it->second.backfill;
     it->second = std::move(updated);
     return true;
   }
@@ -184,8 +220,11 @@ class MemoryStore final : public Store {
 
   Result<std::vector<job::Run>> list_runs(const RunFilter& filter) override {
     std::vector<job::Run> found;
-    for (auto it = now_.runs.rbegin(); it != now_.runs.rend() && found.size() < filter.limit; ++it)
+    for (auto it = now_.runs.rbegin(); it != now_.runs.rend(); ++it)
       if (matches(it->second, filter)) found.push_back(it->second);
+    if (filter.by_fire_time)
+      std::ranges::stable_sort(found, std::ranges::greater{}, &job::Run::fire_time);
+    found.resize(std::min(found.size(), filter.limit));
     return found;
   }
 
@@ -206,6 +245,16 @@ class MemoryStore final : public Store {
     std::ranges::stable_sort(due, {}, [](const DueRun& d) { return d.run.due_at; });
     due.resize(std::min(due.size(), limit));
     return due;
+  }
+
+  Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) override {
+    std::vector<job::Run> found;
+    for (const auto& [id, run] : now_.runs)
+      if (run.state == job::RunState::pending && run.give_up_at && *run.give_up_at <= now)
+        found.push_back(run);
+    std::ranges::stable_sort(found, {}, [](const job::Run& run) { return *run.give_up_at; });
+    found.resize(std::min(found.size(), limit));
+    return found;
   }
 
   Result<std::vector<job::Run>> runs_in_state(job::RunState state) override {
@@ -240,8 +289,11 @@ class MemoryStore final : public Store {
     auto consider = [&wake](Time t) { wake = std::min(wake.value_or(t), t); };
     for (const auto& [id, job] : now_.jobs)
       if (job.next_fire) consider(*job.next_fire);
-    for (const auto& [id, run] : now_.runs)
-      if (run.state == job::RunState::pending && run.due_at > due_after) consider(run.due_at);
+    for (const auto& [id, run] : now_.runs) {
+      if (run.state != job::RunState::pending) continue;
+      if (run.due_at > due_after) consider(run.due_at);
+      if (run.give_up_at) consider(*run.give_up_at);
+    }
     return wake;
   }
 
@@ -252,7 +304,33 @@ class MemoryStore final : public Store {
       if (run.state == job::RunState::pending) ++counts.runs_pending;
     }
     for (const auto& [id, alert] : now_.alerts) counts.alerts_open += alert.open() ? 1 : 0;
+    for (const auto& [id, job] : now_.jobs)
+      if (const auto fire = job.upcoming_fire())
+        counts.next_fire = std::min(counts.next_fire.value_or(*fire), *fire);
     return counts;
+  }
+
+  Result<void> insert_backfill(Backfill& backfill) override {
+    backfill.id = BackfillId{++now_.last_backfill_id};
+    now_.backfills[backfill.id] = backfill;
+    return {};
+  }
+
+  Result<void> update_backfill(const Backfill& backfill) override {
+    if (auto it = now_.backfills.find(backfill.id); it != now_.backfills.end())
+      it->second = backfill;
+    return {};
+  }
+
+  Result<std::vector<Backfill>> list_backfills(const BackfillFilter& filter) override {
+    std::vector<Backfill> found;
+    for (auto it = now_.backfills.rbegin(); it != now_.backfills.rend(); ++it) {
+      const Backfill& backfill = it->second;
+      if (found.size() >= filter.limit) break;
+      if (filter.open_only && backfill.ended_at) continue;
+      if (!filter.job_id || backfill.job_id == *filter.job_id) found.push_back(backfill);
+    }
+    return found;
   }
 
   Result<void> insert_alert(job::Alert& alert) override {
@@ -383,9 +461,17 @@ class MemoryStore final : public Store {
     return {};
   }
 
-  Result<std::vector<Event>> list_events(std::size_t limit) override {
-    auto count = static_cast<std::ptrdiff_t>(std::min(limit, now_.events.size()));
-    return std::vector<Event>(now_.events.begin(), now_.events.begin() + count);
+  Result<std::vector<Event>> list_events(const EventFilter& filter) override {
+    std::vector<Event> found;
+    for (const Event& event : now_.events) {
+      if (found.size() >= filter.limit) break;
+      if (filter.since && event.at < *filter.since) continue;
+      if (filter.until && event.at >= *filter.until) continue;
+      const auto& kinds = filter.kinds;
+      if (kinds.empty() || std::ranges::find(kinds, event.kind) != kinds.end())
+        found.push_back(event);
+    }
+    return found;
   }
 
   Result<void> add_audit(const Audit& audit) override {
@@ -406,6 +492,14 @@ class MemoryStore final : public Store {
   const job::Job* named(const std::string& name) const {
     auto it = std::ranges::find(now_.jobs, name, [](const auto& row) { return row.second.name; });
     return it == now_.jobs.end() ? nullptr : &it->second;
+  }
+
+  void record_version(const job::Job& job) {
+    now_.versions.push_back({.job_id = job.id,
+                             .name = job.name,
+                             .version = job.version,
+                             .since = job.defined_at,
+                             .definition = job.definition});
   }
 
   static tl::unexpected<Error> taken(const std::string& name) {

@@ -23,7 +23,8 @@ void bind_job(Query& query, const job::Job& job) {
   const job::Definition& d = job.definition;
   query.bind_all(job.name, job.version, job.planned_through, job.next_fire, job.last_fire,
                  job.last_start, job.last_end, word_of(job.last_state), job.created_at, job.paused,
-                 job.paused_at, job.paused_reason, job.managed_by);
+                 job.paused_at, job.paused_reason, job.managed_by, job.paused_until, job.run_count,
+                 job.boot_id, job.defined_at);
   query.bind_all(to_string(d.schedule.kind), d.schedule.every, d.schedule.anchor, d.schedule.cron,
                  d.schedule.timezone, d.schedule.at, to_string(d.schedule.dst_gap),
                  to_string(d.schedule.dst_fold));
@@ -33,6 +34,11 @@ void bind_job(Query& query, const job::Job& job) {
                  d.policy.jitter, d.policy.timeout, d.policy.kill_grace, d.policy.max_attempts,
                  d.policy.backoff, d.policy.max_delay, word_of(d.policy.on_lost),
                  d.policy.alert_grace);
+  query.bind_all(d.schedule.weeks, std::int64_t{d.schedule.week_anchor.time_since_epoch().count()},
+                 d.schedule.not_before, d.schedule.until, encode_words(d.schedule.only),
+                 encode_words(d.schedule.exclude), to_string(d.schedule.on_excluded));
+  query.bind_all(d.policy.max_catchup, d.policy.catchup_spread, d.policy.max_wait,
+                 d.policy.max_runs);
 }
 
 /// Reads columns, and notes the first that this program does not understand.
@@ -72,15 +78,9 @@ class Columns {
   std::string problem_;
 };
 
-/// Reads "id, " JOB. What is wrong with the row, or "".
-std::string read_job(Query& query, job::Job& job) {
+/// Reads DEFINITION. What is wrong with it, or "".
+std::string read_definition(Query& query, job::Definition& d) {
   Columns columns(query);
-  query.read(job.id, job.name, job.version, job.planned_through, job.next_fire, job.last_fire,
-             job.last_start, job.last_end);
-  job.last_state = query.word(job::parse_run_state);
-  query.read(job.created_at, job.paused, job.paused_at, job.paused_reason, job.managed_by);
-
-  job::Definition& d = job.definition;
   d.schedule.kind =
       columns.word(job::parse_schedule_kind, job::ScheduleKind::manual, "schedule kind");
   query.read(d.schedule.every, d.schedule.anchor, d.schedule.cron, d.schedule.timezone,
@@ -99,7 +99,26 @@ std::string read_job(Query& query, job::Job& job) {
   query.read(p.jitter, p.timeout, p.kill_grace, p.max_attempts, p.backoff, p.max_delay);
   p.on_lost = columns.optional_word(job::parse_on_lost, "on_lost");
   query.read(p.alert_grace);
+
+  std::int64_t anchor_days = 0;
+  query.read(d.schedule.weeks, anchor_days, d.schedule.not_before, d.schedule.until);
+  d.schedule.week_anchor = std::chrono::local_days{std::chrono::days{anchor_days}};
+  columns.list(decode_words, d.schedule.only, "only");
+  columns.list(decode_words, d.schedule.exclude, "exclude");
+  d.schedule.on_excluded =
+      columns.word(job::parse_on_excluded, job::OnExcluded::skip, "on_excluded");
+  query.read(p.max_catchup, p.catchup_spread, p.max_wait, p.max_runs);
   return columns.problem();
+}
+
+/// Reads "id, " JOB. What is wrong with the row, or "".
+std::string read_job(Query& query, job::Job& job) {
+  query.read(job.id, job.name, job.version, job.planned_through, job.next_fire, job.last_fire,
+             job.last_start, job.last_end);
+  job.last_state = query.word(job::parse_run_state);
+  query.read(job.created_at, job.paused, job.paused_at, job.paused_reason, job.managed_by,
+             job.paused_until, job.run_count, job.boot_id, job.defined_at);
+  return read_definition(query, job.definition);
 }
 
 tl::unexpected<Error> taken(const std::string& name) {
@@ -114,7 +133,7 @@ Result<void> SqliteStore::insert_job(job::Job& job) {
     bind_job(insert, job);
     if (insert.run() == 0) return taken(job.name);
     job.id = JobId{database_->raw().getLastInsertRowid()};
-    record_version(job.id, job.created_at);
+    record_version(job.id);
     return {};
   });
 }
@@ -131,14 +150,13 @@ Result<void> SqliteStore::update_job(const job::Job& job) {
     Query update = query(sql::kUpdateJob);
     bind_job(update, job);
     if (update.bind_all(job.id).run() == 0) return taken(job.name);
-    if (job.version != version_before)
-      record_version(job.id, std::chrono::floor<Duration>(std::chrono::system_clock::now()));
+    if (job.version != version_before) record_version(job.id);
     return {};
   });
 }
 
-void SqliteStore::record_version(JobId id, Time valid_from) {
-  query(sql::kRecordVersion, valid_from, id).run();
+void SqliteStore::record_version(JobId id) {
+  query(sql::kRecordVersion, id).run();
 }
 
 Result<void> SqliteStore::delete_job(JobId id) {
@@ -239,6 +257,36 @@ Result<void> SqliteStore::set_aside(const std::vector<std::pair<JobId, std::stri
     TRY_VOID(add_event({.at = now, .node = "", .kind = "job-error", .detail = problem}));
   }
   return {};
+}
+
+Result<std::vector<JobVersion>> SqliteStore::versions_of(const std::string& name) {
+  return database_->read([&]() -> Result<std::vector<JobVersion>> {
+    std::vector<JobVersion> versions;
+    for (Query rows = query(sql::kVersionsOf, name); rows.next();) {
+      JobVersion& one = versions.emplace_back();
+      rows.read(one.job_id, one.name, one.version, one.since);
+      if (!read_definition(rows, one.definition).empty()) versions.pop_back();
+    }
+    return versions;
+  });
+}
+
+Result<std::vector<job::Job>> SqliteStore::reboot_jobs(const std::string& boot_id) {
+  return database_->read([&]() -> Result<std::vector<job::Job>> {
+    std::vector<job::Job> found;
+    for (Query jobs = query(sql::kRebootJobs, boot_id); jobs.next();) {
+      if (!read_job(jobs, found.emplace_back()).empty()) found.pop_back();
+    }
+    return found;
+  });
+}
+
+Result<void> SqliteStore::set_boot(JobId id, const std::string& boot_id) {
+  return execute(sql::kSetBoot, boot_id, id);
+}
+
+Result<void> SqliteStore::count_run(JobId id) {
+  return execute(sql::kCountRun, id);
 }
 
 Result<void> SqliteStore::set_planned(JobId id, Time planned_through,

@@ -31,10 +31,20 @@ Result<void> SqliteStore::add_event(const Event& event) {
                  event.kind, event.detail);
 }
 
-Result<std::vector<Event>> SqliteStore::list_events(std::size_t limit) {
+Result<std::vector<Event>> SqliteStore::list_events(const EventFilter& filter) {
   return database_->read([&]() -> Result<std::vector<Event>> {
+    std::string sql = "SELECT at, node, kind, detail FROM event WHERE true";
+    if (filter.since) sql += " AND at >= ?";
+    if (filter.until) sql += " AND at < ?";
+    for (std::size_t i = 0; i < filter.kinds.size(); ++i) sql += i == 0 ? " AND kind IN (?" : ",?";
+    if (!filter.kinds.empty()) sql += ")";
+    SQLite::Statement statement(database_->raw(), sql + " ORDER BY id DESC LIMIT ?");
+    Query rows(statement);
+    if (filter.since) rows.bind_all(*filter.since);
+    if (filter.until) rows.bind_all(*filter.until);
+    for (const std::string& kind : filter.kinds) rows.bind_all(kind);
+    rows.bind_all(filter.limit);
     std::vector<Event> events;
-    Query rows = query("SELECT at, node, kind, detail FROM event ORDER BY id DESC LIMIT ?", limit);
     while (rows.next()) {
       Event& e = events.emplace_back();
       rows.read(e.at, e.node, e.kind, e.detail);

@@ -22,7 +22,7 @@ void bind_progress(Query& query, const job::Run& run) {
   query.bind_all(run.last_fire_time, run.count, run.due_at, to_string(run.state),
                  to_string(run.reason), run.attempt, run.result.attempt, run.lost_count,
                  run.start_failures, run.fence, run.node, run.keeper, run.waits, run.forced,
-                 run.cancel_requested, run.key);
+                 run.cancel_requested, run.key, run.give_up_at);
   bind_result(query, run.result);
   bind_tail(query, run.result.output_tail);
 }
@@ -38,11 +38,13 @@ job::Run read_run(Query& query) {
   job::Run run;
   query.read(run.id, run.job_id, run.job_name, run.job_version);
   run.cause = query.word(job::parse_cause).value_or(job::Cause::manual);
-  query.read(run.fire_time, run.created_at, run.last_fire_time, run.count, run.due_at);
+  query.read(run.fire_time, run.created_at, run.backfill, run.last_fire_time, run.count,
+             run.due_at);
   run.state = query.word(job::parse_run_state).value_or(job::RunState::lost);
   run.reason = query.word(job::parse_reason).value_or(job::Reason::none);
   query.read(run.attempt, run.result.attempt, run.lost_count, run.start_failures, run.fence,
-             run.node, run.keeper, run.waits, run.forced, run.cancel_requested, run.key);
+             run.node, run.keeper, run.waits, run.forced, run.cancel_requested, run.key,
+             run.give_up_at);
   read_result(query, run.result);
   return run;
 }
@@ -55,6 +57,9 @@ std::string where_clause(const RunFilter& filter) {
   if (filter.job_id) where += " AND job_id = ?";
   if (filter.since) where += " AND coalesce(last_fire_time, fire_time) >= ?";
   if (filter.until) where += " AND fire_time < ?";
+  // As literals, so that the partial indexes fit.
+  if (filter.cause) where += " AND cause = '" + std::string(job::to_string(*filter.cause)) + "'";
+  if (filter.backfill) where += " AND backfill_id <> 0 AND backfill_id = ?";
   if (filter.states.empty()) return where;
 
   if (std::ranges::none_of(filter.states, job::is_final)) {
@@ -72,13 +77,17 @@ std::string where_clause(const RunFilter& filter) {
   return where += ")";
 }
 
+const char* order_of(const RunFilter& filter) {
+  return filter.by_fire_time ? " ORDER BY fire_time DESC, id DESC" : " ORDER BY id DESC";
+}
+
 }  // namespace
 
 Result<bool> SqliteStore::insert_run(job::Run& run) {
   return database_->write([&]() -> Result<bool> {
     if (run.cause == job::Cause::schedule && occurrence_exists(run)) return false;
     Query insert = query(sql::kInsertRun, run.job_id, run.job_name, run.job_version,
-                         to_string(run.cause), run.fire_time, run.created_at);
+                         to_string(run.cause), run.fire_time, run.created_at, run.backfill);
     bind_progress(insert, run);
     insert.run();
     run.id = RunId{database_->raw().getLastInsertRowid()};
@@ -114,13 +123,14 @@ Result<std::optional<job::Run>> SqliteStore::get_run(RunId id) {
 Result<std::vector<job::Run>> SqliteStore::list_runs(const RunFilter& filter) {
   return database_->read([&]() -> Result<std::vector<job::Run>> {
     SQLite::Statement statement(database_->raw(), "SELECT " RUN ", output_tail FROM run" +
-                                                      where_clause(filter) +
-                                                      " ORDER BY id DESC LIMIT ?");
+                                                      where_clause(filter) + order_of(filter) +
+                                                      " LIMIT ?");
     Query found(statement);
     if (filter.job_name) found.bind_all(*filter.job_name);
     if (filter.job_id) found.bind_all(*filter.job_id);
     if (filter.since) found.bind_all(*filter.since);
     if (filter.until) found.bind_all(*filter.until);
+    if (filter.backfill) found.bind_all(*filter.backfill);
     if (!std::ranges::none_of(filter.states, job::is_final))
       for (job::RunState state : filter.states) found.bind_all(to_string(state));
     found.bind_all(filter.limit);
@@ -136,6 +146,13 @@ Result<std::vector<DueRun>> SqliteStore::due_runs(Time now, std::size_t limit) {
       found.read(run.job_busy);
     }
     return due;
+  });
+}
+
+Result<std::vector<job::Run>> SqliteStore::overdue_runs(Time now, std::size_t limit) {
+  return database_->read([&]() -> Result<std::vector<job::Run>> {
+    Query found = query(sql::kOverdueRuns, now, limit);
+    return read_runs(found);
   });
 }
 
@@ -188,13 +205,16 @@ Result<std::vector<job::AttemptResult>> SqliteStore::list_attempts(RunId id) {
 
 Result<std::optional<Time>> SqliteStore::next_wake(Time due_after) {
   return database_->read([&]() -> Result<std::optional<Time>> {
-    std::optional<Time> fire;
-    std::optional<Time> due;
-    Query next_fire = query(sql::kNextFire);
-    if (next_fire.next()) next_fire.read(fire);
-    Query next_due = query(sql::kNextDue, due_after);
-    if (next_due.next()) next_due.read(due);
-    return fire && due ? std::min(fire, due) : fire ? fire : due;
+    std::optional<Time> wake;
+    const auto consider = [&wake](Query row) {
+      std::optional<Time> at;
+      if (row.next()) row.read(at);
+      if (at) wake = std::min(wake.value_or(*at), *at);
+    };
+    consider(query(sql::kNextFire));
+    consider(query(sql::kNextDue, due_after));
+    consider(query(sql::kNextGivingUp));
+    return wake;
   });
 }
 
@@ -203,7 +223,8 @@ Result<Counts> SqliteStore::counts() {
     Counts counts;
     Query found = query(sql::kCounts);
     if (found.next())
-      found.read(counts.jobs, counts.runs_running, counts.runs_pending, counts.alerts_open);
+      found.read(counts.jobs, counts.runs_running, counts.runs_pending, counts.alerts_open,
+                 counts.next_fire);
     return counts;
   });
 }

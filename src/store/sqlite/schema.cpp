@@ -111,8 +111,47 @@ constexpr const char* kVersion2 =
     "CREATE TABLE notifier(name TEXT NOT NULL PRIMARY KEY, address TEXT NOT NULL, "
     "stopped_at INTEGER, why TEXT NOT NULL, last_sent INTEGER) STRICT;";
 
+// The columns that a definition gained, for `job` and for `job_version`.
+#define ADD_TO(table, column) "ALTER TABLE " table " ADD COLUMN " column ";"
+#define ADD_DEFINITION_3(table)                                                                  \
+  ADD_TO(table, "weeks INTEGER NOT NULL DEFAULT 1")                                              \
+  ADD_TO(table, "week_anchor INTEGER NOT NULL DEFAULT 0")                                        \
+  ADD_TO(table, "not_before INTEGER")                                                            \
+  ADD_TO(table, "until INTEGER")                                                                 \
+  ADD_TO(table, "only_in TEXT")                                                                  \
+  ADD_TO(table, "excluded_by TEXT")                                                              \
+  ADD_TO(table, "on_excluded TEXT NOT NULL DEFAULT 'skip'") ADD_TO(table, "max_catchup INTEGER") \
+      ADD_TO(table, "catchup_spread INTEGER") ADD_TO(table, "max_wait INTEGER")                  \
+          ADD_TO(table, "max_runs INTEGER")
+
+constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_version")
+
+    "ALTER TABLE job ADD COLUMN paused_until INTEGER;"
+    "ALTER TABLE job ADD COLUMN run_count INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE job ADD COLUMN boot_id TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE job ADD COLUMN defined_at INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE job SET defined_at = coalesce((SELECT valid_from FROM job_version AS known WHERE "
+    "known.job_id = job.id AND known.version = job.version), created_at);"
+    "CREATE INDEX job_reboot ON job(id) WHERE kind = 'reboot';"
+    "CREATE INDEX job_version_name ON job_version(name);"
+
+    "ALTER TABLE run ADD COLUMN give_up_at INTEGER;"
+    "ALTER TABLE run ADD COLUMN backfill_id INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX run_give_up ON run(give_up_at) "
+    "WHERE state = 'pending' AND give_up_at IS NOT NULL;"
+    "CREATE INDEX run_of_backfill ON run(backfill_id) WHERE backfill_id <> 0;"
+
+    "CREATE TABLE backfill(id INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, "
+    "job_name TEXT NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER NOT NULL, "
+    "through INTEGER NOT NULL, fires INTEGER NOT NULL, max_parallel INTEGER NOT NULL, "
+    "who TEXT NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER, "
+    "cancelled INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX backfill_open ON backfill(job_id) WHERE ended_at IS NULL;"
+
+    "CREATE INDEX event_at ON event(at);";
+
 /// Element n leads from schema n to n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3};
 
 /// What a file says of itself.
 struct Label {

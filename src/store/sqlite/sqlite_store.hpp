@@ -26,6 +26,10 @@ class SqliteStore final : public Store {
   Result<std::vector<JobListing>> list_jobs(const std::string& pattern) override;
   Result<std::vector<job::Job>> managed_jobs() override;
   Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) override;
+  Result<std::vector<JobVersion>> versions_of(const std::string& name) override;
+  Result<std::vector<job::Job>> reboot_jobs(const std::string& boot_id) override;
+  Result<void> set_boot(JobId id, const std::string& boot_id) override;
+  Result<void> count_run(JobId id) override;
   Result<void> set_planned(JobId id, Time planned_through, std::optional<Time> next_fire) override;
   Result<void> set_last_run(const job::Run& run) override;
 
@@ -34,6 +38,7 @@ class SqliteStore final : public Store {
   Result<std::optional<job::Run>> get_run(RunId id) override;
   Result<std::vector<job::Run>> list_runs(const RunFilter& filter) override;
   Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) override;
+  Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) override;
   Result<std::vector<job::Run>> runs_in_state(job::RunState state) override;
   Result<std::vector<job::Run>> cancel_requests() override;
   Result<void> insert_attempt(RunId id, const job::AttemptResult& attempt,
@@ -42,6 +47,10 @@ class SqliteStore final : public Store {
 
   Result<std::optional<Time>> next_wake(Time due_after) override;
   Result<Counts> counts() override;
+
+  Result<void> insert_backfill(Backfill& backfill) override;
+  Result<void> update_backfill(const Backfill& backfill) override;
+  Result<std::vector<Backfill>> list_backfills(const BackfillFilter& filter) override;
 
   Result<void> insert_alert(job::Alert& alert) override;
   Result<void> update_alert(const job::Alert& alert) override;
@@ -64,7 +73,7 @@ class SqliteStore final : public Store {
   Result<void> put_node(const Node& node) override;
   Result<std::vector<Node>> list_nodes() override;
   Result<void> add_event(const Event& event) override;
-  Result<std::vector<Event>> list_events(std::size_t limit) override;
+  Result<std::vector<Event>> list_events(const EventFilter& filter) override;
   Result<void> add_audit(const Audit& audit) override;
   Result<std::vector<Audit>> list_audit(const std::string& job, std::size_t limit) override;
 
@@ -81,7 +90,7 @@ class SqliteStore final : public Store {
       return {};
     });
   }
-  void record_version(JobId id, Time valid_from);
+  void record_version(JobId id);
   Result<std::optional<job::Job>> one_job(Query& query);
   Result<void> set_aside(const std::vector<std::pair<JobId, std::string>>& broken, Time now);
   /// Does a row of the run's job share a fire time with it, or its stretch with the run's?

@@ -8,21 +8,25 @@ namespace schedctl::store::sqlite::sql {
 #define DEFINITION                                                                               \
   "kind, every, anchor, cron, timezone, at, dst_gap, dst_fold, command, shell, cwd, env, tags, " \
   "overlap, misfire_grace, coalesce, jitter, timeout, kill_grace, max_attempts, backoff, "       \
-  "max_delay, on_lost, alert_grace"
+  "max_delay, on_lost, alert_grace, weeks, week_anchor, not_before, until, only_in, "            \
+  "excluded_by, on_excluded, max_catchup, catchup_spread, max_wait, max_runs"
 #define JOB                                                                                  \
   "name, version, planned_through, next_fire, last_fire, last_start, last_end, last_state, " \
-  "created_at, paused, paused_at, paused_reason, managed_by, " DEFINITION
-#define JOB_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+  "created_at, paused, paused_at, paused_reason, managed_by, paused_until, run_count, "      \
+  "boot_id, defined_at, " DEFINITION
+#define JOB_PARAMETERS                                                                   \
+  "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?," \
+  "?,?,?,?,?,?,?,?,?,?"
 
-#define RUN_IDENTITY "job_id, job_name, job_version, cause, fire_time, created_at"
-#define RUN_IDENTITY_PARAMETERS "?,?,?,?,?,?"
+#define RUN_IDENTITY "job_id, job_name, job_version, cause, fire_time, created_at, backfill_id"
+#define RUN_IDENTITY_PARAMETERS "?,?,?,?,?,?,?"
 #define RESULT                                                                          \
   "started_at, ended_at, pid, exit_code, signal, error, cpu, max_rss_kb, output_path, " \
   "output_bytes"
 #define RUN_PROGRESS                                                                    \
   "last_fire_time, count, due_at, state, reason, attempt, result_attempt, lost_count, " \
-  "start_failures, fence, node, keeper, waits, forced, cancel_requested, key, " RESULT
-#define RUN_PROGRESS_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+  "start_failures, fence, node, keeper, waits, forced, cancel_requested, key, give_up_at, " RESULT
+#define RUN_PROGRESS_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
 #define RUN "id, " RUN_IDENTITY ", " RUN_PROGRESS
 
 inline constexpr char kInsertJob[] =
@@ -32,7 +36,7 @@ inline constexpr char kUpdateJob[] =
 inline constexpr char kJobVersion[] = "SELECT version FROM job WHERE id = ?";
 inline constexpr char kRecordVersion[] =
     "INSERT OR REPLACE INTO job_version(job_id, version, name, valid_from, " DEFINITION
-    ") SELECT id, version, name, ?, " DEFINITION " FROM job WHERE id = ?";
+    ") SELECT id, version, name, defined_at, " DEFINITION " FROM job WHERE id = ?";
 inline constexpr char kDeleteJob[] = "DELETE FROM job WHERE id = ?";
 inline constexpr char kFindJob[] = "SELECT id, " JOB " FROM job WHERE name = ?";
 inline constexpr char kGetJob[] = "SELECT id, " JOB " FROM job WHERE id = ?";
@@ -45,6 +49,14 @@ inline constexpr char kDueJobs[] =
     " FROM job INDEXED BY job_next_fire WHERE next_fire <= ? ORDER BY next_fire, id LIMIT ?";
 inline constexpr char kSetPlanned[] =
     "UPDATE job SET planned_through = ?, next_fire = ? WHERE id = ?";
+inline constexpr char kVersionsOf[] =
+    "SELECT job_id, name, version, valid_from, " DEFINITION
+    " FROM job_version INDEXED BY job_version_name WHERE name = ? ORDER BY job_id, version";
+inline constexpr char kRebootJobs[] =
+    "SELECT id, " JOB
+    " FROM job INDEXED BY job_reboot WHERE kind = 'reboot' AND boot_id <> ? ORDER BY id";
+inline constexpr char kSetBoot[] = "UPDATE job SET boot_id = ? WHERE id = ?";
+inline constexpr char kCountRun[] = "UPDATE job SET run_count = run_count + 1 WHERE id = ?";
 inline constexpr char kSetAside[] = "UPDATE job SET next_fire = NULL WHERE id = ?";
 inline constexpr char kSetLastRun[] =
     "UPDATE job SET last_fire = ?, last_start = coalesce(?, last_start), last_end = ?, last_state "
@@ -71,6 +83,10 @@ inline constexpr char kDueRuns[] =
     "FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? AND (forced OR "
     "NOT (waits OR attempt > 1 OR lost_count > 0) OR NOT job_busy) "
     "ORDER BY due_at, id LIMIT ?";
+inline constexpr char kOverdueRuns[] =
+    "SELECT " RUN
+    ", output_tail FROM run INDEXED BY run_give_up WHERE state = 'pending' AND give_up_at <= ? "
+    "ORDER BY give_up_at, id LIMIT ?";
 inline constexpr char kRunningRuns[] =
     "SELECT " RUN ", NULL FROM run INDEXED BY run_busy WHERE state = 'running' ORDER BY id";
 inline constexpr char kPendingRuns[] =
@@ -91,11 +107,30 @@ inline constexpr char kNextFire[] =
     "SELECT min(next_fire) FROM job INDEXED BY job_next_fire WHERE next_fire IS NOT NULL";
 inline constexpr char kNextDue[] =
     "SELECT min(due_at) FROM run INDEXED BY run_due WHERE state = 'pending' AND due_at > ?";
+inline constexpr char kNextGivingUp[] =
+    "SELECT min(give_up_at) FROM run INDEXED BY run_give_up "
+    "WHERE state = 'pending' AND give_up_at IS NOT NULL";
 inline constexpr char kCounts[] =
     "SELECT (SELECT count(*) FROM job), "
     "(SELECT count(*) FROM run INDEXED BY run_busy WHERE state = 'running'), "
     "(SELECT count(*) FROM run INDEXED BY run_due WHERE state = 'pending'), "
-    "(SELECT count(*) FROM alert INDEXED BY alert_open WHERE ended_at IS NULL)";
+    "(SELECT count(*) FROM alert INDEXED BY alert_open WHERE ended_at IS NULL), "
+    "(SELECT next_fire FROM job INDEXED BY job_next_fire WHERE next_fire IS NOT NULL AND NOT "
+    "paused ORDER BY next_fire LIMIT 1)";
+
+#define BACKFILL                                                                                \
+  "job_id, job_name, from_at, to_at, through, fires, max_parallel, who, created_at, ended_at, " \
+  "cancelled"
+inline constexpr char kInsertBackfill[] =
+    "INSERT INTO backfill(" BACKFILL ") VALUES (?,?,?,?,?,?,?,?,?,?,?)";
+inline constexpr char kUpdateBackfill[] =
+    "UPDATE backfill SET (" BACKFILL ") = (?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?";
+inline constexpr char kListBackfills[] =
+    "SELECT id, " BACKFILL " FROM backfill WHERE job_id = ?1 OR ?1 = 0 ORDER BY id DESC LIMIT ?2";
+inline constexpr char kOpenBackfills[] =
+    "SELECT id, " BACKFILL
+    " FROM backfill INDEXED BY backfill_open WHERE ended_at IS NULL AND (job_id = ?1 OR ?1 = 0) "
+    "ORDER BY id DESC LIMIT ?2";
 
 #define ALERT                                                                             \
   "kind, job_id, subject, node, began_at, ended_at, ended_by, ended_who, count, events, " \
