@@ -199,7 +199,7 @@ class JobReader {
 
 /// The jobs of one file; errors go to `errors`.
 std::vector<FileJob> read_jobs(const Value& document, const std::string& file,
-                               std::vector<Error>& errors) {
+                               const std::string& root, std::vector<Error>& errors) {
   std::vector<FileJob> jobs;
   for (const Entry& entry : document.table) {
     if (entry.key != "job") {
@@ -217,6 +217,7 @@ std::vector<FileJob> read_jobs(const Value& document, const std::string& file,
       FileJob job;
       job.name = named.key;
       job.file = file;
+      job.root = root;
       job.position = named.where;
       if (Result<void> name = job::check_name(job.name); !name) {
         errors.push_back(Error{ErrorKind::config, name.error().message, named.where});
@@ -248,6 +249,9 @@ class Collector {
       return;
     }
     if (!full.has_filename()) full = full.parent_path();
+    root_ = full.string();
+    if (std::find(out_.roots.begin(), out_.roots.end(), root_) == out_.roots.end())
+      out_.roots.push_back(root_);
     const fs::file_status status = fs::status(full, error);
     if (status.type() == fs::file_type::not_found) {
       if (must_exist_) {
@@ -299,7 +303,7 @@ class Collector {
     if (!document) return fail_file(path, std::move(document).error());
 
     std::vector<Error> errors;
-    std::vector<FileJob> jobs = read_jobs(*document, file, errors);
+    std::vector<FileJob> jobs = read_jobs(*document, file, root_, errors);
     for (const FileJob& job : jobs) {
       const auto [first, fresh] = names_.emplace(job.name, job.position);
       if (!fresh) {
@@ -319,6 +323,7 @@ class Collector {
   }
 
   const bool must_exist_;
+  std::string root_;  ///< the path that is read now
   JobFiles out_;
   std::set<std::string> seen_;
   std::map<std::string, std::string> names_;  ///< and where each was first defined

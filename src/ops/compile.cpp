@@ -163,8 +163,8 @@ Result<void> read_in(const JobDraft& draft, Time now, Schedule& schedule) {
 }
 
 /// Every Nth week: of which weeks an unchanged job fires does not depend on when it is said again.
-Result<void> read_weeks(const JobDraft& draft, const Schedule& base, const job::Zone& zone,
-                        Time now, Schedule& schedule) {
+Result<void> read_weeks(const JobDraft& draft, const Schedule* existing, const Schedule& base,
+                        const job::Zone& zone, Time now, Schedule& schedule) {
   schedule.weeks = base.weeks;
   schedule.week_anchor = base.week_anchor;
   if (draft.weeks) {
@@ -186,7 +186,8 @@ Result<void> read_weeks(const JobDraft& draft, const Schedule& base, const job::
     const Result<Time> given = job::parse_time(*draft.anchor, zone, now);
     if (!given) return fail(at_field(given.error(), "anchor"));
     anchor = *given;
-  } else if (base.weeks == schedule.weeks) {
+  } else if (existing != nullptr && existing->weeks == schedule.weeks) {
+    schedule.week_anchor = existing->week_anchor;
     return {};
   }
   schedule.week_anchor = std::chrono::floor<std::chrono::days>(zone.civil(anchor));
@@ -268,7 +269,7 @@ Result<Schedule> read_schedule(const Context& context, const JobDraft& draft,
   if (draft.cron) {
     schedule.kind = ScheduleKind::cron;
     schedule.cron = *draft.cron;
-    TRY_VOID(read_weeks(draft, base, *zone, now, schedule));
+    TRY_VOID(read_weeks(draft, existing, base, *zone, now, schedule));
   }
   if (draft.on_reboot) schedule.kind = ScheduleKind::reboot;
   if (draft.every || draft.cron) {

@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <filesystem>
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/ops/ops.hpp"
 #include "src/ops/change.hpp"
 #include "src/ops/compile.hpp"
+#include "src/ops/manager.hpp"
 
 namespace schedctl::ops {
 namespace {
@@ -12,13 +12,10 @@ namespace {
 /// Who must make the change instead, if the job is not this manager's.
 Result<void> check_manager(const job::Job& job, const std::string& manager) {
   if (job.managed_by == manager) return {};
-  const std::string file = managing_file(job);
-  if (!file.empty()) {
-    return fail(ErrorKind::conflict,
-                "job " + job.name + " is defined in " + file + "; change it there and reload");
+  if (manager != kCommandLine) {
+    return fail(ErrorKind::conflict, "job " + job.name + " is " + origin_of(job));
   }
-  return fail(ErrorKind::conflict,
-              "job " + job.name + " is managed by " + escape_control(job.managed_by));
+  return fail(ErrorKind::conflict, "job " + job.name + " " + place_of_definition(job));
 }
 
 std::string schedule_words(const Context& context, const job::Definition& definition) {
@@ -53,14 +50,13 @@ Result<job::Job> replace(const Context& context, job::Job job, const job::JobDra
   return job;
 }
 
-/// A job that a file defines can only be removed there; if the file itself is gone, nobody else
-/// will ever do it.
+/// A job that a file or a set defines can only be removed there; if that itself is gone, nobody
+/// else will ever do it.
 Result<void> check_removable(const job::Job& job) {
-  const std::string file = managing_file(job);
-  std::error_code error;
-  if (file.empty() || !std::filesystem::exists(file, error)) return {};
+  const bool defined = !managing_file(job).empty() || !applied_set(job).empty();
+  if (!defined || is_orphan(job)) return {};
   return fail(ErrorKind::conflict,
-              "job " + job.name + " is defined in " + file + "; remove it there and reload");
+              "job " + job.name + " is " + origin_of(job) + "; " + instead(job, "remove"));
 }
 
 Result<void> remove_one(const Context& context, const std::string& name, bool force, Time now) {
@@ -98,11 +94,11 @@ Result<job::Job> Ops::add(const std::string& name, const job::JobDraft& draft,
   job::Job job;
   if (existing) {
     if (!options.replace) {
-      const std::string file = managing_file(*existing);
+      const bool elsewhere = existing->managed_by != kCommandLine;
       return fail(ErrorKind::conflict,
                   "job " + name + " exists already" +
-                      (file.empty() ? "; use --replace, or set, to change it"
-                                    : ", defined in " + file + "; change it there and reload"));
+                      (elsewhere ? ", " + origin_of(*existing) + "; " + instead(*existing, "change")
+                                 : "; use --replace, or set, to change it"));
     }
     TRY(job, replace(context_, std::move(*existing), draft, options, now));
   } else {

@@ -3,10 +3,10 @@
 #include <map>
 #include <set>
 
-#include "schedctl/base/text.hpp"
 #include "schedctl/ops/ops.hpp"
 #include "src/ops/change.hpp"
-#include "src/ops/compile.hpp"
+#include "src/ops/declared.hpp"
+#include "src/ops/manager.hpp"
 
 namespace schedctl::ops {
 namespace {
@@ -15,43 +15,11 @@ std::string manager_of(const config::FileJob& job) {
   return "file:" + job.file;
 }
 
-/// Whether `path` is `directory` or lies below it.
-bool is_under(const std::string& path, const std::string& directory) {
-  if (!path.starts_with(directory)) return false;
-  return path.size() == directory.size() || directory.ends_with('/') ||
-         path[directory.size()] == '/';
-}
-
-bool is_under_any(const std::string& path, const std::vector<std::string>& directories) {
-  return std::any_of(directories.begin(), directories.end(),
-                     [&path](const std::string& one) { return is_under(path, one); });
-}
-
-/// The error as the reader of the file sees it: with the place where the key stands.
-Error placed(Error error, const config::FileJob& job) {
-  const auto position = job.positions.find(error.where);
-  error.where = position != job.positions.end() ? position->second : job.position;
-  error.message = "job " + job.name + ": " + error.message;
-  if (error.kind == ErrorKind::usage) error.kind = ErrorKind::config;
-  return error;
-}
-
 Error managed_elsewhere(const job::Job& existing, const config::FileJob& job) {
-  const std::string file = managing_file(existing);
-  const std::string who = file.empty() ? "was added by " + escape_control(existing.managed_by)
-                                       : "is defined in " + file;
   return Error{ErrorKind::conflict,
-               "job " + job.name + " " + who + " already; remove it there, or rename this one",
+               "job " + job.name + " is " + origin_of(existing) +
+                   " already; remove it there, or rename this one",
                job.position};
-}
-
-/// A file that goes on saying `immediately` means the job's creation, not each reading.
-job::JobDraft without_restart(job::JobDraft draft, const job::Job& existing) {
-  const job::Schedule& old = existing.definition.schedule;
-  if (!draft.immediately || !draft.every || old.kind != job::ScheduleKind::every) return draft;
-  const Result<Duration> period = parse_duration(*draft.every);
-  if (period && *period == old.every) draft.immediately = false;
-  return draft;
 }
 
 /// One reading of the job files, put into the store.
@@ -105,37 +73,32 @@ class Sync {
   Result<void> put(const config::FileJob& job) {
     const auto found = stored_.find(job.name);
     if (found == stored_.end()) return add(job);
-    job::Job& existing = found->second;
+    const job::Job& existing = found->second;
     if (!may_take(existing, job)) {
       synced_.errors.push_back(managed_elsewhere(existing, job));
       return {};
     }
-    const job::JobDraft draft = without_restart(job.draft, existing);
-    Result<job::Definition> definition = compile_draft(context_, draft, &existing, now_);
-    if (!definition) {
-      synced_.errors.push_back(placed(std::move(definition).error(), job));
+    Result<Declared> declared = compile_declared(context_, job, &existing, now_);
+    if (!declared) {
+      synced_.errors.push_back(std::move(declared).error());
       return {};
     }
     const bool moved = existing.managed_by != manager_of(job);
-    if (*definition == existing.definition && !moved) return {};
-    std::string what = changed_keys(existing.definition, *definition);
-    if (moved) what += (what.empty() ? "" : ", ") + ("moved to " + job.file);
-    existing.managed_by = manager_of(job);
-    TRY_VOID(redefine(context_, existing, std::move(*definition), draft.immediately, now_));
-    TRY_VOID(audit(context_, "load", job.name, "changed: " + what, now_));
+    if (declared->definition == existing.definition && !moved) return {};
+    TRY_VOID(change_declared(context_, existing, std::move(*declared), manager_of(job), "load",
+                             moved ? "moved to " + job.file : "", now_));
     synced_.changed.push_back(job.name);
     return {};
   }
 
   Result<void> add(const config::FileJob& job) {
-    Result<job::Definition> definition = compile_draft(context_, job.draft, nullptr, now_);
-    if (!definition) {
-      synced_.errors.push_back(placed(std::move(definition).error(), job));
+    Result<Declared> declared = compile_declared(context_, job, nullptr, now_);
+    if (!declared) {
+      synced_.errors.push_back(std::move(declared).error());
       return {};
     }
-    const Birth birth{.managed_by = manager_of(job), .immediately = job.draft.immediately};
-    TRY_VOID(create(context_, job.name, std::move(*definition), birth, now_));
-    TRY_VOID(audit(context_, "load", job.name, "added from " + job.file, now_));
+    TRY_VOID(add_declared(context_, job.name, std::move(*declared), manager_of(job), "load",
+                          "added from " + job.file, now_));
     synced_.added.push_back(job.name);
     return {};
   }
@@ -150,8 +113,7 @@ class Sync {
         missed_.insert(file);
         continue;
       }
-      TRY_VOID(erase(context_, job, job::Happening::withdrawn_removed, now_));
-      TRY_VOID(audit(context_, "load", name, "removed: no longer in " + file, now_));
+      TRY_VOID(remove_declared(context_, job, "load", "no longer in " + file, now_));
       synced_.removed.push_back(name);
     }
     return {};
@@ -206,8 +168,8 @@ std::vector<Error> Ops::validate(const config::JobFiles& files) {
     if (existing != nullptr && managing_file(*existing).empty()) {
       errors.push_back(managed_elsewhere(*existing, job));
     }
-    const auto definition = compile_draft(context_, job.draft, existing, now);
-    if (!definition) errors.push_back(placed(definition.error(), job));
+    const auto declared = compile_declared(context_, job, existing, now);
+    if (!declared) errors.push_back(declared.error());
   }
   return errors;
 }

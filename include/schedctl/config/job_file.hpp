@@ -13,14 +13,16 @@ namespace schedctl::config {
 struct FileJob {
   std::string name;
   job::JobDraft draft;
-  std::string file;                              ///< absolute path
-  std::string position;                          ///< "FILE:LINE:COLUMN" of its header
+  std::string file;      ///< absolute path
+  std::string root;      ///< of the paths that were to be read, the one that led here; absolute
+  std::string position;  ///< "FILE:LINE:COLUMN" of its header
   std::map<std::string, std::string> positions;  ///< TOML key -> "FILE:LINE:COLUMN"
 };
 
 /// What a file or a directory of files yielded; good files are not held back by bad ones.
 struct JobFiles {
   std::vector<FileJob> jobs;
+  std::vector<std::string> roots;      ///< the paths that were to be read, absolute
   std::vector<std::string> files;      ///< read without error
   std::vector<std::string> bad_files;  ///< with at least one error: their jobs are not in `jobs`
   std::vector<std::string> missing;    ///< of the paths, where they need not exist; no error

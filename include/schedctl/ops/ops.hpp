@@ -11,6 +11,7 @@
 #include "schedctl/job/draft.hpp"
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/schedule.hpp"
+#include "schedctl/ops/apply.hpp"
 #include "schedctl/store/store.hpp"
 
 namespace schedctl::ops {
@@ -43,6 +44,24 @@ struct Fire {
 struct Cancelled {
   job::Run run;
   bool was_running = false;  ///< it is being ended; otherwise it is cancelled already
+};
+
+/// A past range of a job that is to be run.
+struct BackfillRequest {
+  Time from{};                           ///< the range is [from, to)
+  std::optional<Time> to = {};           ///< none: up to now, or as the open one from there has it
+  std::optional<int> max_parallel = {};  ///< none: 1, or as the open one has it
+  bool missing = false;                  ///< only fires of which no run has succeeded
+  bool dry_run = false;                  ///< only say what would be done
+};
+
+/// What `backfill` did, or would do.
+struct Backfilled {
+  store::Backfill backfill;  ///< `fires` of it run; without an id it was not written
+  std::int64_t fires_in_range = 0;
+  std::optional<Time> first = {};  ///< of the fires that run
+  std::optional<Time> last = {};
+  bool resumed = false;  ///< it was open already
 };
 
 /// A change of what one file or directory says.
@@ -81,9 +100,15 @@ class Ops {
   Result<std::vector<std::string>> resume(const std::vector<std::string>& names);
   /// A pending manual run; or, while the job runs and `force` is not set, a skipped one (overlap).
   Result<job::Run> trigger(const std::string& name, bool force);
-  /// `target` is a job's name (all its live and waiting runs) or "#42". Kind not_found; conflict if
-  /// there is nothing to cancel.
+  /// `target` is a job's name (all its live and waiting runs, and its open backfill) or "#42". Kind
+  /// not_found; conflict if there is nothing to cancel.
   Result<std::vector<Cancelled>> cancel(const std::string& target);
+
+  /// Asks for a run of each fire in a past range; the daemon writes and starts them. The same range
+  /// again while it is open is the same backfill; nothing is written where no fire is missing. Kind
+  /// conflict: another range of the job is open, or it fires by no clock; usage: a range that
+  /// reaches into the future, has no fires or too many.
+  Result<Backfilled> backfill(const std::string& name, const BackfillRequest& request);
 
   /// Ends open alerts, saying that somebody knows: of a job by its name, or one by "#7". With
   /// `silence` what begins again before that long is not told before. All or nothing. Kind
@@ -102,6 +127,16 @@ class Ops {
   /// the reading itself (files.errors) are the caller's to tell.
   Result<Synced> sync_job_files(const config::JobFiles& files,
                                 const std::vector<std::string>& directories);
+  /// What `apply` would have to change; writes nothing. Kind usage: the set's name is none.
+  Result<Difference> compare(const config::JobFiles& files, const ApplyOptions& options);
+  /// Makes the store as the files say, in one transaction, if there are no errors and the
+  /// difference still is the one that was shown; else kind conflict, or the first error. Pauses,
+  /// history and what has been planned stay; unchanged jobs are not touched.
+  Result<void> apply(const config::JobFiles& files, const ApplyOptions& options,
+                     const Difference& shown);
+  /// Gives a job the definition that `text` holds, if it still is as it was `seen`. Kind conflict
+  /// if not, or if it is defined elsewhere; config, with its place, if the text is wrong.
+  Result<job::Job> edit(const job::Job& seen, const config::FileJob& text);
   /// Checks without writing: every error found, those of the reading itself included.
   std::vector<Error> validate(const config::JobFiles& files);
 
