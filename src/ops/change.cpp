@@ -132,6 +132,7 @@ Result<void> erase(const Context& context, job::Job job, job::Happening happenin
     TRY_VOID(settle(context, job, *fires, now));
   }
   TRY_VOID(withdraw(context, job, happening, false, now));
+  TRY_VOID(end_backfills(context, job.id, now));
   TRY_VOID(context.store.end_alerts(job.id, {}, job::AlertEnd::removed, context.who, now));
   return context.store.delete_job(job.id);
 }

@@ -54,6 +54,9 @@ Result<bool> step_run(const Context& context, job::Run& run, job::Happening happ
 Result<std::vector<job::Run>> runs_of(const Context& context, JobId id,
                                       std::vector<job::RunState> states);
 
+/// Nothing more is started for the open backfills of a job; what lives of them goes on. How many.
+Result<std::size_t> end_backfills(const Context& context, JobId id, Time now);
+
 /// "every 5m, timezone": what differs between two definitions, for the audit.
 std::string changed_keys(const job::Definition& before, const job::Definition& after);
 

@@ -21,7 +21,9 @@ Result<bool> job_is_busy(const Context& context, JobId id) {
                      [](const job::Run& run) { return run.occupies_slot(); });
 }
 
-Result<std::vector<job::Run>> runs_to_cancel(const Context& context, const std::string& target) {
+/// Of a job also ends the open backfill, which would only start the next run.
+Result<std::vector<job::Run>> runs_to_cancel(const Context& context, const std::string& target,
+                                             Time now) {
   if (target.starts_with('#')) {
     const std::optional<std::int64_t> id = parse_int(std::string_view(target).substr(1));
     if (!id || *id < 1) {
@@ -41,8 +43,13 @@ Result<std::vector<job::Run>> runs_to_cancel(const Context& context, const std::
   filter.job_name = target;
   filter.states = {RunState::pending, RunState::running};
   TRY(std::vector<job::Run> runs, context.store.list_runs(filter));
-  if (runs.empty()) {
-    TRY_VOID(find_job(context, target));
+  TRY(const std::optional<job::Job> job, context.store.find_job(target));
+  std::size_t ended = 0;
+  if (job) {
+    TRY(ended, end_backfills(context, job->id, now));
+  }
+  if (runs.empty() && ended == 0) {
+    if (!job) return fail(no_such_job(context, target));
     return fail(ErrorKind::conflict, "job " + target + " neither runs nor waits to run");
   }
   return runs;
@@ -99,7 +106,7 @@ Result<job::Run> Ops::trigger(const std::string& name, bool force) {
 Result<std::vector<Cancelled>> Ops::cancel(const std::string& target) {
   const Time now = context_.clock.wall();
   TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
-  TRY(std::vector<job::Run> runs, runs_to_cancel(context_, target));
+  TRY(std::vector<job::Run> runs, runs_to_cancel(context_, target, now));
   std::vector<Cancelled> cancelled;
   for (job::Run& run : runs) {
     TRY(Cancelled one, cancel_one(context_, std::move(run), now));

@@ -139,9 +139,10 @@ Result<void> Runner::claim(Work& work) {
     const bool patient = run.waits || run.occupies_slot();
     if (busy && !run.forced && patient) continue;
     if (busy && !run.forced) {
-      TRY_VOID(withdraw(work, std::move(run), job::Happening::overlapped));
-      progress = true;
-      continue;
+      TRY(const bool stays, make_way(work, run));
+      if (!stays) TRY_VOID(withdraw(work, std::move(run), job::Happening::overlapped));
+      progress = progress || !stays;
+      if (!stays || run.waits) continue;
     }
     if (free == 0) continue;
     TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));

@@ -127,6 +127,7 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
   if (!draining_) {
     TRY_VOID(plan(work));
     TRY_VOID(claim(work));
+    TRY_VOID(backfill(work));
   }
   TRY_VOID(watch_starts(work));
   TRY_VOID(watch_keeper(work));

@@ -34,6 +34,8 @@ std::string stretch_words(const job::Run& run) {
 }  // namespace
 
 Result<void> Runner::on_started(const job::Run& run, Time now) {
+  // A fire of long ago is not the start that is awaited.
+  if (run.cause == job::Cause::backfill) return {};
   watches_->late.forget(run.job_id);
   return episodes_.end(run.job_id, {AlertKind::delayed, AlertKind::inactive},
                        job::AlertEnd::started, now);

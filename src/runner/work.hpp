@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,7 @@ struct Runner::Watches {
   std::optional<Time> keeper_gone;                          ///< since when, while an alert says so
   std::string keeper_words = "no keeper has answered yet";  ///< why it is gone
   std::optional<Duration> last_heartbeat;
+  std::map<BackfillId, store::BackfillFires> backfills;  ///< those that are open
   bool reboots_fired = false;  ///< jobs that fire on reboot have seen this boot
   bool awaits_again = false;   ///< the rows have been asked which starts are awaited
 };

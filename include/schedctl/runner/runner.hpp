@@ -16,6 +16,7 @@
 #include "schedctl/executor/executor.hpp"
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/plan.hpp"
+#include "schedctl/store/backfill_fires.hpp"
 #include "schedctl/store/store.hpp"
 
 namespace schedctl::runner {
@@ -125,6 +126,18 @@ class Runner {
   Result<void> count_run(const job::Job& job, const job::Policy& policy);
   Result<void> claim_run(Work& work, job::Run run, const job::Job& job);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
+  enum class InTheWay { another_run, one_of_backfill, parallel_backfill };
+  Result<InTheWay> in_the_way(const job::Run& run);
+  Result<bool> make_way(Work& work, job::Run& run);
+  Result<void> backfill(Work& work);
+  Result<void> feed_backfill(Work& work, store::Backfill backfill);
+  Result<const store::BackfillFires*> fires_of(Work& work, const store::Backfill& backfill,
+                                               const job::Job& job);
+  Result<bool> may_start_of(Work& work, const store::Backfill& backfill);
+  Result<void> start_fire(Work& work, const store::Backfill& backfill, const job::Job& job,
+                          Time fire);
+  Result<void> close_backfill(Work& work, store::Backfill backfill, bool cancelled,
+                              const std::string& why);
   job::Policy policy_of(const std::optional<job::Job>& job) const;
 
   // What people must know; watch.cpp and tell.cpp.

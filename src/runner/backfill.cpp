@@ -1,0 +1,197 @@
+// Backfills. A run of a backfill is written in the beat that starts it, after everything else that
+// was due has had its turn, and in the same transaction `through` moves past its fire: so that a
+// daemon that is killed at any moment goes on with the very next fire, and what is due now never
+// stands behind what was due last year. What falls due while a run of a backfill lives is not
+// skipped for it but waits for that one run; where its runs may be side by side (max_parallel), it
+// starts beside them.
+
+#include <algorithm>
+
+#include "schedctl/base/limits.hpp"
+#include "work.hpp"
+
+namespace schedctl::runner {
+namespace {
+
+using job::RunState;
+
+/// Fires looked at in one beat for one that is missing.
+constexpr std::size_t kLooks = 200;
+/// Living runs of one job that are looked at for one in the way: more than a backfill has.
+constexpr std::size_t kInTheWay = static_cast<std::size_t>(limits::kMaxParallel) + 100;
+
+std::string range_words(const store::Backfill& backfill) {
+  return format_rfc3339(backfill.from) + ".." + format_rfc3339(backfill.to);
+}
+
+}  // namespace
+
+Result<void> Runner::backfill(Work& work) {
+  TRY(std::vector<store::Backfill> open, store_.list_backfills({.open_only = true}));
+  std::ranges::reverse(open);
+  std::erase_if(watches_->backfills, [&open](const auto& known) {
+    return std::ranges::find(open, known.first, &store::Backfill::id) == open.end();
+  });
+  for (store::Backfill& one : open) TRY_VOID(feed_backfill(work, std::move(one)));
+  return {};
+}
+
+Result<void> Runner::feed_backfill(Work& work, store::Backfill backfill) {
+  TRY(const std::optional<job::Job> job, store_.get_job(backfill.job_id));
+  if (!job) return close_backfill(work, std::move(backfill), true, "its job was removed");
+  const Result<const store::BackfillFires*> fires = fires_of(work, backfill, *job);
+  if (!fires && fires.error().kind == ErrorKind::usage) {
+    return close_backfill(work, std::move(backfill), true, fires.error().message);
+  }
+  if (!fires) return fail(fires.error());
+  TRY(const std::vector<job::Run> living,
+      store_.list_runs({.states = {RunState::pending, RunState::running},
+                        .backfill = backfill.id,
+                        .limit = static_cast<std::size_t>(limits::kMaxParallel)}));
+  const Time before = backfill.through;
+  const auto most = static_cast<std::size_t>(std::max(backfill.max_parallel, 1));
+  std::size_t started = 0;
+  bool over = false;
+  while (living.size() + started < most) {
+    TRY(const auto look, (*fires)->next(store_, backfill.through, kLooks));
+    backfill.through = look.through;
+    over = !look.fire && !look.more;
+    work.again = work.again || look.more || started == limits::kRunsPerBeat;
+    if (!look.fire || started == limits::kRunsPerBeat) break;
+    TRY(const bool may_start, may_start_of(work, backfill));
+    if (!may_start) break;
+    TRY_VOID(start_fire(work, backfill, *job, *look.fire));
+    backfill.through = *look.fire;
+    ++started;
+  }
+  if (over && living.empty() && started == 0) {
+    return close_backfill(work, std::move(backfill), false, "");
+  }
+  if (backfill.through == before) return {};
+  work.dirty = true;
+  return store_.update_backfill(backfill);
+}
+
+Result<const store::BackfillFires*> Runner::fires_of(Work& work, const store::Backfill& backfill,
+                                                     const job::Job& job) {
+  const auto known = watches_->backfills.find(backfill.id);
+  if (known != watches_->backfills.end()) return &known->second;
+  TRY(const job::Schedule schedule, store::schedule_of(store_, backfill, job));
+  auto zone = zones_.find(schedule.timezone);
+  if (!zone) return fail(ErrorKind::usage, std::move(zone.error().message));
+  TRY(job::FireSeries series, job::FireSeries::make(schedule, *zone, job.seed()));
+  const bool only_missing = store::BackfillFires::wants_only_missing(backfill, series);
+  TRY(store::BackfillFires fires,
+      store::BackfillFires::make(store_, backfill, std::move(series), only_missing));
+  const bool new_one = backfill.through < backfill.from;
+  work.line(log::Level::info, new_one ? "backfill-begun" : "backfill-resumed",
+            {{"job", backfill.job_name},
+             {"backfill", backfill.id.value},
+             {"range", range_words(backfill)},
+             {"fires", backfill.fires},
+             {"max_parallel", backfill.max_parallel}});
+  return &watches_->backfills.emplace(backfill.id, std::move(fires)).first->second;
+}
+
+// Whether there is room for one more run, of the job and of this daemon.
+Result<bool> Runner::may_start_of(Work& work, const store::Backfill& backfill) {
+  if (!watches_->keeper.is_connected() && !work.adopted) return false;
+  if (!work.adopted && !watches_->keeper.is_well(work.elapsed)) {
+    work.wants_keeper = true;
+    return false;
+  }
+  const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
+  if (work.count_live(live_) >= most) return false;
+  if (backfill.max_parallel > 1) return true;
+  TRY(const std::vector<job::Run> others,
+      store_.list_runs({.job_id = backfill.job_id,
+                        .states = {RunState::pending, RunState::running},
+                        .limit = kInTheWay}));
+  return std::ranges::none_of(others, [&work](const job::Run& run) {
+    return run.occupies_slot() || run.due_at <= work.now;
+  });
+}
+
+Result<void> Runner::start_fire(Work& work, const store::Backfill& backfill, const job::Job& job,
+                                Time fire) {
+  job::Run run;
+  run.job_id = job.id;
+  run.job_name = job.name;
+  run.job_version = job.version;
+  run.cause = job::Cause::backfill;
+  run.backfill = backfill.id;
+  run.fire_time = fire;
+  run.created_at = run.due_at = work.now;
+  run.waits = true;
+  run.forced = backfill.max_parallel > 1;
+  TRY_VOID(store_.insert_run(run));
+  work.busy_jobs.insert(job.id);
+  return claim_run(work, std::move(run), job);
+}
+
+Result<void> Runner::close_backfill(Work& work, store::Backfill backfill, bool cancelled,
+                                    const std::string& why) {
+  backfill.ended_at = work.now;
+  backfill.cancelled = cancelled;
+  TRY_VOID(store_.update_backfill(backfill));
+  work.dirty = true;
+  store::BackfillTally tally(backfill.id);
+  TRY_VOID(tally.count(store_));
+  std::vector<log::Field> fields{{"job", backfill.job_name},
+                                 {"backfill", backfill.id.value},
+                                 {"range", range_words(backfill)},
+                                 {"fires", backfill.fires}};
+  for (const auto& [state, count] : tally.counts()) {
+    fields.emplace_back(job::to_string(state), count);
+  }
+  if (!why.empty()) fields.emplace_back("error", why);
+  const bool well = tally.unsuccessful() == 0 && !cancelled;
+  work.line(well ? log::Level::info : log::Level::warning,
+            cancelled ? "backfill-ended" : "backfill-done", std::move(fields));
+  return {};
+}
+
+// --- what falls due meanwhile ------------------------------------------------------------------
+
+// Whether a run that is due while its job is busy stays, for only a backfill is in its way: to wait
+// for the one run of it that lives (`waits`), or to start beside them (`forced`).
+Result<bool> Runner::make_way(Work& work, job::Run& run) {
+  TRY(const InTheWay what, in_the_way(run));
+  switch (what) {
+    case InTheWay::another_run:
+      return false;
+    case InTheWay::parallel_backfill:
+      run.forced = true;
+      return true;
+    case InTheWay::one_of_backfill:
+      run.waits = true;
+      TRY_VOID(store_.update_run(run, run.fence));
+      work.dirty = true;
+      work.run_line(log::Level::info, "run-waits", run,
+                    {{"reason", "backfill"}, {"fire", format_rfc3339(run.fire_time)}});
+      return true;
+  }
+  return false;
+}
+
+Result<Runner::InTheWay> Runner::in_the_way(const job::Run& run) {
+  TRY(const std::vector<job::Run> living,
+      store_.list_runs({.job_id = run.job_id,
+                        .states = {RunState::pending, RunState::running},
+                        .limit = kInTheWay}));
+  bool any = false, all_parallel = true;
+  for (const job::Run& other : living) {
+    if (other.id == run.id) continue;
+    const bool of_backfill = other.cause == job::Cause::backfill;
+    // One that waits already is enough: otherwise all that fell due behind a long run would follow
+    // it in a row.
+    if (!of_backfill && (other.occupies_slot() || other.waits)) return InTheWay::another_run;
+    if (!of_backfill || !other.occupies_slot()) continue;
+    any = true;
+    all_parallel = all_parallel && other.forced;
+  }
+  if (!any) return InTheWay::another_run;
+  return all_parallel ? InTheWay::parallel_backfill : InTheWay::one_of_backfill;
+}
+
+}  // namespace schedctl::runner
