@@ -1,113 +1,67 @@
-#include <algorithm>
-#include <variant>
-
-#include "schedctl/base/limits.hpp"
 #include "schedctl/job/schedule.hpp"
-#include "src/job/cron_fires.hpp"
-#include "src/job/instant.hpp"
+#include "src/job/allowed_fires.hpp"
+#include "src/job/plain_fires.hpp"
 
 namespace schedctl::job {
 namespace {
 
-using Stretch = FireSeries::Stretch;
-
-constexpr Duration kTick{1};
-
-/// anchor, anchor + period, anchor + 2 periods ...
-struct Grid {
-  Time anchor;
-  Duration period;
-
-  /// Differences are taken unsigned: two ends of Time are further apart than a Duration reaches.
-  std::optional<Time> next_after(Time t) const {
-    if (t < anchor) return anchor;
-    const auto start = static_cast<std::uint64_t>(to_us(anchor));
-    const auto step = static_cast<std::uint64_t>(to_us(period));
-    const std::uint64_t index = (static_cast<std::uint64_t>(to_us(t)) - start) / step + 1;
-    const std::uint64_t room = static_cast<std::uint64_t>(to_us(Time::max())) - start;
-    if (index > room / step) return std::nullopt;
-    return time_from_us(static_cast<std::int64_t>(start + index * step));
-  }
-
-  Stretch count(Time after, Time through) const {
-    const std::optional<Time> first = next_after(after);
-    if (!first || *first > through) return {};
-    const auto begin = static_cast<std::uint64_t>(to_us(*first));
-    const auto step = static_cast<std::uint64_t>(to_us(period));
-    const std::uint64_t steps = (static_cast<std::uint64_t>(to_us(through)) - begin) / step;
-    return {.count = static_cast<std::int64_t>(steps + 1),
-            .first = *first,
-            .last = time_from_us(static_cast<std::int64_t>(begin + steps * step))};
-  }
-};
-
-struct Once {
-  Time at;
-
-  std::optional<Time> next_after(Time t) const { return t < at ? std::optional(at) : std::nullopt; }
-  Stretch count(Time after, Time through) const {
-    if (at <= after || at > through) return {};
-    return {.count = 1, .first = at, .last = at};
-  }
-};
-
-struct Never {
-  std::optional<Time> next_after(Time) const { return std::nullopt; }
-  Stretch count(Time, Time) const { return {}; }
-};
+bool names_calendars(const Schedule& schedule) {
+  return !schedule.only.empty() || !schedule.exclude.empty();
+}
 
 }  // namespace
 
 struct FireSeries::Impl {
-  std::variant<Never, Grid, Once, CronFires> series;
-  std::optional<Time> not_before = {};
-  std::optional<Time> until = {};
+  std::variant<PlainFires, AllowedFires> fires;
+
+  const AllowedFires* narrowed() const { return std::get_if<AllowedFires>(&fires); }
 };
 
-Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed) {
-  const auto of = [&schedule](auto series) {
-    return FireSeries(
-        std::make_unique<const Impl>(Impl{std::move(series), schedule.not_before, schedule.until}));
-  };
-  switch (schedule.kind) {
-    case ScheduleKind::reboot:
-    case ScheduleKind::manual:
-      return of(Never{});
-    case ScheduleKind::at:
-      return of(Once{schedule.at});
-    case ScheduleKind::every:
-      if (schedule.every < limits::kShortestEvery || schedule.every > limits::kLongestDuration) {
-        return fail(ErrorKind::usage,
-                    "every " + format_duration(schedule.every) + " is out of range; from " +
-                        format_duration(limits::kShortestEvery) + " to " +
-                        format_duration(limits::kLongestDuration),
-                    "every");
-      }
-      return of(Grid{schedule.anchor, schedule.every});
-    case ScheduleKind::cron: {
-      if (!zone) return fail(ErrorKind::usage, "a cron schedule needs a time zone", "timezone");
-      TRY(CronExpr expr, parse_cron(schedule.cron, seed));
-      expr.weeks = std::clamp(schedule.weeks, 1, limits::kMaxWeeks);
-      expr.week_anchor = schedule.week_anchor;
-      return of(CronFires{expr, std::move(zone), schedule.dst_gap, schedule.dst_fold});
-    }
+Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed,
+                                    const CalendarSource& calendars) {
+  TRY(PlainFires plain, PlainFires::make(schedule, zone, seed));
+  if (!names_calendars(schedule)) {
+    return FireSeries(std::make_unique<const Impl>(Impl{std::move(plain)}));
   }
-  return fail(ErrorKind::usage, "the schedule is of no known kind");
+  if (!zone) {
+    return fail(ErrorKind::usage, "a schedule with calendars needs a time zone", "timezone");
+  }
+  TRY(CalendarFilter filter, CalendarFilter::make(schedule, zone, calendars));
+  return FireSeries(std::make_unique<const Impl>(
+      Impl{AllowedFires{std::move(plain), std::move(filter), schedule.on_excluded}}));
+}
+
+Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed) {
+  if (names_calendars(schedule)) {
+    return fail(ErrorKind::usage, "the schedule names calendars, and none are known here",
+                schedule.only.empty() ? "exclude" : "only");
+  }
+  TRY(PlainFires plain, PlainFires::make(schedule, std::move(zone), seed));
+  return FireSeries(std::make_unique<const Impl>(Impl{std::move(plain)}));
 }
 
 std::optional<Time> FireSeries::next_after(Time t) const {
-  if (impl_->not_before) t = std::max(t, subtract_saturated(*impl_->not_before, kTick));
-  const std::optional<Time> fire =
-      std::visit([t](const auto& series) { return series.next_after(t); }, impl_->series);
-  return fire && impl_->until && *fire > *impl_->until ? std::nullopt : fire;
+  return std::visit([t](const auto& fires) { return fires.next_after(t); }, impl_->fires);
 }
 
 FireSeries::Stretch FireSeries::count(Time after, Time through) const {
-  if (impl_->not_before) after = std::max(after, subtract_saturated(*impl_->not_before, kTick));
-  if (impl_->until) through = std::min(through, *impl_->until);
-  if (after >= through) return {};
-  return std::visit([&](const auto& series) { return series.count(after, through); },
-                    impl_->series);
+  return std::visit([&](const auto& fires) { return fires.count(after, through); }, impl_->fires);
+}
+
+FireSeries::Stretch FireSeries::count_excluded(Time after, Time through) const {
+  const AllowedFires* narrowed = impl_->narrowed();
+  return narrowed != nullptr ? narrowed->count_excluded(after, through) : Stretch{};
+}
+
+FireSeries::Stretch FireSeries::moved_to(Time fire) const {
+  const AllowedFires* narrowed = impl_->narrowed();
+  return narrowed != nullptr ? narrowed->moved_to(fire) : Stretch{};
+}
+
+std::optional<RuledOut> FireSeries::ruled_out(Time t) const {
+  const AllowedFires* narrowed = impl_->narrowed();
+  if (narrowed == nullptr || narrowed->filter.allows(t)) return std::nullopt;
+  return narrowed->filter.why(t);
 }
 
 FireSeries::FireSeries(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {}

@@ -1,5 +1,5 @@
 // The time before `now` is cut in two at the misfire grace: everything before the cut is missed,
-// and of what lies after it coalesce chooses.
+// and of what lies after it coalesce chooses. What calendars took away is laid between the rows.
 #include "schedctl/job/plan.hpp"
 
 #include <algorithm>
@@ -34,6 +34,35 @@ Time before_last(const FireSeries& fires, Time after, Time through, std::int64_t
     (fires.count(middle, through).count >= n ? low : high) = middle;
   }
   return low;
+}
+
+/// The rows, with one for the excluded fires of each gap before, between and after them.
+std::vector<Planned> with_excluded(const FireSeries& fires, std::vector<Planned> rows, Time after,
+                                   Time through) {
+  if (fires.count_excluded(after, through).count == 0) return rows;
+  std::vector<Planned> all;
+  const auto gap = [&](Time from, Time to) {
+    const FireSeries::Stretch excluded = fires.count_excluded(from, to);
+    if (excluded.count > 0) all.push_back(not_run(excluded, RunState::skipped, Reason::excluded));
+  };
+  for (const Planned& row : rows) {
+    gap(after, row.fire_time - kTick);
+    all.push_back(row);
+    after = row.last_fire_time.value_or(row.fire_time);
+  }
+  gap(after, through);
+  return all;
+}
+
+/// All fires in (after, through], those that calendars take away included.
+FireSeries::Stretch count_all(const FireSeries& fires, Time after, Time through) {
+  FireSeries::Stretch all = fires.count(after, through);
+  const FireSeries::Stretch excluded = fires.count_excluded(after, through);
+  if (excluded.count == 0) return all;
+  if (all.count == 0) return excluded;
+  return {.count = all.count + excluded.count,
+          .first = std::min(all.first, excluded.first),
+          .last = std::max(all.last, excluded.last)};
 }
 
 /// Writes the rows of one call; `policy`, `seed` and `now` as plan() got them.
@@ -118,6 +147,7 @@ Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Tim
       planner.stretch(planned_through, cut, RunState::missed, Reason::misfire);
     }
     planner.within_grace(std::max(planned_through, cut));
+    out.rows = with_excluded(fires, std::move(out.rows), planned_through, now);
     out.planned_through = now;
   }
   out.next_fire = fires.next_after(out.planned_through);
@@ -137,7 +167,7 @@ Plan plan_paused(const FireSeries& fires, Time planned_through, Time now) {
   Plan out;
   out.planned_through = std::max(planned_through, now);
   if (planned_through < now) {
-    const FireSeries::Stretch stretch = fires.count(planned_through, now);
+    const FireSeries::Stretch stretch = count_all(fires, planned_through, now);
     if (stretch.count > 0) {
       out.rows.push_back(not_run(stretch, RunState::skipped, Reason::paused));
     }

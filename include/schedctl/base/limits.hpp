@@ -38,6 +38,11 @@ inline constexpr int kMaxRuns = 1'000'000'000;
 inline constexpr int kMaxWeeks = 52;
 /// Calendars one job may name.
 inline constexpr std::size_t kMaxCalendars = 32;
+/// Fires and borders of calendars that a search for the next allowed fire looks at before it says
+/// "none": nine months of a job of whose fires, one an hour, none is allowed. Some milliseconds.
+inline constexpr int kCalendarSteps = 20'000;
+/// Dates and windows of one calendar.
+inline constexpr std::size_t kMaxCalendarParts = 10'000;
 /// Runs of one backfill at the same time.
 inline constexpr int kMaxParallel = 1000;
 /// A run whose process was lost is started again this often at most under on_lost = "retry".

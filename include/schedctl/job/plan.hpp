@@ -17,7 +17,7 @@ struct Planned {
   Time fire_time{};
   Time due_at{};  ///< fire_time + jitter; equal to fire_time for rows that will not run
   RunState state = RunState::pending;  ///< pending, missed or skipped
-  Reason reason = Reason::none;        ///< misfire, coalesced or paused where not pending
+  Reason reason = Reason::none;        ///< misfire, coalesced, excluded or paused if not pending
   std::int64_t count = 1;
   std::optional<Time> last_fire_time;  ///< set if count > 1
   bool waits = false;                  ///< coalesce = all and more than one due: they queue up
@@ -30,7 +30,9 @@ struct Plan {
   std::optional<Time> next_fire;  ///< the first fire after planned_through
 };
 
-/// Turns the fires in (planned_through, now] into rows, each fire into exactly one. Judges the
+/// Turns the fires in (planned_through, now] into rows, each fire into exactly one. Those that
+/// calendars take away are one row, skipped, reason excluded, for each gap between the others;
+/// where they lie between the fires of a stretch, that covers them, uncounted. Judges the
 /// misfire grace: a fire more than `misfire_grace` before `now` is missed (one stretch row for all
 /// of them); one exactly that late is still planned. Of the others coalesce says which run; the
 /// rest are one stretch row, skipped, reason coalesced. A single one simply is pending. Never plans
@@ -46,7 +48,7 @@ Plan plan_until(const FireSeries& fires, const Policy& policy, std::uint64_t see
                 Time planned_through, Time through, Time now);
 
 /// The same for a job that was paused: everything in (planned_through, now] is one stretch of
-/// skipped, reason paused.
+/// skipped, reason paused, also what calendars would have taken away.
 Plan plan_paused(const FireSeries& fires, Time planned_through, Time now);
 
 /// Stable delay in [0, jitter) of one fire; 0 for no jitter.

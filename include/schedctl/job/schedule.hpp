@@ -54,19 +54,36 @@ std::optional<OnExcluded> parse_on_excluded(std::string_view text);
 /// expressions that have no plain words, the fields one by one. `zone` is the schedule's.
 std::string describe(const Schedule& schedule, const Zone& zone);
 
-/// The instants a schedule yields, ready to be asked: expression parsed, zone bound. Immutable;
-/// thread safe. Rules: DESIGN section 4.6 (elapsed time for wildcard schedules, the first instant
-/// after a gap for fixed ones, classic cron's star rule for the two day fields).
+class CalendarSource;
+
+/// Which calendars of a schedule rule an instant out.
+struct RuledOut {
+  std::vector<std::string> calendars;
+  bool outside = false;  ///< it lies in none of them (`only`); else in each of them (`exclude`)
+};
+
+/// The instants a schedule yields, ready to be asked: expression parsed, zone and calendars bound.
+/// Immutable; thread safe. Rules: DESIGN section 4.6 (elapsed time for wildcard schedules, the
+/// first instant after a gap for fixed ones, classic cron's star rule for the two day fields).
 class FireSeries {
  public:
   /// `seed` is the job's stable hash, for `H` and `~` fields. Errors are of kind usage; those of a
   /// cron expression show the expression with a caret under the first wrong character and say what
   /// was expected there. An expression that can never fire (30 February) is an error too.
+  /// A calendar that is not defined is an error whose `where` is only or exclude.
+  static Result<FireSeries> make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed,
+                                 const CalendarSource& calendars);
+  /// The same for a schedule that names no calendars.
   static Result<FireSeries> make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed);
 
   /// The first fire strictly after `t`. Nothing: no more, or none within limits::kSearchHorizon.
   /// Bounded: never walks minute by minute over days without a match. Cron fires lie in the years 1
   /// to 9999; `every` ends where Time does.
+  ///
+  /// Fires are those that calendars leave. Under on_excluded = next the excluded ones of a closed
+  /// stretch together are one fire at the instant that ends it, or none if something fires then
+  /// anyway, or if that is after `until`. With calendars the search ends after
+  /// limits::kCalendarSteps, too.
   std::optional<Time> next_after(Time t) const;
 
   struct Stretch {
@@ -76,7 +93,14 @@ class FireSeries {
   };
   /// All fires in (after, through], exactly. They are counted by day and by change of offset, never
   /// walked: a second-by-second schedule over a year takes microseconds.
+  /// With calendars, in steps of their borders: a year of working hours takes milliseconds.
   Stretch count(Time after, Time through) const;
+  /// What calendars take away in (after, through], under on_excluded = skip; else nothing.
+  Stretch count_excluded(Time after, Time through) const;
+  /// The excluded fires that became the one at `fire`; none if it belongs there.
+  Stretch moved_to(Time fire) const;
+  /// Why nothing may fire at `t`; nothing if calendars allow it.
+  std::optional<RuledOut> ruled_out(Time t) const;
 
   FireSeries(FireSeries&&) noexcept;
   FireSeries& operator=(FireSeries&&) noexcept;
