@@ -7,6 +7,7 @@
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/cli/cli.hpp"
+#include "schedctl/job/policy.hpp"
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
 
@@ -79,12 +80,11 @@ const char* to_string(ErrorKind kind) {
 }
 
 Error with_flag(Error error) {
-  static constexpr std::array<std::string_view, 26> kSameWord{
-      "every",   "cron",       "at",       "in",        "manual",        "anchor",
-      "shell",   "timezone",   "dst_gap",  "dst_fold",  "immediately",   "cwd",
-      "env",     "overlap",    "coalesce", "jitter",    "misfire_grace", "timeout",
-      "on_lost", "kill_grace", "backoff",  "max_delay", "max_attempts",  "unset",
-      "reason",  "alert_grace"};
+  static constexpr auto kSameWord = std::to_array<std::string_view>(
+      {"every",    "cron",       "at",       "in",          "on_reboot", "manual",      "anchor",
+       "weeks",    "not_before", "until",    "only",        "exclude",   "on_excluded", "shell",
+       "timezone", "dst_gap",    "dst_fold", "immediately", "cwd",       "env",         "unset",
+       "reason",   "from",       "to",       "max_parallel"});
   std::string_view key = error.where;
   if (key == "command") {
     error.where = "the command after --";
@@ -94,7 +94,10 @@ Error with_flag(Error error) {
     error.where = "--tag";
   } else {
     if (key.starts_with("retry.")) key.remove_prefix(6);
-    if (std::find(kSameWord.begin(), kSameWord.end(), key) == kSameWord.end()) return error;
+    const std::vector<std::string>& policies = job::policy_keys();
+    if (std::find(kSameWord.begin(), kSameWord.end(), key) == kSameWord.end() &&
+        std::find(policies.begin(), policies.end(), key) == policies.end())
+      return error;
     std::string flag = "--" + std::string(key);
     std::replace(flag.begin(), flag.end(), '_', '-');
     error.where = flag;

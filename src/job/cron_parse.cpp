@@ -406,7 +406,8 @@ Result<std::string_view> expand_macro(std::string_view text, Word word) {
     return pointed(text, word.begin, "@every is no cron expression; use --every (every = \"5m\")");
   }
   if (name == "@reboot") {
-    return pointed(text, word.begin, "@reboot is not available in this version");
+    return pointed(text, word.begin,
+                   "@reboot is no cron expression; use --on-reboot (on_reboot = true)");
   }
   return pointed(text, word.begin,
                  "unknown macro; expected @yearly, @monthly, @weekly, @daily or @hourly");

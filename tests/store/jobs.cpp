@@ -26,7 +26,14 @@ job::Job job_with_everything() {
                              .timezone = "Europe/Amsterdam",
                              .at = at(99),
                              .dst_gap = job::DstGap::skip,
-                             .dst_fold = job::DstFold::both};
+                             .dst_fold = job::DstFold::both,
+                             .not_before = at(6),
+                             .until = at(7),
+                             .only = {"business-hours", "x"},
+                             .exclude = {"holidays"},
+                             .on_excluded = job::OnExcluded::next};
+  job.definition.schedule.weeks = 3;
+  job.definition.schedule.week_anchor = std::chrono::local_days{std::chrono::days{-20'000}};
   job.definition.action.command = {
       "/bin/echo",          "", "two words", "\"quo\\ted\"", "tab\tline\n\x01", "na\xc3\xafve",
       "not utf-8: \xff\xfe"};
@@ -43,11 +50,20 @@ job::Job job_with_everything() {
                            .max_attempts = 5,
                            .backoff = std::chrono::seconds(6),
                            .max_delay = limits::kLongestDuration,
-                           .on_lost = job::OnLost::retry};
+                           .on_lost = job::OnLost::retry,
+                           .alert_grace = std::chrono::seconds(7),
+                           .max_catchup = 8,
+                           .catchup_spread = std::chrono::seconds(9),
+                           .max_wait = std::chrono::seconds(10),
+                           .max_runs = 11};
   job.managed_by = "file:/etc/schedctl/jobs.d/a.toml";
   job.paused = true;
   job.paused_at = at(2'000);
   job.paused_reason = "it's broken";
+  job.paused_until = at(9'000);
+  job.run_count = 12;
+  job.boot_id = "boot";
+  job.defined_at = at(1'500);
   job.planned_through = at(3'000);
   job.next_fire = at(4'000);
   job.last_fire = at(5'000);
@@ -70,6 +86,10 @@ void check_same(const job::Job& a, const job::Job& b) {
   CHECK(a.paused == b.paused);
   CHECK(a.paused_at == b.paused_at);
   CHECK(a.paused_reason == b.paused_reason);
+  CHECK(a.paused_until == b.paused_until);
+  CHECK(a.run_count == b.run_count);
+  CHECK(a.boot_id == b.boot_id);
+  CHECK(a.defined_at == b.defined_at);
   CHECK(a.planned_through == b.planned_through);
   CHECK(a.next_fire == b.next_fire);
   CHECK(a.last_fire == b.last_fire);

@@ -48,6 +48,8 @@ job::Run run_with_everything(const job::Job& job) {
   run.node = "node";
   run.keeper = "keeper";
   run.waits = run.forced = run.cancel_requested = true;
+  run.give_up_at = at(203);
+  run.backfill = BackfillId{77};
   run.result = result_with_everything();
   return run;
 }
@@ -87,6 +89,8 @@ void check_same(const job::Run& a, const job::Run& b) {
   CHECK(a.node == b.node);
   CHECK(a.keeper == b.keeper);
   CHECK(a.waits == b.waits);
+  CHECK(a.give_up_at == b.give_up_at);
+  CHECK(a.backfill == b.backfill);
   CHECK(a.forced == b.forced);
   CHECK(a.cancel_requested == b.cancel_requested);
   CHECK(a.key == b.key);
@@ -182,6 +186,7 @@ FOR_EACH_BACKEND("an update changes what may change, and only that") {
   changed.job_id = run.job_id;
   changed.fire_time = run.fire_time;
   changed.created_at = run.created_at;
+  changed.backfill = run.backfill;
   check_same(must(store.get_run(run.id)).value(), changed);
 }
 
