@@ -32,6 +32,15 @@ Result<Outcome> run_validate(const Invocation& call) {
   return Done{};
 }
 
+namespace {
+
+std::string flag_of(const config::Setting& setting) {
+  if (setting.variable.empty()) return "-";
+  return setting.key == "store" ? "--store" : "--set " + setting.key + "=";
+}
+
+}  // namespace
+
 Result<Outcome> run_config(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   const std::vector<config::Setting>& settings = session->loaded.settings;
@@ -51,8 +60,8 @@ Result<Outcome> run_config(const Invocation& call) {
     table.add({{setting.key},
                {setting.value.empty() ? "-" : setting.value},
                {setting.origin, setting.origin == "default" ? Color::dim : Color::none},
-               {setting.key == "store" ? "--store" : "--set " + setting.key + "="},
-               {setting.variable}});
+               {flag_of(setting)},
+               {setting.variable.empty() ? "-" : setting.variable}});
   print(table.render(terminal_width()));
   return Done{};
 }

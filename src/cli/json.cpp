@@ -246,10 +246,13 @@ std::string json_job(const store::JobListing& listing, const std::string& descri
 
 std::string json_setting(const config::Setting& setting) {
   return text_of(Json{{"key", setting.key},
+  // What only the file can say has neither.
+  const bool file_only = setting.variable.empty();
+  const std::string flag = setting.key == "store" ? "--store" : "--set " + setting.key + "=";
                       {"value", setting.value},
                       {"origin", setting.origin},
-                      {"flag", setting.key == "store" ? "--store" : "--set " + setting.key + "="},
-                      {"variable", setting.variable}});
+                      {"flag", file_only ? Json(nullptr) : Json(flag)},
+                      {"variable", file_only ? Json(nullptr) : Json(setting.variable)}});
 }
 
 std::string json_cancelled(const ops::Cancelled& cancelled, const std::string& store_id) {

@@ -10,6 +10,7 @@
 
 #include "schedctl/base/check.hpp"
 #include "schedctl/base/text.hpp"
+#include "src/config/calendars.hpp"
 #include "src/config/document.hpp"
 #include "src/config/settings.hpp"
 
@@ -55,6 +56,7 @@ class Loader {
   Places places_;
   Loaded loaded_;
   Origins origins_;
+  std::vector<Setting> calendar_settings_;
 };
 
 Result<Loaded> Loader::run() {
@@ -69,6 +71,8 @@ Result<Loaded> Loader::run() {
                                 origin == origins_.end() ? "default" : origin->second,
                                 spec.variable()});
   }
+  std::move(calendar_settings_.begin(), calendar_settings_.end(),
+            std::back_inserter(loaded_.settings));
   return std::move(loaded_);
 }
 
@@ -161,6 +165,12 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
       return fail(ErrorKind::config, key + " is a table, with [" + key + "] on a line of its own",
                   entry.where);
     }
+    if (key == "calendars") {
+      TRY(ReadCalendars read, read_calendars(entry, sources_.uid));
+      loaded_.config.calendars = std::move(read.calendars);
+      calendar_settings_ = std::move(read.settings);
+      continue;
+    }
     if (key == "defaults") {
       return fail(ErrorKind::config, "defaults is a table, with [defaults] on a line of its own",
                   entry.where);
@@ -182,7 +192,7 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
     const SettingSpec* spec = find_setting(key);
     if (spec == nullptr) {
       std::vector<std::string> known = setting_keys();
-      known.push_back("defaults");
+      known.insert(known.end(), {"defaults", "calendars"});
       return fail(ErrorKind::config, unknown_key(key, "a setting", known), entry.where);
     }
     TRY_VOID(apply_value(*spec, entry));
@@ -256,6 +266,9 @@ Result<void> Loader::read_environment() {
 Result<void> Loader::read_flags() {
   for (const auto& [key, text] : sources_.set) {
     const SettingSpec* spec = find_setting(key);
+    if (spec == nullptr && key.starts_with("calendars")) {
+      return fail(ErrorKind::config, "calendars are defined in the settings file only", "--set");
+    }
     if (spec == nullptr) {
       return fail(ErrorKind::config, unknown_key(key, "a setting", setting_keys()), "--set");
     }

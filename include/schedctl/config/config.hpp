@@ -10,6 +10,7 @@
 
 #include "schedctl/base/result.hpp"
 #include "schedctl/base/time.hpp"
+#include "schedctl/job/calendar.hpp"
 #include "schedctl/job/policy.hpp"
 
 namespace schedctl::config {
@@ -52,6 +53,7 @@ struct Config {
   std::string heartbeat_url_file;  ///< or the file that holds it
   Duration heartbeat_interval = std::chrono::seconds(60);
   job::PolicyDraft defaults;  ///< [defaults]
+  job::Calendars calendars;   ///< [calendars]; only in the file
 
   bool own = false;         ///< a user's own daemon, not the machine's
   std::string config_file;  ///< the file that was read; empty: none
@@ -69,7 +71,7 @@ struct Setting {
   std::string key;       ///< "stop_timeout", "defaults.misfire_grace"
   std::string value;     ///< as text; lists joined by ", "
   std::string origin;    ///< "default", "/etc/schedctl/schedctl.toml:3:1", "SCHEDCTL_X", "--set"
-  std::string variable;  ///< "SCHEDCTL_STOP_TIMEOUT"
+  std::string variable;  ///< "SCHEDCTL_STOP_TIMEOUT"; empty: only the file can say it
 };
 
 struct Loaded {
