@@ -52,6 +52,8 @@ std::string subject_of(const Alert& alert) {
       return "the store";
     case AlertKind::keeper:
       return "the keeper";
+    case AlertKind::clock_jump:
+      return "the clock";
     default:
       return alert.subject;
   }
@@ -75,6 +77,8 @@ std::string_view verb_of(AlertKind kind) {
       return "cannot be reached";
     case AlertKind::job_file:
       return "cannot be used";
+    case AlertKind::clock_jump:
+      return "was set back";
   }
   return "";
 }
@@ -89,6 +93,8 @@ std::string_view state_word(AlertKind kind) {
       return "keeper";
     case AlertKind::job_file:
       return "job file";
+    case AlertKind::clock_jump:
+      return "clock set back";
     default:
       return job::to_string(kind);
   }
@@ -109,7 +115,8 @@ std::string over_words(const Alert& alert) {
       return what + " was removed" + (alert.ended_who.empty() ? "" : " by " + alert.ended_who);
     case AlertEnd::recovered:
     case AlertEnd::none:
-      return what + " works again";
+      return alert.kind == AlertKind::clock_jump ? "no job is silent any more for the clock"
+                                                 : what + " works again";
   }
   return what;
 }
@@ -200,7 +207,8 @@ Note note_of(const Case& one, Note::Tone tone, const job::Zone& zone, Time now) 
     const bool expected_of_run =
         one.run && one.run->cause == job::Cause::schedule && alert.kind != AlertKind::missed;
     if (alert.expected_at && !expected_of_run) {
-      note.facts.emplace_back("Expected", when(*alert.expected_at, zone, now));
+      note.facts.emplace_back(alert.kind == AlertKind::clock_jump ? "Until" : "Expected",
+                              when(*alert.expected_at, zone, now));
     }
   }
   if (!alert.cause.empty()) note.facts.emplace_back("Cause", alert.cause);

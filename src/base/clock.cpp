@@ -19,5 +19,8 @@ Time SystemClock::wall() const {
 Duration SystemClock::elapsed() const {
   return read_clock(CLOCK_BOOTTIME);
 }
+Duration SystemClock::awake() const {
+  return read_clock(CLOCK_MONOTONIC);
+}
 
 }  // namespace schedctl

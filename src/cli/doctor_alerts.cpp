@@ -107,6 +107,8 @@ std::string remedy_of(const job::Alert& alert, const Patient& patient) {
       return "see the keeper above";
     case job::AlertKind::job_file:
       return schedctl + " validate " + subject;
+    case job::AlertKind::clock_jump:
+      return "see whether the time is right: timedatectl";
   }
   return schedctl + " alerts";
 }

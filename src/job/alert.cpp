@@ -22,6 +22,8 @@ std::string_view to_string(AlertKind v) {
       return "keeper";
     case AlertKind::job_file:
       return "job_file";
+    case AlertKind::clock_jump:
+      return "clock-jump";
   }
   return "";
 }
@@ -47,9 +49,10 @@ std::string_view to_string(AlertEnd v) {
 }
 
 std::optional<AlertKind> parse_alert_kind(std::string_view text) {
-  static constexpr AlertKind kAll[] = {AlertKind::delayed, AlertKind::inactive, AlertKind::missed,
-                                       AlertKind::failed,  AlertKind::lost,     AlertKind::storage,
-                                       AlertKind::keeper,  AlertKind::job_file};
+  static constexpr AlertKind kAll[] = {
+      AlertKind::delayed, AlertKind::inactive, AlertKind::missed,
+      AlertKind::failed,  AlertKind::lost,     AlertKind::storage,
+      AlertKind::keeper,  AlertKind::job_file, AlertKind::clock_jump};
   return find_by_name(text, kAll);
 }
 

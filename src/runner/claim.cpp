@@ -48,7 +48,10 @@ Result<void> Runner::plan_job(Work& work, job::Job job) {
 }
 
 Result<void> Runner::record_rows(Work& work, const job::Job& job, const job::Plan& plan) {
-  TRY(const std::vector<job::Run> rows, store::record_plan(store_, job, plan, work.now));
+  TRY(std::vector<job::Run> rows, store::record_plan(store_, job, plan, work.now));
+  if (rows.size() < plan.rows.size()) {
+    TRY(rows, record_around_known(work, job, plan, rows));
+  }
   for (const job::Run& run : rows) {
     if (run.state == job::RunState::pending) continue;
     std::vector<log::Field> fields{{"reason", job::to_string(run.reason)},

@@ -1,68 +1,133 @@
-// What a set clock does to the plan.
+// What the clocks tell: that somebody set the wall clock, and that the machine slept.
+//
+// Three clocks are read at each beat. Wall time minus elapsed time changes only when somebody sets
+// the clock (the kernel slews both alike; a leap second is a step of one); elapsed time minus the
+// time awake changes only in suspend, which is no step, since the wall clock goes on meanwhile. So
+// each kind of event is named for what it is, whenever it is noticed, and slow drift is none.
+//
+// What schedules name is wall time: a step forward, like a sleep or a stop, makes fires overdue,
+// and planning judges them under the job's policy. What is counted from a moment (the pause before
+// a retry, a catch-up that is spread, the longest wait for a slot) moves with the clock, so that it
+// lasts as long as it was meant to. Of a step back, replan.cpp.
 
+#include "schedctl/base/limits.hpp"
 #include "work.hpp"
 
 namespace schedctl::runner {
 namespace {
 
-// A step of the wall clock smaller than this is what time daemons do all day.
-constexpr Duration kNotableStep = std::chrono::seconds(1);
+/// Time daemons step by less than this all day; and what somebody calls a second is never exactly
+/// one.
+constexpr Duration kNotableStep = std::chrono::milliseconds(900);
+/// Less is the time it takes to read two clocks.
+constexpr Duration kNotableSleep = std::chrono::seconds(1);
+
+/// To the precision in which people think of it.
+std::string rough(Duration d) {
+  if (d < std::chrono::seconds(10)) {
+    return format_duration(std::chrono::round<std::chrono::milliseconds>(d));
+  }
+  return format_duration(std::chrono::round<std::chrono::seconds>(d));
+}
+
+/// It is due so long after a moment at which something happened, not at a time of day.
+bool counts_from_a_moment(const job::Run& run) {
+  if (run.cause != job::Cause::schedule || run.fence != 0) return true;
+  return run.created_at - run.fire_time > limits::kOverdue;
+}
 
 }  // namespace
 
 Result<void> Runner::note_clock(Work& work) {
-  Duration step{};
-  if (clock_offset_) {
-    step = work.now.time_since_epoch() - work.elapsed - *clock_offset_;
-  } else {
-    // The first beat: a predecessor that was at work later than now tells of a step back.
-    TRY(const std::vector<store::Node> nodes, store_.list_nodes());
-    for (const store::Node& node : nodes) {
-      if (node.id == settings_.node.id && node.last_beat) {
-        step = std::min(Duration{}, work.now - *node.last_beat);
-      }
-    }
-  }
-  if (std::chrono::abs(step) < kNotableStep) return {};
-  const bool forward = step > Duration::zero();
-  const std::string words = std::string(forward ? "forward" : "back") + " by " +
-                            format_duration(std::chrono::abs(step)) + " to " +
-                            format_rfc3339(work.now);
-  TRY_VOID(store_.add_event({work.now, settings_.node.id, "clock-jump", words}));
-  work.dirty = true;
-  if (forward) watches_->gaps.add(work.now - step, work.now, "the clock was set " + words);
-  work.line(log::Level::warning, "clock-jump",
-            {{"direction", forward ? "forward" : "back"},
-             {"by", format_duration(std::chrono::abs(step))}});
-  if (forward) return {};
-  TRY_VOID(teller_.clock_set_back(work.now, -step));
-  return replan_after_step_back(work);
+  TRY_VOID(note_sleep(work));
+  TRY(const Duration step, step_of_clock(work));
+  if (std::chrono::abs(step) >= kNotableStep) TRY_VOID(note_step(work, step));
+  return end_silence(work);
 }
 
-// A step back leaves jobs planned through an instant that is now in the future. Up to three hours
-// that is right: the fires in between have happened. Beyond, the old time was wrong, and planning
-// starts again from now; the uniqueness of (job, fire time) keeps anything from running twice.
-Result<void> Runner::replan_after_step_back(Work& work) {
-  constexpr Duration kBelievable = std::chrono::hours(3);
-  TRY(const std::vector<store::JobListing> jobs, store_.list_jobs(""));
-  for (const store::JobListing& listing : jobs) {
-    job::Job job = listing.job;
-    job::Schedule& schedule = job.definition.schedule;
-    const job::ScheduleKind kind = schedule.kind;
-    const bool repeats = kind == job::ScheduleKind::every || kind == job::ScheduleKind::cron;
-    if (!repeats || job.paused || job.planned_through <= work.now + kBelievable) continue;
-    // The grid of an interval begins at its anchor: one that lies ahead only because the clock was
-    // wrong moves back along the grid.
-    if (kind == job::ScheduleKind::every && schedule.anchor > work.now) {
-      const std::int64_t periods = (schedule.anchor - work.now) / schedule.every + 1;
-      schedule.anchor -= periods * schedule.every;
-      TRY_VOID(store_.update_job(job));
+Result<void> Runner::note_sleep(Work& work) {
+  const Duration slept =
+      work.elapsed - work.awake - watches_->slept.value_or(work.elapsed - work.awake);
+  if (slept < kNotableSleep) return {};
+  // Who wakes is told so at once: the timer is one of those that a resume cancels.
+  const Time from = work.now - slept;
+  const std::string span = "from " + format_rfc3339(from) + " to " + format_rfc3339(work.now);
+  TRY_VOID(store_.add_event(
+      {work.now, settings_.node.id, "suspend", "slept for " + rough(slept) + ", " + span}));
+  work.dirty = true;
+  watches_->gaps.add(from, work.now, "the machine slept, " + span);
+  work.line(
+      log::Level::warning, "suspend",
+      {{"slept", rough(slept)}, {"from", format_rfc3339(from)}, {"to", format_rfc3339(work.now)}});
+  return {};
+}
+
+// By how much the wall clock was set since the last beat.
+Result<Duration> Runner::step_of_clock(Work& work) {
+  if (clock_offset_) return work.now.time_since_epoch() - work.elapsed - *clock_offset_;
+  // The first beat: a predecessor that was at work later than now tells of a step back.
+  Duration step{};
+  TRY(const std::vector<store::Node> nodes, store_.list_nodes());
+  for (const store::Node& node : nodes) {
+    if (node.id != settings_.node.id) continue;
+    for (const std::optional<Time>& then : {node.last_beat, node.stopped_at}) {
+      if (then) step = std::min(step, work.now - *then);
     }
-    auto zone = zones_.find(schedule.timezone);
-    if (!zone) continue;
-    const auto fires = job::FireSeries::make(schedule, *zone, job.seed());
-    if (!fires) continue;
-    TRY_VOID(store_.set_planned(job.id, work.now, fires->next_after(work.now)));
+  }
+  // And an alert that it left open, of one before.
+  TRY(const std::optional<job::Alert> alert,
+      store_.latest_alert(JobId{}, job::AlertKind::clock_jump, ""));
+  if (alert && alert->open()) work.silent_until = alert->expected_at.value_or(work.now);
+  return step;
+}
+
+Result<void> Runner::note_step(Work& work, Duration step) {
+  const bool forward = step > Duration::zero();
+  const std::string direction = forward ? "forward" : "back";
+  const std::string by = rough(std::chrono::abs(step));
+  const std::string words = direction + " by " + by + " to " + format_rfc3339(work.now) +
+                            " (from " + format_rfc3339(work.now - step) + ")";
+  std::vector<log::Field> fields{{"direction", direction},
+                                 {"by", by},
+                                 {"from", format_rfc3339(work.now - step)},
+                                 {"to", format_rfc3339(work.now)}};
+  work.dirty = true;
+  TRY_VOID(move_waits(work, step));
+  std::string effect;
+  if (forward) {
+    watches_->gaps.add(work.now - step, work.now, "the clock was set " + words);
+  } else {
+    TRY_VOID(teller_.clock_set_back(work.now, -step));
+    TRY(const Silence silence, replan_after_step_back(work));
+    TRY_VOID(begin_silence(work, silence, "the clock was set " + words));
+    if (!silence.empty()) {
+      effect = "; " + std::to_string(silence.size()) +
+               (silence.size() == 1 ? " job is" : " jobs are") + " silent until " +
+               format_rfc3339(*work.silent_until);
+      fields.emplace_back("silent_jobs", silence.size());
+      fields.emplace_back("silent_until", format_rfc3339(*work.silent_until));
+    }
+    // Deadlines of starts that are awaited were instants of the old time.
+    watches_->late = {};
+    watches_->awaits_again = false;
+  }
+  TRY_VOID(store_.add_event({work.now, settings_.node.id, "clock-jump", words + effect}));
+  work.line(log::Level::warning, "clock-jump", std::move(fields));
+  return {};
+}
+
+Result<void> Runner::move_waits(Work& work, Duration step) {
+  TRY(std::vector<job::Run> pending, store_.runs_in_state(job::RunState::pending));
+  const Time before = work.now - step;
+  for (job::Run& run : pending) {
+    const bool was_due = run.due_at <= before;
+    const bool moves = counts_from_a_moment(run);
+    if (moves) run.due_at += step;
+    // One that is due again only later has not begun to wait.
+    const bool waits = moves || (was_due && run.due_at <= work.now);
+    if (run.give_up_at && waits) *run.give_up_at += step;
+    if (!moves && !(run.give_up_at && waits)) continue;
+    TRY_VOID(store_.update_run(run, run.fence));
   }
   return {};
 }

@@ -109,7 +109,9 @@ Result<Runner::Beat> Runner::beat() {
   Work work;
   work.now = clock_.wall();
   work.elapsed = clock_.elapsed();
+  work.awake = clock_.awake();
   work.keeper_gone = watches_->keeper_gone;
+  work.silent_until = watches_->silent_until;
   auto result = do_beat(work);
   if (result) finish(work);
   log::flush();
@@ -119,12 +121,13 @@ Result<Runner::Beat> Runner::beat() {
 Result<Runner::Beat> Runner::do_beat(Work& work) {
   TRY(store::Transaction transaction, store::Transaction::begin(store_));
   TRY_VOID(store_is_back(work));
-  TRY_VOID(note_clock(work));
   TRY_VOID(prepare_to_tell(work));
+  TRY_VOID(note_clock(work));
   TRY_VOID(record(work));
   if (!watches_->awaits_again) TRY_VOID(await_again(work.now));
   TRY_VOID(forward_cancels(work));
   if (!draining_) {
+    TRY_VOID(note_schedules(work));
     TRY_VOID(plan(work));
     TRY_VOID(claim(work));
     TRY_VOID(backfill(work));
@@ -160,7 +163,15 @@ void Runner::finish(Work& work) {
   ends_reported_ = 0;
   adoptions_.clear();
   keeper_loss_.reset();
-  clock_offset_ = clock_.wall().time_since_epoch() - clock_.elapsed();
+  // As of the beat's beginning: a step while it worked is for the next one to notice.
+  clock_offset_ = work.now.time_since_epoch() - work.elapsed;
+  watches_->slept = work.elapsed - work.awake;
+  watches_->silent_until = work.silent_until;
+  if (work.rechecked) watches_->rechecks.clear();
+  if (work.looked_at_zones) {
+    watches_->zones_looked_at = work.elapsed;
+    watches_->zones = work.zones;
+  }
   last_beat_ = work.elapsed;
   watches_->storage.reset();
   watches_->awaits_again = true;

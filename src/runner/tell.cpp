@@ -51,6 +51,7 @@ Result<void> Runner::tell(Work& work, Beat& beat) {
   take_earlier(beat.wake, next_telling);
   take_earlier(beat.wake, outbox_.next(work.now, work.elapsed));
   if (draining_) return {};
+  take_earlier(beat.wake, work.silent_until);
   const std::optional<Time> late = watches_->late.next();
   // The overdue ones have just been looked at.
   if (late && *late > work.now) take_earlier(beat.wake, late);

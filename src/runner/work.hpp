@@ -38,6 +38,11 @@ struct Runner::Watches {
   std::optional<Time> keeper_gone;                          ///< since when, while an alert says so
   std::string keeper_words = "no keeper has answered yet";  ///< why it is gone
   std::optional<Duration> last_heartbeat;
+  std::optional<Duration> slept;            ///< elapsed time minus time awake, as of the last beat
+  std::optional<Time> silent_until;         ///< while an alert says so of jobs
+  std::vector<Recheck> rechecks;            ///< wanted
+  std::optional<Duration> zones_looked_at;  ///< Clock::elapsed; none: look
+  std::string zones;                        ///< what the store says of the zone data
   std::map<BackfillId, store::BackfillFires> backfills;  ///< those that are open
   bool reboots_fired = false;  ///< jobs that fire on reboot have seen this boot
   bool awaits_again = false;   ///< the rows have been asked which starts are awaited
@@ -58,6 +63,7 @@ struct Runner::Work {
 
   Time now{};
   Duration elapsed{};  ///< the same instant on the other clock
+  Duration awake{};    ///< and on the third
   bool dirty = false;  ///< something was written: the commit is worth a sync
   bool again = false;
   std::vector<executor::StartRequest> starts;
@@ -71,11 +77,15 @@ struct Runner::Work {
   bool wants_keeper = false;  ///< it has something to do, and has not been heard of lately
   bool ping = false;
   bool heartbeat = false;
-  bool started_something = false;   ///< a start was recorded
-  bool reboots_fired = false;       ///< of Watches, as it will be
-  bool told_store = false;          ///< episodes and outbox know the tuning
-  std::optional<Time> keeper_gone;  ///< of Watches, as it will be
-  std::vector<JobId> looked_at;     ///< late starts that need not be looked at again
+  bool started_something = false;    ///< a start was recorded
+  bool reboots_fired = false;        ///< of Watches, as it will be
+  bool told_store = false;           ///< episodes and outbox know the tuning
+  std::optional<Time> keeper_gone;   ///< of Watches, as it will be
+  std::optional<Time> silent_until;  ///< of Watches, as it will be
+  bool looked_at_zones = false;
+  bool rechecked = false;        ///< what was wanted is done
+  std::string zones;             ///< of Watches, as it will be if it was looked at
+  std::vector<JobId> looked_at;  ///< late starts that need not be looked at again
   std::vector<alert::Delivery> deliveries;
 
   /// How many of `live` runs live after this beat.

@@ -1,13 +1,13 @@
 #include "src/zone/names.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string_view>
 
 #include "schedctl/base/text.hpp"
+#include "src/zone/data.hpp"
 
 namespace schedctl::zone {
 namespace {
@@ -48,11 +48,6 @@ std::string_view objection(std::string_view name) {
     return "it is another zone's copy for other clocks";
   }
   return {};
-}
-
-std::filesystem::path database() {
-  const char* tzdir = std::getenv("TZDIR");
-  return tzdir != nullptr && *tzdir != '\0' ? tzdir : "/usr/share/zoneinfo";
 }
 
 /// The `Z name` and `L target name` lines of tzdata.zi, the whole database in one text file.

@@ -2,16 +2,30 @@
 // files with a footer rule are continued for 400 years. What is added here: names are checked
 // before a file is opened, an unknown one gets a suggestion, and changes that leave the offset
 // alone (a new abbreviation) are passed over.
+//
+// Replaced data. Abseil keeps a zone, and also that there is none, by the name it was asked for,
+// and has no way to forget. But the name is only a path below the database: "./Europe/Berlin" is
+// the same file and another name. So each state of the data has a generation, and a zone is loaded
+// under the alias that its generation spells ("./" for a 0, ".//" for a 1, as many as it has binary
+// digits): the file is read afresh, whoever still holds an old zone keeps it, and what stays behind
+// in Abseil's table is some 50 KB for each zone in use and each replacement. UTC is built in and
+// needs no file; it has no alias. A zone that the new data lacks, or that cannot be read in that
+// moment because it is being written, stays as it was.
+//
+// That data was replaced is told by its content. To read all of it costs milliseconds, so that is
+// done only after names, sizes, times or inodes of the files have changed.
 #include "schedctl/zone/system_zones.hpp"
 
 #include <absl/time/civil_time.h>
 #include <absl/time/time.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <shared_mutex>
 
 #include "schedctl/base/text.hpp"
+#include "src/zone/data.hpp"
 #include "src/zone/names.hpp"
 
 namespace schedctl::zone {
@@ -80,6 +94,9 @@ class SystemZone final : public job::Zone {
   const absl::TimeZone zone_;
 };
 
+/// Of the process, like Abseil's table.
+std::atomic<std::uint64_t> last_generation{0};
+
 class SystemZones final : public job::ZoneSource {
  public:
   Result<job::ZonePtr> find(const std::string& name) const override {
@@ -88,15 +105,48 @@ class SystemZones final : public job::ZoneSource {
       if (const auto known = zones_.find(name); known != zones_.end()) return known->second;
     }
     TRY_VOID(check_zone_name(name));
-    absl::TimeZone loaded;
-    if (!absl::LoadTimeZone(name, &loaded)) return unknown(name);
     const std::unique_lock lock(mutex_);
     job::ZonePtr& zone = zones_[name];
-    if (!zone) zone = std::make_shared<SystemZone>(name, loaded);
+    if (zone) return zone;
+    absl::TimeZone loaded;
+    if (absl::LoadTimeZone(alias_of(name), &loaded)) {
+      zone = std::make_shared<SystemZone>(name, loaded);
+    } else if (const auto old = old_zones_.find(name); old != old_zones_.end()) {
+      zone = old->second;
+    } else {
+      zones_.erase(name);
+      return unknown(name);
+    }
     return zone;
   }
 
+  std::string refresh() const override {
+    const std::unique_lock lock(mutex_);
+    const std::vector<DataFile> files = data_files();
+    const std::uint64_t look = look_of(files);
+    if (look_ == look) return state_;
+    std::string state = state_of(files);
+    if (look_ && state != state_) {
+      generation_ = ++last_generation;
+      for (auto& [name, zone] : zones_) old_zones_[name] = std::move(zone);
+      zones_.clear();
+    }
+    look_ = look;
+    state_ = std::move(state);
+    return state_;
+  }
+
  private:
+  /// The name under which this generation's zone is asked for.
+  std::string alias_of(const std::string& name) const {
+    if (name == "UTC") return name;
+    std::string alias;
+    for (std::uint64_t rest = generation_; rest != 0; rest /= 2) {
+      alias += rest % 2 == 0 ? "./" : ".//";
+    }
+    return alias + name;
+  }
+
   static tl::unexpected<Error> unknown(const std::string& name) {
     std::string message = "unknown time zone '" + escape_control(name) + "'";
     if (const auto near = nearest_zone_name(name)) {
@@ -110,7 +160,11 @@ class SystemZones final : public job::ZoneSource {
   }
 
   mutable std::shared_mutex mutex_;
-  mutable std::map<std::string, job::ZonePtr> zones_;
+  mutable std::map<std::string, job::ZonePtr> zones_;      ///< of this generation
+  mutable std::map<std::string, job::ZonePtr> old_zones_;  ///< the latest ones of those before
+  mutable std::uint64_t generation_ = 0;
+  mutable std::optional<std::uint64_t> look_;  ///< of the files, when refresh() last looked
+  mutable std::string state_;                  ///< what it said
 };
 
 }  // namespace

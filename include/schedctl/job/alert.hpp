@@ -12,14 +12,15 @@ namespace schedctl::job {
 
 /// What people must know.
 enum class AlertKind {
-  delayed,   ///< a fire + jitter + alert_grace has passed without a start
-  inactive,  ///< the same of a job that has never been executed
-  missed,    ///< occurrences were missed
-  failed,    ///< a run failed, after its last attempt
-  lost,      ///< nobody knows how a run ended
-  storage,   ///< the store cannot be written
-  keeper,    ///< the keeper cannot be reached
-  job_file,  ///< a job file cannot be used; its last good jobs stay
+  delayed,     ///< a fire + jitter + alert_grace has passed without a start
+  inactive,    ///< the same of a job that has never been executed
+  missed,      ///< occurrences were missed
+  failed,      ///< a run failed, after its last attempt
+  lost,        ///< nobody knows how a run ended
+  storage,     ///< the store cannot be written
+  keeper,      ///< the keeper cannot be reached
+  job_file,    ///< a job file cannot be used; its last good jobs stay
+  clock_jump,  ///< the clock was set back: jobs are silent until expected_at
 };
 
 /// What ended an episode.
@@ -30,7 +31,7 @@ enum class AlertEnd {
   acked,      ///< somebody said that he knows
   paused,
   removed,
-  recovered,  ///< storage, keeper, job_file: it works again
+  recovered,  ///< storage, keeper, job_file, clock_jump: it works again
 };
 
 std::string_view to_string(AlertKind v);
@@ -53,7 +54,7 @@ struct Alert {
   std::int64_t count = 1;              ///< beginnings: 1 + returns within the flap window
   std::int64_t events = 1;             ///< what happened in it: failed runs, missed occurrences
   RunId run;                           ///< the latest run it speaks of; none: there is none
-  std::optional<Time> expected_at;     ///< delayed, inactive, missed: when a start was expected
+  std::optional<Time> expected_at;     ///< of a job: when a start was; clock_jump: the end
   std::string detail;                  ///< in words, for people
   std::string cause;                   ///< what lies behind it, where that is known; may be shared
   std::optional<Time> told_at;         ///< when its beginning, or a reminder, was last told

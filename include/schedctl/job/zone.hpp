@@ -52,6 +52,10 @@ class ZoneSource {
   virtual ~ZoneSource() = default;
   /// An IANA name or "UTC"; an unknown one is an error of kind usage that names a near match.
   virtual Result<ZonePtr> find(const std::string& name) const = 0;
+  /// Looks whether the data behind the zones was replaced; if so, zones that are found from now on
+  /// are of the new data, and those that were found before stay as they are. Words that stand for
+  /// the data as it is now, others for other data; empty: it never changes.
+  virtual std::string refresh() const { return {}; }
 };
 
 /// "2026-03-29T03:00:00+02:00": local time with the offset in force.

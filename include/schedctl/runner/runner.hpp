@@ -67,6 +67,13 @@ class Runner {
   /// no row can be written that says so. To be called again while they fail.
   void store_failing(const Error& error, Duration since);
 
+  /// Something that schedules depend on has changed outside of their rows: the next beat tells the
+  /// next fire of each such job anew and logs what differs. `why`, for log and event: "the calendars
+  /// were changed". May be called again before a beat.
+  void recheck_schedules(const std::string& why);
+  /// The time zone data may have been replaced: the next beat looks, and does the same if so.
+  void look_at_zones();
+
   /// No claims and no planning from now on: the daemon is about to end.
   void drain() { draining_ = true; }
   /// Ends every live run, again after each new connection to the keeper; they become cancelled,
@@ -97,6 +104,14 @@ class Runner {
   };
   struct Work;
   struct Watches;
+  /// Jobs that do not fire for the clock was set back, and until when each.
+  using Silence = std::map<std::string, Time>;
+  /// A reason to tell next fires anew.
+  struct Recheck {
+    std::string event;
+    std::string why;
+    bool quiet = false;  ///< nothing is said where nothing differs
+  };
 
   Result<Beat> do_beat(Work& work);
   void finish(Work& work);
@@ -104,7 +119,25 @@ class Runner {
 
   // Steps of a beat, in their order.
   Result<void> note_clock(Work& work);
-  Result<void> replan_after_step_back(Work& work);
+  Result<void> note_sleep(Work& work);
+  Result<Duration> step_of_clock(Work& work);
+  Result<void> note_step(Work& work, Duration step);
+  Result<void> move_waits(Work& work, Duration step);
+  Result<Silence> replan_after_step_back(Work& work);
+  Result<std::optional<Time>> replan(Work& work, job::Job job);
+  Result<std::optional<Time>> take_back(Work& work, const job::Job& job,
+                                        const job::FireSeries& fires);
+  Result<std::vector<job::Run>> record_around_known(Work& work, const job::Job& job,
+                                                    const job::Plan& plan,
+                                                    const std::vector<job::Run>& written);
+  Result<void> note_known(Work& work, const job::Job& job, Time fire);
+  Result<std::optional<job::Run>> row_at(const job::Job& job, Time fire);
+  Result<void> begin_silence(Work& work, const Silence& silence, const std::string& cause);
+  Result<void> end_silence(Work& work);
+  Result<void> note_schedules(Work& work);
+  Result<std::optional<Recheck>> note_zones(Work& work);
+  Result<void> tell_next_fires(Work& work, const Recheck& recheck);
+  Result<job::FireSeries> series_of(const job::Job& job) const;
   Result<void> record(Work& work);
   Result<void> adopt(Work& work, const executor::Adoption& adoption);
   bool was_rebooted() const;

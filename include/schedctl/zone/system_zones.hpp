@@ -2,14 +2,22 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "schedctl/job/zone.hpp"
 
 namespace schedctl::zone {
 
-/// The zones of this machine's tz database, read through Abseil (cctz). Thread safe; a zone is
-/// loaded once and kept. Names are checked before a file is opened: no absolute paths, no "..".
+/// The zones of this machine's tz database ($TZDIR, else /usr/share/zoneinfo), read through Abseil
+/// (cctz). Thread safe; a zone is loaded once and kept until refresh() finds that the data was
+/// replaced; one that has gone from it is kept still. Names are checked before a file is opened: no
+/// absolute paths, no "..". refresh() reads "2026f 0123456789abcdef": the release, where the
+/// database names it, and a hash of the files. It costs a look at some 600 of them.
 std::unique_ptr<job::ZoneSource> system_zones();
+
+/// The directories whose entries change when the database, or a zone in it, is replaced: its own,
+/// those of its regions, and the one that holds it (for a database that is a link, both ends).
+std::vector<std::string> zone_directories();
 
 /// The IANA name of the host's zone: $TZ if it is one, else where /etc/localtime points, else
 /// /etc/timezone, else "UTC".
