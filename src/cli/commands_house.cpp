@@ -1,7 +1,7 @@
 // Rows of the table of commands: the daemon, runs, the house.
 
-#include "src/cli/families.hpp"
 #include "src/cli/command_rows.hpp"
+#include "src/cli/families.hpp"
 
 namespace schedctl::cli {
 
@@ -86,10 +86,34 @@ std::vector<Command> run_commands() {
                 "  with --exit-code the command's own, 128+N for signal N, 124 for a timeout,\n"
                 "  126 or 127 for a command that cannot be executed or found\n",
        .function = run_trigger},
+      {.name = "backfill",
+       .group = "runs",
+       .synopsis = "NAME [--from A [--to B] [--missing] [--max-parallel N] [--dry-run]] [--wait]",
+       .summary = "run the fires of a past range; without --from, show the backfills of a job",
+       .examples = {"schedctl backfill report --from 2026-03-01 --to 2026-04-01 --dry-run",
+                    "schedctl backfill report --from 7d --missing --max-parallel 4",
+                    "schedctl backfill report"},
+       .options = {{"from", "A",
+                    "the first moment of the range, in the job's zone; 7d is seven days ago"},
+                   {"to", "B", "the end of the range, which is not part of it (now)"},
+                   {"missing", "",
+                    "only fires of which no run has succeeded: missed, skipped, failed or lost "
+                    "ones, and those before the job was there (default: all)"},
+                   {"max-parallel", "N", "so many of its runs at once, side by side (1)"},
+                   {"dry-run", "", "only say what would run"},
+                   {"wait", "", "return when it is done; without --from, that of the open one"}},
+       .min_words = 1,
+       .max_words = 1,
+       .missing = "the job's name is missing",
+       .exits = "  0   it is asked for; watched to its end, every run succeeded\n"
+                "  1   watched to its end, and some did not succeed\n"
+                "  5   another range of the job is open, or it fires by no clock\n"
+                "  130 Ctrl-C ended the watching; the backfill goes on\n",
+       .function = run_backfill},
       {.name = "cancel",
        .group = "runs",
        .synopsis = "NAME | #RUN",
-       .summary = "end the runs of a job, or one run; also a waiting retry",
+       .summary = "end the runs of a job and its backfill, or one run; also a waiting retry",
        .examples = {"schedctl cancel backup", "schedctl cancel 42"},
        .min_words = 1,
        .max_words = 1,
@@ -102,12 +126,13 @@ std::vector<Command> run_commands() {
        .function = run_ps},
       {.name = "runs",
        .group = "runs",
-       .synopsis = "[NAME] [--state S]... [--since T] [--until T] [-n N]",
+       .synopsis = "[NAME] [--state S]... [--cause C] [--since T] [--until T] [-n N]",
        .summary = "what became of every run, newest first",
        .examples = {"schedctl runs backup", "schedctl runs --state failed,lost --since 2d",
                     "schedctl runs --json -n 1"},
        .options = {{"state", "S", "only this state; may be repeated, or a list with commas", 0,
                     true},
+                   {"cause", "C", "only this cause: schedule, manual, backfill or reboot"},
                    {"since", "T", "fired at or after; 2h is two hours ago"},
                    {"until", "T", "fired before"},
                    {"count", "N", "at most so many (50; with --json 1000)", 'n'}},

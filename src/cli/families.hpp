@@ -23,6 +23,7 @@ Result<Outcome> run_list(const Invocation& call);
 Result<Outcome> run_next(const Invocation& call);
 
 Result<Outcome> run_trigger(const Invocation& call);
+Result<Outcome> run_backfill(const Invocation& call);
 Result<Outcome> run_cancel(const Invocation& call);
 Result<Outcome> run_ps(const Invocation& call);
 Result<Outcome> run_runs(const Invocation& call);

@@ -11,6 +11,7 @@
 #include "src/cli/check.hpp"
 #include "src/cli/doctor.hpp"
 #include "src/cli/errors.hpp"
+#include "src/cli/run_text.hpp"
 #include "src/cli/times.hpp"
 
 namespace schedctl::cli {
@@ -133,7 +134,7 @@ Json run_json(const job::Run& run, const std::string& store_id) {
   json["started"] = time_or_null(result.started_at);
   json["ended"] = time_or_null(result.ended_at);
   json["duration_s"] = ended ? Json(seconds(*result.ended_at - *result.started_at)) : Json();
-  json["delay_s"] = started ? Json(seconds(*result.started_at - run.fire_time)) : Json();
+  json["delay_s"] = started ? Json(seconds(*result.started_at - awaited_since(run))) : Json();
   json["exit_code"] = value_or_null(result.exit_code);
   json["signal"] = result.signal == 0 ? Json() : Json(signal_name(result.signal));
   json["pid"] = result.pid == 0 ? Json() : Json(result.pid);
@@ -245,10 +246,10 @@ std::string json_job(const store::JobListing& listing, const std::string& descri
 }
 
 std::string json_setting(const config::Setting& setting) {
-  return text_of(Json{{"key", setting.key},
   // What only the file can say has neither.
   const bool file_only = setting.variable.empty();
   const std::string flag = setting.key == "store" ? "--store" : "--set " + setting.key + "=";
+  return text_of(Json{{"key", setting.key},
                       {"value", setting.value},
                       {"origin", setting.origin},
                       {"flag", file_only ? Json(nullptr) : Json(flag)},
@@ -258,6 +259,37 @@ std::string json_setting(const config::Setting& setting) {
 std::string json_cancelled(const ops::Cancelled& cancelled, const std::string& store_id) {
   Json json = run_json(cancelled.run, store_id);
   json["was_running"] = cancelled.was_running;
+  return text_of(json);
+}
+
+std::string json_backfill(const BackfillReport& report) {
+  const store::Backfill& backfill = report.backfill;
+  const bool planned = report.dry_run || !backfill.id;
+  Json json;
+  json["id"] = backfill.id ? Json(backfill.id.value) : Json();
+  json["job"] = backfill.job_name;
+  json["state"] = planned              ? "planned"
+                  : backfill.cancelled ? "cancelled"
+                  : backfill.ended_at  ? "done"
+                                       : "open";
+  json["from"] = format_rfc3339(backfill.from);
+  json["to"] = format_rfc3339(backfill.to);
+  json["fires"] = backfill.fires;
+  json["first_fire"] = time_or_null(report.first);
+  json["last_fire"] = time_or_null(report.last);
+  json["max_parallel"] = backfill.max_parallel;
+  json["who"] = text_or_null(backfill.who);
+  json["created"] = format_rfc3339(backfill.created_at);
+  json["ended"] = time_or_null(backfill.ended_at);
+  json["runs"] = Json::object();
+  for (const job::RunState state :
+       {job::RunState::pending, job::RunState::running, job::RunState::succeeded,
+        job::RunState::failed, job::RunState::cancelled, job::RunState::lost,
+        job::RunState::skipped, job::RunState::missed}) {
+    const auto found = report.runs.find(state);
+    json["runs"][std::string(job::to_string(state))] =
+        found == report.runs.end() ? 0 : found->second;
+  }
   return text_of(json);
 }
 

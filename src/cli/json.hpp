@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,15 @@ std::string json_job(const store::JobListing& listing, const std::string& descri
                      const std::string& store_id);
 std::string json_setting(const config::Setting& setting);
 std::string json_cancelled(const ops::Cancelled& cancelled, const std::string& store_id);
+/// What is known of a backfill; `first` and `last` of the fires only where it is asked for.
+struct BackfillReport {
+  store::Backfill backfill;
+  std::map<job::RunState, std::int64_t> runs = {};
+  std::optional<Time> first = {};
+  std::optional<Time> last = {};
+  bool dry_run = false;
+};
+std::string json_backfill(const BackfillReport& report);
 std::string json_output(const job::Run& run, const std::string& output, bool truncated);
 std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors);
 /// {"VERB": true, "pid": 1, "message": "..."}: what a daemon command did.

@@ -55,6 +55,10 @@ std::string outcome_text(const job::Run& run) {
   return text;
 }
 
+Time awaited_since(const job::Run& run) {
+  return run.cause == job::Cause::backfill ? run.created_at : run.fire_time;
+}
+
 std::string runs_table(const std::vector<job::Run>& runs, const job::Zone& zone, Time now) {
   Table table({{.title = "RUN"},
                {.title = "JOB"},
@@ -80,7 +84,7 @@ std::string runs_table(const std::vector<job::Run>& runs, const job::Zone& zone,
                {outcome_text(run), state_color(run.state)},
                {std::to_string(run.attempt)},
                {fire_text(run, zone, now)},
-               {started ? rough(*result.started_at - run.fire_time) : "-"},
+               {started ? rough(*result.started_at - awaited_since(run)) : "-"},
                {took},
                {ended ? rough(result.cpu) : "-"}});
   }

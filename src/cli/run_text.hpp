@@ -14,6 +14,9 @@ namespace schedctl::cli {
 Color state_color(job::RunState state);
 /// "succeeded", "failed (exit 3)", "failed (SIGKILL)", "skipped (overlap) 12 times".
 std::string outcome_text(const job::Run& run);
+/// From when its delay is counted: its fire, but of a backfill, whose fires are long past, the
+/// moment at which it was its turn.
+Time awaited_since(const job::Run& run);
 /// The table of `runs`, oldest ids last as they come.
 std::string runs_table(const std::vector<job::Run>& runs, const job::Zone& zone, Time now);
 /// The state part of `show`, which is also `status NAME`.

@@ -21,6 +21,18 @@ constexpr std::int64_t kMostRuns = 1'000'000;
 constexpr std::int64_t kDefaultRuns = 50;
 constexpr std::int64_t kDefaultJsonRuns = 1000;
 
+Result<std::optional<job::Cause>> cause_of(const Invocation& call) {
+  const auto word = call.value("cause");
+  if (!word) return std::nullopt;
+  const auto cause = job::parse_cause(*word);
+  if (!cause)
+    return fail(
+        ErrorKind::usage,
+        "\"" + escape_control(*word) + "\" is not one of schedule, manual, backfill, reboot",
+        "--cause");
+  return cause;
+}
+
 Result<std::vector<job::RunState>> states_of(const Invocation& call) {
   std::vector<job::RunState> states;
   for (const std::string& list : call.values("state")) {
@@ -83,6 +95,13 @@ Result<std::string> cancel_target(Session& session, const std::string& word) {
   return word;
 }
 
+/// Those that a cancel of the whole job ends, too.
+Result<std::vector<store::Backfill>> open_backfills(Session& session, const std::string& target) {
+  TRY(const std::optional<job::Job> job, session.store->find_job(target));
+  if (!job) return std::vector<store::Backfill>();
+  return session.store->list_backfills({.open_only = true, .job_id = job->id});
+}
+
 }  // namespace
 
 std::optional<RunTarget> run_target(const std::string& word) {
@@ -101,6 +120,7 @@ Result<Outcome> run_runs(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::read));
   store::RunFilter filter;
   filter.states = states;
+  TRY(filter.cause, cause_of(call));
   TRY(filter.since, moment(*session, "since"));
   TRY(filter.until, moment(*session, "until"));
   if (!call.words.empty()) filter.job_name = call.words[0];
@@ -162,6 +182,7 @@ Result<Outcome> run_ps(const Invocation& call) {
 Result<Outcome> run_cancel(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
   TRY(const std::string target, cancel_target(*session, call.words[0]));
+  TRY(const std::vector<store::Backfill> backfills, open_backfills(*session, target));
   TRY(const std::vector<ops::Cancelled> cancelled, session->ops().cancel(target));
   bool any_running = false;
   std::vector<std::string> elements;
@@ -173,6 +194,11 @@ Result<Outcome> run_cancel(const Invocation& call) {
       print_result(call, one.was_running ? name + " is being ended" : "cancelled " + name);
   }
   if (call.globals.json) print(json_array(elements));
+  for (const store::Backfill& backfill : backfills) {
+    if (call.globals.json) break;
+    print_result(call, "ended backfill " + std::to_string(backfill.id.value) + " of " +
+                           backfill.job_name + ": nothing more of it is started");
+  }
   if (any_running && !session->is_served())
     warn(call, "no daemon is running: what runs is ended when one comes (schedctl start)");
   return Done{};

@@ -23,7 +23,7 @@ Result<void> check_request(const BackfillRequest& request, Time now) {
     return fail(ErrorKind::usage,
                 std::to_string(parallel) + " is out of range; from 1 to " +
                     std::to_string(limits::kMaxParallel),
-                "max-parallel");
+                "max_parallel");
   }
   const auto future = [now](Time t, const char* where) {
     return fail(ErrorKind::usage,
