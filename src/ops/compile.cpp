@@ -4,6 +4,7 @@
 
 #include "schedctl/base/limits.hpp"
 #include "schedctl/base/text.hpp"
+#include "schedctl/job/calendar.hpp"
 
 namespace schedctl::ops {
 namespace {
@@ -457,7 +458,8 @@ Result<job::ZonePtr> zone_of(const Context& context, const Schedule& schedule) {
 Result<job::FireSeries> series_of(const Context& context, const Schedule& schedule,
                                   std::uint64_t seed) {
   TRY(job::ZonePtr zone, zone_of(context, schedule));
-  return job::FireSeries::make(schedule, std::move(zone), seed);
+  return job::FireSeries::make(schedule, std::move(zone), seed,
+                               job::CalendarSource(context.config.calendars, context.zones));
 }
 
 namespace {

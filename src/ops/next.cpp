@@ -46,11 +46,30 @@ std::string time_of_day(CivilTime civil) {
   return result;
 }
 
+/// "holidays: moved from 2026-12-25 02:30, with 1 more"
+std::string moved(const job::FireSeries& series, const job::Zone& zone, Time fire) {
+  const job::FireSeries::Stretch from = series.moved_to(fire);
+  if (from.count == 0) return "";
+  std::string note;
+  if (const auto why = series.ruled_out(from.first)) {
+    for (const std::string& name : why->calendars) note += (note.empty() ? "" : ", ") + name;
+  }
+  const CivilTime civil = zone.civil(from.first);
+  note += ": moved from " + format_date(std::chrono::floor<std::chrono::days>(civil)) + " " +
+          time_of_day(civil);
+  if (from.count > 1) note += ", with " + std::to_string(from.count - 1) + " more";
+  return note;
+}
+
 /// What people should know about a fire near a change of the clock.
 class Notes {
  public:
-  Notes(const job::Schedule& schedule, job::ZonePtr zone, std::uint64_t seed)
-      : schedule_(schedule), zone_(std::move(zone)), seed_(seed) {}
+  Notes(job::Schedule schedule, job::ZonePtr zone, std::uint64_t seed)
+      : schedule_(std::move(schedule)), zone_(std::move(zone)), seed_(seed) {
+    // A clock knows no calendars.
+    schedule_.only.clear();
+    schedule_.exclude.clear();
+  }
 
   std::string of(Time fire) const {
     if (schedule_.kind != job::ScheduleKind::cron && schedule_.kind != job::ScheduleKind::at) {
@@ -90,7 +109,7 @@ class Notes {
            time_of_day(zone_->civil(change.at));
   }
 
-  const job::Schedule& schedule_;
+  job::Schedule schedule_;
   job::ZonePtr zone_;
   std::uint64_t seed_;
 };
@@ -103,14 +122,16 @@ Result<std::vector<Fire>> Ops::next(const job::Schedule& schedule, std::uint64_t
     return fail(ErrorKind::usage, "at most " + std::to_string(kMostFires) + " fires at once");
   }
   TRY(const job::ZonePtr zone, zone_of(context_, schedule));
-  TRY(const job::FireSeries series, job::FireSeries::make(schedule, zone, seed));
+  TRY(const job::FireSeries series, series_of(context_, schedule, seed));
   const Notes notes(schedule, zone, seed);
   std::vector<Fire> fires;
   while (fires.size() < n) {
     const std::optional<Time> fire = series.next_after(from);
     if (!fire) break;
+    std::string note = moved(series, *zone, *fire);
+    if (note.empty()) note = notes.of(*fire);
     fires.push_back(
-        Fire{.at = *fire, .local = job::format_local(*fire, *zone), .note = notes.of(*fire)});
+        Fire{.at = *fire, .local = job::format_local(*fire, *zone), .note = std::move(note)});
     from = *fire;
   }
   return fires;
