@@ -1,6 +1,6 @@
-// Jobs that fire on reboot: once a boot, whenever the daemon comes after it. The job's row says which
-// boot it has seen, so that neither a restart of the daemon nor one that came late fires it twice,
-// and a job that was made in this boot waits for the next one.
+// Jobs that fire on reboot: once a boot, whenever the daemon comes after it. The job's row says
+// which boot it has seen, so that neither a restart of the daemon nor one that came late fires it
+// twice, and a job that was made in this boot waits for the next one.
 
 #include "schedctl/store/record_plan.hpp"
 #include "work.hpp"

@@ -38,8 +38,8 @@ Result<std::vector<Backfill>> SqliteStore::list_backfills(const BackfillFilter& 
                        filter.job_id.value_or(JobId{}), filter.limit);
     while (rows.next()) {
       Backfill& b = found.emplace_back();
-      rows.read(b.id, b.job_id, b.job_name, b.from, b.to, b.through, b.fires, b.max_parallel,
-                b.who, b.created_at, b.ended_at, b.cancelled);
+      rows.read(b.id, b.job_id, b.job_name, b.from, b.to, b.through, b.fires, b.max_parallel, b.who,
+                b.created_at, b.ended_at, b.cancelled);
     }
     return found;
   });
