@@ -12,6 +12,7 @@
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/schedule.hpp"
 #include "schedctl/ops/apply.hpp"
+#include "schedctl/ops/import.hpp"
 #include "schedctl/store/store.hpp"
 
 namespace schedctl::ops {
@@ -137,6 +138,9 @@ class Ops {
   /// Gives a job the definition that `text` holds, if it still is as it was `seen`. Kind conflict
   /// if not, or if it is defined elsewhere; config, with its place, if the text is wrong.
   Result<job::Job> edit(const job::Job& seen, const config::FileJob& text);
+  /// Makes a job of each line, in one transaction. Jobs of an earlier import of the same crontab
+  /// are found again and become what their lines say now; what a line does not say of them stays.
+  Result<Imported> import_crontab(const config::Crontab& crontab, const ImportOptions& options);
   /// Checks without writing: every error found, those of the reading itself included.
   std::vector<Error> validate(const config::JobFiles& files);
 
