@@ -323,8 +323,8 @@ Result<Outcome> show(Session& session) {
   TRY(const std::vector<store::Backfill> all,
       session.store->list_backfills({.job_id = job.id, .limit = kShown}));
   if (call.has("wait")) {
-    if (all.empty() || all.front().ended_at)
-      return fail(ErrorKind::conflict, "no backfill of " + job.name + " is open");
+    if (all.empty()) return fail(ErrorKind::conflict, job.name + " has no backfills");
+    // The newest; where that has ended meanwhile, how it went is what was waited for.
     return watch(session, all.front(), sits_at_terminal(call));
   }
   Table table({{.title = "BACKFILL", .right = true},
