@@ -123,6 +123,9 @@ Result<void> Runner::move_waits(Work& work, Duration step) {
     const bool was_due = run.due_at <= before;
     const bool moves = counts_from_a_moment(run);
     if (moves) run.due_at += step;
+    // Never early: a first start awaits its fire time by whatever the clock says now.
+    const bool first = run.cause == job::Cause::schedule && run.fence == 0;
+    if (moves && first) run.due_at = std::max(run.due_at, run.fire_time);
     // One that is due again only later has not begun to wait.
     const bool waits = moves || (was_due && run.due_at <= work.now);
     if (run.give_up_at && waits) *run.give_up_at += step;
