@@ -42,6 +42,14 @@ Result<runner::Runner::Tuning> tuning_of(const config::Config& config,
   for (const std::string& notifier : tuning.voice.notifiers) {
     tuning.outbox.push_back({notifier, fingerprint(addresses.slack + " " + slack.channel), slack});
   }
+  for (const auto& [name, calendar] : config.calendars) {
+    if (calendar->timezone().empty()) continue;
+    const auto found = parts.zones->find(calendar->timezone());
+    if (!found) {
+      return fail(ErrorKind::config, found.error().message, "calendars." + name + ".timezone");
+    }
+  }
+  tuning.calendars = config.calendars;
   if (!addresses.heartbeat.empty()) tuning.heartbeat_interval = config.heartbeat_interval;
   return tuning;
 }

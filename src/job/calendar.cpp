@@ -118,6 +118,18 @@ Calendar::Calendar(const std::vector<DateSpan>& dates, const std::vector<WeeklyW
   normalise(week_);
 }
 
+std::uint64_t Calendar::fingerprint() const {
+  std::string text = timezone_ + "/" + yearly_.to_string();
+  for (const auto& [begin, end] : days_) {
+    text += "/" + std::to_string(begin.time_since_epoch().count()) + "-" +
+            std::to_string(end.time_since_epoch().count());
+  }
+  for (const auto& [begin, end] : week_) {
+    text += "/" + std::to_string(begin.count()) + "+" + std::to_string(end.count());
+  }
+  return stable_hash(text);
+}
+
 bool Calendar::contains(CivilTime reading) const {
   if (!week_.empty() && is_in(week_, reading - week_of(reading))) return true;
   return is_listed(floor<days>(reading));

@@ -79,7 +79,9 @@ Result<const store::BackfillFires*> Runner::fires_of(Work& work, const store::Ba
   TRY(const job::Schedule schedule, store::schedule_of(store_, backfill, job));
   auto zone = zones_.find(schedule.timezone);
   if (!zone) return fail(ErrorKind::usage, std::move(zone.error().message));
-  TRY(job::FireSeries series, job::FireSeries::make(schedule, *zone, job.seed()));
+  TRY(job::FireSeries series,
+      job::FireSeries::make(schedule, *zone, job.seed(),
+                            job::CalendarSource(settings_.tuning.calendars, zones_)));
   const bool only_missing = store::BackfillFires::wants_only_missing(backfill, series);
   TRY(store::BackfillFires fires,
       store::BackfillFires::make(store_, backfill, std::move(series), only_missing));

@@ -33,9 +33,7 @@ Result<void> Runner::plan(Work& work) {
 }
 
 Result<void> Runner::plan_job(Work& work, job::Job job) {
-  auto zone = zones_.find(job.definition.schedule.timezone);
-  if (!zone) return set_aside(work, job, zone.error());
-  auto fires = job::FireSeries::make(job.definition.schedule, *zone, job.seed());
+  const auto fires = series_of(job);
   if (!fires) return set_aside(work, job, fires.error());
   const job::Policy policy = policy_of(job);
   work.dirty = true;

@@ -57,7 +57,8 @@ std::string silence_words(const std::map<std::string, Time>& silence) {
 
 Result<job::FireSeries> Runner::series_of(const job::Job& job) const {
   TRY(job::ZonePtr zone, zones_.find(job.definition.schedule.timezone));
-  return job::FireSeries::make(job.definition.schedule, std::move(zone), job.seed());
+  return job::FireSeries::make(job.definition.schedule, std::move(zone), job.seed(),
+                               job::CalendarSource(settings_.tuning.calendars, zones_));
 }
 
 Result<Runner::Silence> Runner::replan_after_step_back(Work& work) {

@@ -55,6 +55,10 @@ Runner::Runner(store::Store& store, executor::Executor& executor, alert::Courier
 Runner::~Runner() = default;
 
 void Runner::configure(Tuning tuning) {
+  if (!job::same_calendars(settings_.tuning.calendars, tuning.calendars)) {
+    if (!watches_->calendars_before) watches_->calendars_before = settings_.tuning.calendars;
+    watches_->calendars_noted = false;
+  }
   settings_.tuning = std::move(tuning);
   tuned_ = false;
 }
@@ -168,6 +172,10 @@ void Runner::finish(Work& work) {
   watches_->slept = work.elapsed - work.awake;
   watches_->silent_until = work.silent_until;
   if (work.rechecked) watches_->rechecks.clear();
+  if (work.noted_calendars) {
+    watches_->calendars_noted = true;
+    watches_->calendars_before.reset();
+  }
   if (work.looked_at_zones) {
     watches_->zones_looked_at = work.elapsed;
     watches_->zones = work.zones;

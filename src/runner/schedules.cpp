@@ -59,6 +59,8 @@ Result<void> Runner::note_schedules(Work& work) {
   }
   std::vector<Recheck> rechecks = watches_->rechecks;
   work.rechecked = true;
+  TRY(const std::optional<Recheck> redefined, note_calendars(work));
+  if (redefined) rechecks.push_back(*redefined);
   TRY(const std::optional<Recheck> replaced, note_zones(work));
   if (replaced) rechecks.push_back(*replaced);
   for (const Recheck& recheck : rechecks) TRY_VOID(tell_next_fires(work, recheck));

@@ -43,6 +43,9 @@ struct Runner::Watches {
   std::vector<Recheck> rechecks;            ///< wanted
   std::optional<Duration> zones_looked_at;  ///< Clock::elapsed; none: look
   std::string zones;                        ///< what the store says of the zone data
+  bool calendars_noted = false;             ///< the store has heard of the calendars
+  /// Those that a reload has just replaced.
+  std::optional<job::Calendars> calendars_before;
   std::map<BackfillId, store::BackfillFires> backfills;  ///< those that are open
   bool reboots_fired = false;  ///< jobs that fire on reboot have seen this boot
   bool awaits_again = false;   ///< the rows have been asked which starts are awaited
@@ -84,6 +87,7 @@ struct Runner::Work {
   std::optional<Time> silent_until;  ///< of Watches, as it will be
   bool looked_at_zones = false;
   bool rechecked = false;        ///< what was wanted is done
+  bool noted_calendars = false;  ///< of Watches, as it will be
   std::string zones;             ///< of Watches, as it will be if it was looked at
   std::vector<JobId> looked_at;  ///< late starts that need not be looked at again
   std::vector<alert::Delivery> deliveries;

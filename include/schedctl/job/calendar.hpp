@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bitset>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -58,6 +59,8 @@ class Calendar {
   std::optional<CivilTime> next_border(CivilTime reading) const;
 
   bool operator==(const Calendar&) const = default;
+  /// The same for equal calendars, in every version; for a store that is to notice a change.
+  std::uint64_t fingerprint() const;
 
  private:
   using Days = std::chrono::local_days;

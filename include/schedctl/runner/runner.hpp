@@ -14,6 +14,7 @@
 #include "schedctl/alert/teller.hpp"
 #include "schedctl/base/clock.hpp"
 #include "schedctl/executor/executor.hpp"
+#include "schedctl/job/calendar.hpp"
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/plan.hpp"
 #include "schedctl/store/backfill_fires.hpp"
@@ -34,6 +35,7 @@ class Runner {
     alert::Voice voice = {};
     std::vector<alert::Outbox::Setup> outbox = {};
     Duration heartbeat_interval{};  ///< 0: no heartbeat
+    job::Calendars calendars = {};
   };
   struct Settings {
     store::Node node = {};  ///< this daemon; `last_beat` is kept by the runner
@@ -136,6 +138,8 @@ class Runner {
   Result<void> end_silence(Work& work);
   Result<void> note_schedules(Work& work);
   Result<std::optional<Recheck>> note_zones(Work& work);
+  Result<std::optional<Recheck>> note_calendars(Work& work);
+  Result<void> record_excluded(Work& work, const job::Calendars& calendars);
   Result<void> tell_next_fires(Work& work, const Recheck& recheck);
   Result<job::FireSeries> series_of(const job::Job& job) const;
   Result<void> record(Work& work);
