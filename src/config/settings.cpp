@@ -246,19 +246,7 @@ Result<void> read_default(Config& config, const std::string& key, const Given& g
 std::string print_default(const Config& config, const std::string& key) {
   const std::string policy_key = key.substr(kDefaults.size());
   if (const auto value = job::policy_value(config.defaults, policy_key)) return *value;
-  const job::Policy builtin;
-  const job::PolicyDraft all{.overlap = builtin.overlap,
-                             .misfire_grace = builtin.misfire_grace,
-                             .coalesce = builtin.coalesce,
-                             .jitter = builtin.jitter,
-                             .timeout = builtin.timeout,
-                             .kill_grace = builtin.kill_grace,
-                             .max_attempts = builtin.max_attempts,
-                             .backoff = builtin.backoff,
-                             .max_delay = builtin.max_delay,
-                             .on_lost = builtin.on_lost,
-                             .alert_grace = builtin.alert_grace};
-  return job::policy_value(all, policy_key).value_or("");
+  return job::policy_value(job::builtin_draft(), policy_key).value_or("");
 }
 
 std::vector<SettingSpec> make_specs() {

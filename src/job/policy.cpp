@@ -222,6 +222,25 @@ Policy resolve(const PolicyDraft& own, const PolicyDraft& defaults) {
   };
 }
 
+PolicyDraft builtin_draft() {
+  const Policy p;
+  return PolicyDraft{.overlap = p.overlap,
+                     .misfire_grace = p.misfire_grace,
+                     .coalesce = p.coalesce,
+                     .jitter = p.jitter,
+                     .timeout = p.timeout,
+                     .kill_grace = p.kill_grace,
+                     .max_attempts = p.max_attempts,
+                     .backoff = p.backoff,
+                     .max_delay = p.max_delay,
+                     .on_lost = p.on_lost,
+                     .alert_grace = p.alert_grace,
+                     .max_catchup = p.max_catchup,
+                     .catchup_spread = p.catchup_spread,
+                     .max_wait = p.max_wait,
+                     .max_runs = p.max_runs};
+}
+
 Result<void> set_policy(PolicyDraft& draft, std::string_view key, std::string_view value) {
   const Setting* setting = find_setting(key);
   if (setting != nullptr) return setting->set(draft, key, value);

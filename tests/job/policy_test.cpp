@@ -86,3 +86,10 @@ TEST_CASE("names of policies read back") {
   }
   for (const auto v : {OnLost::fail, OnLost::retry}) CHECK(parse_on_lost(to_string(v)) == v);
 }
+
+TEST_CASE("the built-in values are said for every key") {
+  for (const std::string& key : policy_keys()) {
+    CAPTURE(key);
+    CHECK(policy_value(builtin_draft(), key).has_value());
+  }
+}

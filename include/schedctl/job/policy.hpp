@@ -66,6 +66,9 @@ struct Policy {
 /// `own` over `defaults` over the built-in values.
 Policy resolve(const PolicyDraft& own, const PolicyDraft& defaults);
 
+/// The built-in values as a draft that says everything.
+PolicyDraft builtin_draft();
+
 /// One policy setting by its TOML name ("misfire_grace"), for files, [defaults] and --unset. Values
 /// are text as on the command line ("1h", "latest", "3"). Errors are of kind usage.
 Result<void> set_policy(PolicyDraft& draft, std::string_view key, std::string_view value);
