@@ -106,8 +106,10 @@ TEST_CASE("so many runs of a backfill as it may have at once run side by side") 
   CHECK(w.executor.started.size() == 3);
   w.end(1);
   CHECK(w.executor.started.size() == 4);
-  for (std::size_t i : {0, 2, 3, 4, 5}) w.end(i);
+  for (std::size_t i : {0, 2, 5, 4}) w.end(i);
   CHECK(w.executor.started.size() == 6);
+  CHECK_FALSE(w.stored().ended_at);
+  w.end(3);
   CHECK(w.stored().ended_at);
 }
 
@@ -239,6 +241,24 @@ TEST_CASE("a run of a backfill that the keeper never got is started again, not w
   w.beat();
   CHECK(w.fires_started() == std::vector{kFrom, kFrom});
   CHECK(w.of(Cause::backfill).size() == 1);
+}
+
+TEST_CASE("a run of a backfill that is to start again waits for its job and is not skipped") {
+  Past w;
+  w.reach_back(10h);
+  w.ask(kFrom, kFrom + 10min);
+  w.beat();
+  w.trigger(w.job, true);
+  w.clock.advance(1s);
+  w.start_runner();
+  w.adopt("keeper-1", {});
+  w.beat();
+  REQUIRE(w.executor.started.size() == 2);
+  CHECK(w.of(Cause::backfill)[0].state == RunState::pending);
+  w.end(1);
+  CHECK(w.fires_started().back() == kFrom);
+  w.end(2);
+  CHECK(w.of(Cause::backfill)[0].state == RunState::succeeded);
 }
 
 TEST_CASE("of fires that are wanted only where missing, those with a success have no run") {
