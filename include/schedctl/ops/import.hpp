@@ -11,12 +11,12 @@
 namespace schedctl::ops {
 
 struct ImportOptions {
-  std::string source;    ///< absolute path of the crontab; empty: it came through standard input
-  std::string prefix;    ///< of the jobs' names: that of a file in cron.d; empty: none
-  std::string user;      ///< as whom jobs run: lines of other users are not imported
-  std::string timezone;  ///< in which cron counts
-  bool paused = false;   ///< new jobs begin paused
-  bool dry_run = false;  ///< only say what would be done
+  std::string source = {};  ///< absolute path of the crontab; empty: it came through standard input
+  std::string prefix = {};  ///< of the jobs' names: that of a file in cron.d; empty: none
+  std::string user = {};    ///< as whom jobs run: lines of other users are not imported
+  std::string timezone = {};  ///< in which cron counts
+  bool paused = false;        ///< new jobs begin paused
+  bool dry_run = false;       ///< only say what would be done
 };
 
 /// What became of a line that is a job now.
