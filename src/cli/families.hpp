@@ -29,6 +29,7 @@ Result<Outcome> run_ps(const Invocation& call);
 Result<Outcome> run_runs(const Invocation& call);
 Result<Outcome> run_logs(const Invocation& call);
 
+Result<Outcome> run_import_crontab(const Invocation& call);
 Result<Outcome> run_validate(const Invocation& call);
 Result<Outcome> run_config(const Invocation& call);
 Result<Outcome> run_db(const Invocation& call);

@@ -96,6 +96,22 @@ Json action_json(const job::Action& action) {
   return Json{{"shell", action.shell}};
 }
 
+/// As `list` and `show` say it: a list, a number, true, a string; null where there is none.
+Json key_json(const std::optional<config::JobKey>& key) {
+  if (!key) return {};
+  switch (key->kind) {
+    case config::JobKey::Kind::text:
+      return key->text;
+    case config::JobKey::Kind::number:
+      return parse_int(key->text).value_or(0);
+    case config::JobKey::Kind::flag:
+      return true;
+    case config::JobKey::Kind::list:
+      return key->list;
+  }
+  return {};
+}
+
 Json listing_json(const store::JobListing& listing) {
   const job::Job& job = listing.job;
   const job::Definition& definition = job.definition;
@@ -308,6 +324,40 @@ std::string json_validated(std::size_t jobs, std::size_t files, const std::vecto
                                   {"message", error.message},
                                   {"where", text_or_null(error.where)}});
   return text_of(json);
+}
+
+std::string json_imported(const ops::Imported& imported,
+                          const std::vector<config::CrontabNote>& notes) {
+  static constexpr const char* kDid[] = {"added", "changed", "unchanged", "present"};
+  const auto notes_json = [](const std::vector<config::CrontabNote>& all) {
+    Json list = Json::array();
+    for (const config::CrontabNote& one : all)
+      list.push_back(Json{{"line", one.line}, {"column", one.column}, {"message", one.message}});
+    return list;
+  };
+  Json jobs = Json::array();
+  for (const ops::ImportedJob& job : imported.jobs) {
+    Json changes = Json::object();
+    for (const ops::KeyChange& key : job.changes)
+      changes[key.key] = Json::array({key_json(key.before), key_json(key.after)});
+    Json env = Json::object();
+    for (const auto& [name, text] : job.definition.env) env[name] = text;
+    jobs.push_back(Json{{"line", job.line},
+                        {"name", job.name},
+                        {"did", kDid[static_cast<int>(job.did)]},
+                        {"schedule", schedule_json(job.definition.schedule)},
+                        {"timezone", text_or_null(job.definition.schedule.timezone)},
+                        {"action", action_json(job.definition.action)},
+                        {"env", std::move(env)},
+                        {"changes", std::move(changes)},
+                        {"kept", job.kept},
+                        {"mailto", text_or_null(job.mailto)},
+                        {"notes", job.notes}});
+  }
+  return text_of(Json{{"jobs", std::move(jobs)},
+                      {"left_out", notes_json(imported.left_out)},
+                      {"gone", imported.gone},
+                      {"notes", notes_json(notes)}});
 }
 
 std::string json_answer(const char* verb, bool done, std::int64_t pid, const std::string& message) {

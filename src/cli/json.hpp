@@ -42,6 +42,9 @@ struct BackfillReport {
 std::string json_backfill(const BackfillReport& report);
 std::string json_output(const job::Run& run, const std::string& output, bool truncated);
 std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors);
+/// What became of a crontab; `notes` are about lines that are no jobs.
+std::string json_imported(const ops::Imported& imported,
+                          const std::vector<config::CrontabNote>& notes);
 /// {"VERB": true, "pid": 1, "message": "..."}: what a daemon command did.
 std::string json_answer(const char* verb, bool done, std::int64_t pid, const std::string& message);
 /// {"version": "0.1.0"}
