@@ -94,12 +94,18 @@ $(OUT)/fuzzers/%: $(OUT)/obj/tests/fuzz/%.o $(FUZZ_LIBS)
 	@echo "  link  $@"
 	$(Q)$(CXX) $(CXXFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIBS) $(LDLIBS)
 
+# Answers the questions of the oracles; a program of its own, because a process a question is dear.
+$(OUT)/oracle/fires: $(OUT)/obj/tests/oracle/fires.o $(foreach r,zone job base,$(OUT)/lib/lib$(r).a)
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	$(Q)$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
+
 # --- what people type -------------------------------------------------------------------------
 
 PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev libsqlite3-dev \
             libspdlog-dev libfmt-dev libtomlplusplus-dev doctest-dev libabsl-dev \
             nlohmann-json3-dev libexpected-dev uuid-dev libcurl4-openssl-dev tzdata procps
-TEST_PACKAGES := python3 mandoc sqlite3 clang libclang-rt-dev clang-tidy clang-format
+TEST_PACKAGES := python3 python3-croniter mandoc sqlite3 clang libclang-rt-dev clang-tidy clang-format
 
 .PHONY: help
 help: ## list these targets
@@ -124,7 +130,7 @@ test: deps ## install, build with ASan and UBSan, run every test; the last line 
 	@tests/tools/run_tests $(BUILD)/asan
 
 .PHONY: _tests
-_tests: $(BINARY) $(foreach r,$(TESTED),$(OUT)/tests/$(r))
+_tests: $(BINARY) $(OUT)/oracle/fires $(foreach r,$(TESTED),$(OUT)/tests/$(r))
 
 .PHONY: test-room
 test-room: ## build and run one room's unit tests: make test-room ROOM=job [VARIANT=asan]
@@ -139,6 +145,14 @@ test-e2e: ## build with ASan and run only the end-to-end stories [ARGS=name]
 	@SCHEDCTL=$(abspath $(BUILD))/asan/schedctl python3 tests/e2e/run.py $(ARGS)
 .PHONY: _binary
 _binary: $(BINARY)
+
+.PHONY: oracle
+oracle: ## hold the schedule language against other readings of it [SEED=n] [CASES=n] [ARGS=zone]
+	@$(MAKE) --no-print-directory VARIANT=asan _oracle
+	@SCHEDCTL=$(abspath $(BUILD))/asan/schedctl FIRES=$(abspath $(BUILD))/asan/oracle/fires \
+	    SEED=$(SEED) CASES=$(CASES) tests/oracle/run.py $(ARGS)
+.PHONY: _oracle
+_oracle: $(BINARY) $(OUT)/oracle/fires
 
 .PHONY: tsan
 tsan: ## build with ThreadSanitizer and run the threads under load
@@ -183,10 +197,16 @@ coverage: ## line coverage of the tests (needs gcovr)
 	@tests/tools/run_tests $(BUILD)/coverage
 	@gcovr --root . --filter src/ --filter include/ $(BUILD)/coverage
 
-BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c)) \
+                  $(BUILD)/bench/next_fire
 $(BUILD)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	gcc -O2 -static -Wall -Wextra -o $@ $<
+$(BUILD)/bench/next_fire: $(OUT)/obj/tests/bench/next_fire.o \
+                          $(foreach r,zone job base,$(OUT)/lib/lib$(r).a)
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	$(Q)$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: bench
 bench: all $(BENCH_PROGRAMS) ## measure burst, lateness, idle and the command line [ARGS="--quick"]
