@@ -272,6 +272,7 @@ Result<void> Instance::start_runner() {
 }
 
 int Instance::serve() {
+  watch_zone_data();
   const auto served = loop_->run();
   if (!served) log::error("loop-failed", {{"error", served.error().message}});
   runner_->join();
@@ -407,6 +408,7 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   runner_->post([this, next, tuning, fixed, done = std::move(done)](runner::Runner& runner,
                                                                     store::Store& store) {
     runner.configure(tuning);
+    runner.look_at_zones();
     auto synced = sync_job_files(store, parts_, next, node_.id);
     if (!synced) {
       log::error("reload-failed", {{"error", synced.error().message}});

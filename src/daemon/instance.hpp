@@ -11,6 +11,7 @@
 #include "schedctl/executor/command.hpp"
 #include "schedctl/host/control.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/loop/directory_watch.hpp"
 #include "schedctl/loop/http.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "schedctl/loop/mailbox.hpp"
@@ -55,6 +56,7 @@ class Instance {
   Result<void> make_directories();
   Result<void> watch_signals();
   Result<void> start_runner();
+  void watch_zone_data();
   Result<void> announce();
   Result<void> load_jobs_at_start();
   void on_signal();
@@ -84,6 +86,7 @@ class Instance {
   std::unique_ptr<executor::CommandExecutor> executor_;
   std::unique_ptr<loop::Http> http_;
   std::unique_ptr<alert::HttpCourier> courier_;
+  std::unique_ptr<loop::DirectoryWatch> zone_watch_;
   alert::Addresses addresses_;
   std::string last_boot_;           ///< of the daemon before this one
   std::optional<Time> down_since_;  ///< no daemon was here before this one since then

@@ -104,15 +104,18 @@ std::string state_of(const std::vector<DataFile>& files) {
   return (release.empty() ? "unknown" : release) + " " + hex(stable_hash(all));
 }
 
-std::vector<std::string> zone_directories() {
+std::vector<DataPlace> data_places() {
   const fs::path root = database();
-  std::vector<std::string> all{root.parent_path().string(), root.string()};
+  std::vector<DataPlace> all{{root.parent_path().string(), root.filename().string()},
+                             {root.string()}};
   std::error_code error;
   const fs::path real = fs::canonical(root, error);
-  if (!error && real != root) all.push_back(real.parent_path().string());
+  if (!error && real != root) {
+    all.push_back({real.parent_path().string(), real.filename().string()});
+  }
   for_each_entry([&](const fs::directory_entry& entry, const std::string&) {
     std::error_code ignored;
-    if (entry.is_directory(ignored)) all.push_back(entry.path().string());
+    if (entry.is_directory(ignored)) all.push_back({entry.path().string()});
     return all.size() < kMaxFiles;
   });
   return all;

@@ -152,12 +152,15 @@ TEST_CASE("an occurrence that new rules move into the past is overdue, not forgo
   CHECK(w.executor.started[0].fire_time == World::kStart + hours(10));
 }
 
-TEST_CASE("a job whose zone is gone is set aside, and comes back with the data") {
+TEST_CASE("a job whose zone is gone is set aside when it is due, and comes back with the data") {
   ZoneWorld w;
   w.add_daily("a");
   w.data.missing = true;
   w.data.state = "none";
   w.runner->look_at_zones();
+  w.settle();
+  CHECK(w.next_of("a") == World::kStart + hours(11));
+  w.clock.advance(hours(11));
   w.settle();
   CHECK(!w.store->find_job("a").value()->next_fire);
   CHECK(w.events("job-error").size() == 1);
@@ -165,7 +168,9 @@ TEST_CASE("a job whose zone is gone is set aside, and comes back with the data")
   w.data.state = "2027a bb";
   w.runner->look_at_zones();
   w.settle();
-  CHECK(w.next_of("a") == World::kStart + hours(11));
+  REQUIRE(w.executor.started.size() == 1);
+  CHECK(w.executor.started[0].fire_time == World::kStart + hours(11));
+  CHECK(w.next_of("a") == World::kStart + hours(35));
 }
 
 TEST_CASE("paused jobs, and those that have had all their runs, stay as they are") {

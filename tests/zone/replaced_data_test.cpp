@@ -133,6 +133,19 @@ TEST_CASE("a database that is a link to another one is followed when the link is
   CHECK(offset_of(*zones, "Europe/Berlin") == hours(9));
 }
 
+TEST_CASE("the places to watch are the database, its regions and where it is an entry") {
+  const Database database;
+  const test::Scratch scratch;
+  const fs::path link = fs::path(scratch.path()) / "current";
+  fs::create_directory_symlink(database.root, link);
+  ::setenv("TZDIR", (link.string() + "/").c_str(), 1);
+  std::vector<std::string> words;
+  for (const DataPlace& place : data_places()) words.push_back(place.directory + ":" + place.entry);
+  CHECK(words == std::vector<std::string>{scratch.path() + ":current", link.string() + ":",
+                                          database.scratch.path() + ":zoneinfo",
+                                          link.string() + "/Europe:"});
+}
+
 TEST_CASE("without a database UTC is there, before and after a refresh") {
   const test::Scratch scratch;
   ::setenv("TZDIR", (scratch.path() + "/none").c_str(), 1);

@@ -15,9 +15,14 @@ namespace schedctl::zone {
 /// database names it, and a hash of the files. It costs a look at some 600 of them.
 std::unique_ptr<job::ZoneSource> system_zones();
 
-/// The directories whose entries change when the database, or a zone in it, is replaced: its own,
-/// those of its regions, and the one that holds it (for a database that is a link, both ends).
-std::vector<std::string> zone_directories();
+/// A directory whose entries change when the database, or a zone in it, is replaced.
+struct DataPlace {
+  std::string directory = {};
+  std::string entry = {};  ///< the only one that matters; empty: all do
+};
+/// The database's own directory, those of its regions, and the one in which it is an entry (of a
+/// database that is a link, the ones at both ends).
+std::vector<DataPlace> data_places();
 
 /// The IANA name of the host's zone: $TZ if it is one, else where /etc/localtime points, else
 /// /etc/timezone, else "UTC".
