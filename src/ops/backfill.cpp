@@ -104,16 +104,14 @@ Result<Backfilled> take_up(const Context& context, const job::Job& job, store::B
 }
 
 /// Counts the fires that are to run into `asked`.
-Result<void> count_fires(const Context& context, Backfilled& asked, job::FireSeries series,
-                         bool missing) {
+Result<void> count_fires(const Context& context, Backfilled& asked, job::FireSeries series) {
   const store::Backfill& backfill = asked.backfill;
   const auto range = series.count(backfill.from - kTick, backfill.to - kTick);
   asked.fires_in_range = asked.backfill.fires = range.count;
   asked.first = range.first;
   asked.last = range.last;
-  if (!missing || range.count == 0 || range.count > store::kMostBackfillFires) return {};
-  TRY(const auto fires,
-      store::BackfillFires::make(context.store, backfill, std::move(series), true));
+  if (!backfill.missing || range.count == 0 || range.count > store::kMostBackfillFires) return {};
+  TRY(const auto fires, store::BackfillFires::make(context.store, backfill, std::move(series)));
   asked.backfill.fires = 0;
   asked.first = asked.last = std::nullopt;
   Time through = backfill.from - kTick;
@@ -148,11 +146,12 @@ Result<Backfilled> ask(const Context& context, const job::Job& job, const Backfi
   backfill.from = request.from;
   backfill.to = request.to.value_or(now);
   backfill.through = request.from - kTick;
+  backfill.missing = request.missing;
   backfill.max_parallel = request.max_parallel.value_or(1);
   backfill.who = context.who;
   backfill.created_at = now;
   TRY(job::FireSeries series, series_of(context, job.definition.schedule, job.seed()));
-  TRY_VOID(count_fires(context, asked, std::move(series), request.missing));
+  TRY_VOID(count_fires(context, asked, std::move(series)));
   TRY_VOID(check_fires(job, asked.fires_in_range, backfill.from, backfill.to));
   if (request.dry_run || backfill.fires == 0) return asked;
   TRY_VOID(context.store.insert_backfill(backfill));

@@ -82,9 +82,7 @@ Result<const store::BackfillFires*> Runner::fires_of(Work& work, const store::Ba
   TRY(job::FireSeries series,
       job::FireSeries::make(schedule, *zone, job.seed(),
                             job::CalendarSource(settings_.tuning.calendars, zones_)));
-  const bool only_missing = store::BackfillFires::wants_only_missing(backfill, series);
-  TRY(store::BackfillFires fires,
-      store::BackfillFires::make(store_, backfill, std::move(series), only_missing));
+  TRY(store::BackfillFires fires, store::BackfillFires::make(store_, backfill, std::move(series)));
   const bool new_one = backfill.through < backfill.from;
   work.line(log::Level::info, new_one ? "backfill-begun" : "backfill-resumed",
             {{"job", backfill.job_name},

@@ -52,14 +52,10 @@ Result<job::Schedule> schedule_of(Store& store, const Backfill& backfill, const 
   return then != nullptr ? then->definition.schedule : job.definition.schedule;
 }
 
-bool BackfillFires::wants_only_missing(const Backfill& backfill, const job::FireSeries& series) {
-  return backfill.fires < series.count(backfill.from - kTick, backfill.to - kTick).count;
-}
-
 Result<BackfillFires> BackfillFires::make(Store& store, const Backfill& backfill,
-                                          job::FireSeries series, bool only_missing) {
-  BackfillFires fires(backfill.job_id, backfill.to, std::move(series), only_missing);
-  if (!only_missing) return fires;
+                                          job::FireSeries series) {
+  BackfillFires fires(backfill.job_id, backfill.to, std::move(series), backfill.missing);
+  if (!backfill.missing) return fires;
   TRY(const std::vector<Backfill> all,
       store.list_backfills({.job_id = backfill.job_id, .limit = kEarlier}));
   for (const Backfill& earlier : all) {

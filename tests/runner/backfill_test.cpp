@@ -35,6 +35,7 @@ struct Past : World {
     backfill.to = to;
     backfill.through = from - kTick;
     backfill.fires = (to - from) / 10min - (missing ? 1 : 0);
+    backfill.missing = missing;
     backfill.max_parallel = max_parallel;
     backfill.created_at = clock.wall();
     REQUIRE(store->insert_backfill(backfill).has_value());

@@ -113,6 +113,7 @@ FOR_EACH_BACKEND("a backfill comes back as it was stored, and is open until it h
                .to = at(20),
                .through = at(11),
                .fires = 9,
+               .missing = true,
                .max_parallel = 4,
                .who = "alice",
                .created_at = at(30)};
@@ -135,6 +136,7 @@ FOR_EACH_BACKEND("a backfill comes back as it was stored, and is open until it h
   CHECK(all[1].to == at(20));
   CHECK(all[1].through == at(19));
   CHECK(all[1].fires == 9);
+  CHECK(all[1].missing);
   CHECK(all[1].max_parallel == 4);
   CHECK(all[1].who == "alice");
   CHECK(all[1].created_at == at(30));

@@ -24,12 +24,9 @@ Result<job::Schedule> schedule_of(Store& store, const Backfill& backfill, const 
 /// backfill, and of which no scheduled run is pending or running.
 class BackfillFires {
  public:
-  /// What `backfill.fires` counts tells which of the two it is: it counts fewer fires than the
-  /// range has only where some were not missing. The store is asked for the runs of earlier
+  /// `backfill.missing` says which of the two; then the store is asked for the runs of earlier
   /// backfills.
-  static Result<BackfillFires> make(Store& store, const Backfill& backfill, job::FireSeries series,
-                                    bool only_missing);
-  static bool wants_only_missing(const Backfill& backfill, const job::FireSeries& series);
+  static Result<BackfillFires> make(Store& store, const Backfill& backfill, job::FireSeries series);
 
   struct Look {
     std::optional<Time> fire;  ///< the first fire after `through` that is to run

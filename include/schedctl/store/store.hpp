@@ -98,6 +98,7 @@ struct Backfill {
   Time to{};
   Time through{};          ///< every fire up to and including this instant has its run
   std::int64_t fires = 0;  ///< in the range, when it was asked for
+  bool missing = false;    ///< only fires whose row is no success
   int max_parallel = 1;
   std::string who = {};
   Time created_at{};

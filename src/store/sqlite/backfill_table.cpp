@@ -6,8 +6,8 @@ namespace {
 
 /// Binds the columns of BACKFILL.
 void bind_backfill(Query& query, const Backfill& b) {
-  query.bind_all(b.job_id, b.job_name, b.from, b.to, b.through, b.fires, b.max_parallel, b.who,
-                 b.created_at, b.ended_at, b.cancelled);
+  query.bind_all(b.job_id, b.job_name, b.from, b.to, b.through, b.fires, b.missing, b.max_parallel,
+                 b.who, b.created_at, b.ended_at, b.cancelled);
 }
 
 }  // namespace
@@ -38,8 +38,8 @@ Result<std::vector<Backfill>> SqliteStore::list_backfills(const BackfillFilter& 
                        filter.job_id.value_or(JobId{}), filter.limit);
     while (rows.next()) {
       Backfill& b = found.emplace_back();
-      rows.read(b.id, b.job_id, b.job_name, b.from, b.to, b.through, b.fires, b.max_parallel, b.who,
-                b.created_at, b.ended_at, b.cancelled);
+      rows.read(b.id, b.job_id, b.job_name, b.from, b.to, b.through, b.fires, b.missing,
+                b.max_parallel, b.who, b.created_at, b.ended_at, b.cancelled);
     }
     return found;
   });

@@ -113,16 +113,17 @@ constexpr const char* kVersion2 =
 
 // The columns that a definition gained, for `job` and for `job_version`.
 #define ADD_TO(table, column) "ALTER TABLE " table " ADD COLUMN " column ";"
-#define ADD_DEFINITION_3(table)                                                \
-  ADD_TO(table, "weeks INTEGER NOT NULL DEFAULT 1")                            \
-  ADD_TO(table, "week_anchor INTEGER NOT NULL DEFAULT 0")                      \
-  ADD_TO(table, "not_before INTEGER")                                          \
-  ADD_TO(table, "until INTEGER")                                               \
-  ADD_TO(table, "only_in TEXT")                                                \
-  ADD_TO(table, "excluded_by TEXT")                                            \
-  ADD_TO(table, "on_excluded TEXT NOT NULL DEFAULT 'skip'")                    \
-  ADD_TO(table, "max_catchup INTEGER") ADD_TO(table, "catchup_spread INTEGER") \
-      ADD_TO(table, "max_wait INTEGER") ADD_TO(table, "max_runs INTEGER")
+#define ADD_DEFINITION_3(table)                                             \
+  ADD_TO(table, "weeks INTEGER NOT NULL DEFAULT 1")                         \
+  ADD_TO(table, "week_anchor INTEGER NOT NULL DEFAULT 0")                   \
+  ADD_TO(table, "not_before INTEGER")                                       \
+  ADD_TO(table, "until INTEGER")                                            \
+  ADD_TO(table, "only_in TEXT")                                             \
+  ADD_TO(table, "excluded_by TEXT")                                         \
+  ADD_TO(table, "on_excluded TEXT NOT NULL DEFAULT 'skip'")                 \
+  ADD_TO(table, "max_catchup INTEGER")                                      \
+  ADD_TO(table, "catchup_spread INTEGER") ADD_TO(table, "max_wait INTEGER") \
+      ADD_TO(table, "max_runs INTEGER")
 
 constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_version")
 
@@ -143,7 +144,8 @@ constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_
 
     "CREATE TABLE backfill(id INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, "
     "job_name TEXT NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER NOT NULL, "
-    "through INTEGER NOT NULL, fires INTEGER NOT NULL, max_parallel INTEGER NOT NULL, "
+    "through INTEGER NOT NULL, fires INTEGER NOT NULL, missing INTEGER NOT NULL, "
+    "max_parallel INTEGER NOT NULL, "
     "who TEXT NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER, "
     "cancelled INTEGER NOT NULL) STRICT;"
     "CREATE INDEX backfill_open ON backfill(job_id) WHERE ended_at IS NULL;"

@@ -118,13 +118,14 @@ inline constexpr char kCounts[] =
     "(SELECT next_fire FROM job INDEXED BY job_next_fire WHERE next_fire IS NOT NULL AND NOT "
     "paused ORDER BY next_fire LIMIT 1)";
 
-#define BACKFILL                                                                                \
-  "job_id, job_name, from_at, to_at, through, fires, max_parallel, who, created_at, ended_at, " \
+#define BACKFILL                                                                               \
+  "job_id, job_name, from_at, to_at, through, fires, missing, max_parallel, who, created_at, " \
+  "ended_at, "                                                                                 \
   "cancelled"
 inline constexpr char kInsertBackfill[] =
-    "INSERT INTO backfill(" BACKFILL ") VALUES (?,?,?,?,?,?,?,?,?,?,?)";
+    "INSERT INTO backfill(" BACKFILL ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?)";
 inline constexpr char kUpdateBackfill[] =
-    "UPDATE backfill SET (" BACKFILL ") = (?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?";
+    "UPDATE backfill SET (" BACKFILL ") = (?,?,?,?,?,?,?,?,?,?,?,?) WHERE id = ?";
 inline constexpr char kListBackfills[] =
     "SELECT id, " BACKFILL " FROM backfill WHERE job_id = ?1 OR ?1 = 0 ORDER BY id DESC LIMIT ?2";
 inline constexpr char kOpenBackfills[] =
