@@ -1,7 +1,7 @@
 // Rows of the table of commands: jobs.
 
-#include "src/cli/families.hpp"
 #include "src/cli/command_rows.hpp"
+#include "src/cli/families.hpp"
 
 namespace schedctl::cli {
 namespace {
@@ -113,6 +113,19 @@ std::vector<Command> defining_commands() {
        .takes_argv = true,
        .exits = kJobExits,
        .function = run_set},
+      {.name = "edit",
+       .group = "jobs",
+       .synopsis = "NAME",
+       .summary = "change a job in your editor ($VISUAL, $EDITOR), as a job file",
+       .examples = {"schedctl edit backup", "EDITOR=nano schedctl edit backup"},
+       .min_words = 1,
+       .max_words = 1,
+       .missing = "the job's name is missing",
+       .extra = "one job at a time",
+       .exits = "  0   done, or left as it was\n  1   the editor failed\n"
+                "  2   the text is wrong; it is kept, and the message says where\n"
+                "  5   somebody else changed the job in the meantime; the text is kept\n",
+       .function = run_edit},
   };
 }
 

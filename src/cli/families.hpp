@@ -30,6 +30,9 @@ Result<Outcome> run_runs(const Invocation& call);
 Result<Outcome> run_logs(const Invocation& call);
 
 Result<Outcome> run_import_crontab(const Invocation& call);
+Result<Outcome> run_edit(const Invocation& call);
+Result<Outcome> run_apply(const Invocation& call);
+Result<Outcome> run_export(const Invocation& call);
 Result<Outcome> run_validate(const Invocation& call);
 Result<Outcome> run_config(const Invocation& call);
 Result<Outcome> run_db(const Invocation& call);

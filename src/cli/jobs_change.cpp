@@ -8,56 +8,12 @@
 #include "src/cli/output.hpp"
 #include "src/cli/session.hpp"
 #include "src/cli/times.hpp"
+#include "src/cli/understood.hpp"
 
 // add, set, remove, pause, resume: the commands that change jobs.
 
 namespace schedctl::cli {
 namespace {
-
-constexpr std::size_t kFiresShown = 3;
-
-/// What follows every change of a definition: warnings about what will not work.
-void warn_of_trouble(Session& session, const job::Job& job) {
-  if (const std::string trouble = command_trouble(job.definition); !trouble.empty())
-    warn(session.call, "the command cannot be executed as things are: " + trouble);
-  if (!session.is_served())
-    warn(session.call, std::string("no daemon is running: start it with schedctl start") +
-                           (session.config().own && session.call.globals.own ? " --own" : ""));
-}
-
-/// Says what was understood: words, zone, next fires.
-Result<void> print_understood(Session& session, const job::Job& job, const char* verb) {
-  const Invocation& call = session.call;
-  const job::Definition& definition = job.definition;
-  const job::Schedule& schedule = definition.schedule;
-  TRY(const job::ZonePtr zone, session.zone_of(schedule));
-  const std::string description = job::describe(schedule, *zone);
-  // A new grid's anchor is now, which does not fire: the row knows what does.
-  const Time from =
-      job.next_fire ? *job.next_fire - Duration(1) : std::max(job.planned_through, session.now);
-  TRY(const std::vector<ops::Fire> fires,
-      session.ops().next(schedule, job.seed(), from, kFiresShown));
-  if (call.globals.json) {
-    TRY(const store::JobListing listing, session.listing(job));
-    print(json_understood(listing, description, fires) + "\n");
-    return {};
-  }
-  print_result(call, std::string(verb) + " " + job.name + ": " + escape_control(description));
-  print_result(call, "  command    " + escape_control(short_action(definition.action)));
-  print_result(call, "  time zone  " + zone->name());
-  std::string label = "  next       ";
-  for (const ops::Fire& fire : fires) {
-    print_result(call, label + absolute_and_relative(fire.at, *zone, session.now) +
-                           (fire.note.empty() ? "" : "  " + escape_control(fire.note)));
-    label = "             ";
-  }
-  if (schedule.kind == job::ScheduleKind::manual)
-    print_result(call, label + "only by hand: schedctl trigger " + job.name);
-  else if (fires.empty())
-    print_result(call, label + "no more");
-  if (job.paused) print_result(call, "  paused     until schedctl resume " + job.name);
-  return {};
-}
 
 Result<void> check_complete(const Invocation& call, const job::JobDraft& draft) {
   if (!draft.has_schedule())

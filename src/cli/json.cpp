@@ -96,22 +96,6 @@ Json action_json(const job::Action& action) {
   return Json{{"shell", action.shell}};
 }
 
-/// As `list` and `show` say it: a list, a number, true, a string; null where there is none.
-Json key_json(const std::optional<config::JobKey>& key) {
-  if (!key) return {};
-  switch (key->kind) {
-    case config::JobKey::Kind::text:
-      return key->text;
-    case config::JobKey::Kind::number:
-      return parse_int(key->text).value_or(0);
-    case config::JobKey::Kind::flag:
-      return true;
-    case config::JobKey::Kind::list:
-      return key->list;
-  }
-  return {};
-}
-
 Json listing_json(const store::JobListing& listing) {
   const job::Job& job = listing.job;
   const job::Definition& definition = job.definition;
@@ -178,21 +162,20 @@ Json error_json(const Error& error, int code) {
               {"exit_code", code}};
 }
 
-job::PolicyDraft builtin_policy() {
-  const job::Policy p;
-  job::PolicyDraft draft;
-  draft.overlap = p.overlap;
-  draft.misfire_grace = p.misfire_grace;
-  draft.coalesce = p.coalesce;
-  draft.jitter = p.jitter;
-  draft.timeout = p.timeout;
-  draft.kill_grace = p.kill_grace;
-  draft.max_attempts = p.max_attempts;
-  draft.backoff = p.backoff;
-  draft.max_delay = p.max_delay;
-  draft.on_lost = p.on_lost;
-  draft.alert_grace = p.alert_grace;
-  return draft;
+/// As `list` and `show` say it: a list, a number, true, a string; null where there is none.
+Json key_json(const std::optional<config::JobKey>& key) {
+  if (!key) return {};
+  switch (key->kind) {
+    case config::JobKey::Kind::text:
+      return key->text;
+    case config::JobKey::Kind::number:
+      return parse_int(key->text).value_or(0);
+    case config::JobKey::Kind::flag:
+      return true;
+    case config::JobKey::Kind::list:
+      return key->list;
+  }
+  return {};
 }
 
 Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) {
@@ -360,6 +343,45 @@ std::string json_imported(const ops::Imported& imported,
                       {"notes", notes_json(notes)}});
 }
 
+std::string json_difference(const ops::Difference& difference, bool dry_run) {
+  const auto names_of = [](const std::vector<ops::JobChange>& jobs) {
+    Json names = Json::array();
+    for (const ops::JobChange& job : jobs) names.push_back(job.name);
+    return names;
+  };
+  Json changed_jobs = Json::array();
+  for (const ops::JobChange& job : difference.changed) {
+    Json changes = Json::object();
+    for (const ops::KeyChange& key : job.keys)
+      changes[key.key] = Json::array({key_json(key.before), key_json(key.after)});
+    changed_jobs.push_back({{"name", job.name}, {"changes", std::move(changes)}});
+  }
+  Json json;
+  json["changed"] = difference.errors.empty() && !difference.empty();
+  json["dry_run"] = dry_run;
+  json["added"] = names_of(difference.added);
+  json["changed_jobs"] = std::move(changed_jobs);
+  json["removed"] = difference.removed;
+  json["left"] = difference.left;
+  json["managed_by_others"] = difference.others;
+  json["unchanged"] = difference.unchanged;
+  json["errors"] = Json::array();
+  for (const Error& error : difference.errors)
+    json["errors"].push_back(error_json(error, exit_code(error.kind)));
+  return text_of(json);
+}
+
+std::string json_exported(const std::vector<std::string>& names, const std::string& toml,
+                          const std::vector<Error>& errors) {
+  Json json;
+  json["jobs"] = names;
+  json["toml"] = toml;
+  json["errors"] = Json::array();
+  for (const Error& error : errors)
+    json["errors"].push_back(error_json(error, exit_code(error.kind)));
+  return text_of(json);
+}
+
 std::string json_answer(const char* verb, bool done, std::int64_t pid, const std::string& message) {
   return text_of(Json{
       {verb, done}, {"pid", pid == 0 ? Json() : Json(pid)}, {"message", text_or_null(message)}});
@@ -463,7 +485,7 @@ std::string signal_name(int number) {
 
 std::vector<EffectiveSetting> effective_policy(const job::PolicyDraft& own,
                                                const job::PolicyDraft& defaults) {
-  const job::PolicyDraft builtin = builtin_policy();
+  const job::PolicyDraft builtin = job::builtin_draft();
   std::vector<EffectiveSetting> settings;
   for (const std::string& key : job::policy_keys()) {
     const struct {

@@ -45,6 +45,12 @@ std::string json_validated(std::size_t jobs, std::size_t files, const std::vecto
 /// What became of a crontab; `notes` are about lines that are no jobs.
 std::string json_imported(const ops::Imported& imported,
                           const std::vector<config::CrontabNote>& notes);
+/// What apply changes, or with --dry-run would: {"changed": true, "added": ["a"], "changed_jobs":
+/// [{"name", "changes": {"every": ["5m", "1h"]}}], "removed", "unchanged": 3, ...}.
+std::string json_difference(const ops::Difference& difference, bool dry_run);
+/// {"jobs": ["a"], "toml": "[job.a]...", "errors": []}
+std::string json_exported(const std::vector<std::string>& names, const std::string& toml,
+                          const std::vector<Error>& errors);
 /// {"VERB": true, "pid": 1, "message": "..."}: what a daemon command did.
 std::string json_answer(const char* verb, bool done, std::int64_t pid, const std::string& message);
 /// {"version": "0.1.0"}

@@ -28,8 +28,8 @@
 namespace schedctl::config {
 namespace {
 
-/// A settings or jobs file is written by hand; more than this is a mistake (a log, a database).
-constexpr off_t kFileBytes = off_t{1024} * 1024;
+/// 50,000 jobs, as export writes them; more than this is a mistake (a log, a database).
+constexpr off_t kFileBytes = off_t{16} * 1024 * 1024;
 
 Error unsuitable(const std::string& path, const std::string& why) {
   return Error{ErrorKind::config, "cannot use " + path + ": " + why, path};
@@ -46,7 +46,7 @@ Result<void> check_file(const std::string& path, const struct stat& st, uid_t ui
   if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return fail(unsuitable(path, "others can write it, and so decide what runs; chmod go-w it"));
   }
-  if (st.st_size > kFileBytes) return fail(unsuitable(path, "it is larger than 1 MiB"));
+  if (st.st_size > kFileBytes) return fail(unsuitable(path, "it is larger than 16 MiB"));
   return {};
 }
 
@@ -78,7 +78,7 @@ Result<std::string> read_trusted(const std::string& path, uid_t uid) {
     }
     text.append(buffer, static_cast<std::size_t>(got));
     if (static_cast<off_t>(text.size()) > kFileBytes) {
-      return fail(unsuitable(path, "it is larger than 1 MiB"));
+      return fail(unsuitable(path, "it is larger than 16 MiB"));
     }
   }
 }

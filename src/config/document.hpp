@@ -47,7 +47,7 @@ std::string unknown_key(std::string_view key, std::string_view what,
 /// Kind config if a `retry` table holds anything but the policy keys that speak of retries.
 Result<void> check_retry_table(const Value& table);
 
-/// Reads a regular file of at most 1 MiB that nobody but root and `uid` can have written. Kind
+/// Reads a regular file of at most 16 MiB that nobody but root and `uid` can have written. Kind
 /// not_found if it does not exist, not_allowed if it may not be read, config for everything else
 /// (`where` is then the file, or FILE:LINE:COLUMN).
 Result<Value> read_document(const std::string& path, uid_t uid);

@@ -145,12 +145,12 @@ class Comparison {
 
   static Error not_ours(const config::FileJob& job, const job::Job& existing) {
     std::string message =
-        "job " + job.name + " is " + origin_of(existing) + " and is not as this file says; ";
+        "job " + job.name + " is " + origin_of(existing) + " and differs from this file; ";
     const bool of_daemon = !managing_file(existing).empty() && !is_orphan(existing);
     if (of_daemon)
       message += instead(existing, "change");
     else
-      message += "--adopt makes it this one's";
+      message += "--adopt takes it over and changes it";
     return Error{ErrorKind::conflict, std::move(message), job.position};
   }
 

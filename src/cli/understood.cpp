@@ -1,0 +1,63 @@
+#include "src/cli/understood.hpp"
+
+#include <algorithm>
+
+#include "schedctl/base/text.hpp"
+#include "src/cli/draft.hpp"
+#include "src/cli/json.hpp"
+#include "src/cli/output.hpp"
+#include "src/cli/times.hpp"
+
+namespace schedctl::cli {
+namespace {
+
+constexpr std::size_t kFiresShown = 3;
+
+}  // namespace
+
+Result<void> print_understood(Session& session, const job::Job& job, const char* verb) {
+  const Invocation& call = session.call;
+  const job::Definition& definition = job.definition;
+  const job::Schedule& schedule = definition.schedule;
+  TRY(const job::ZonePtr zone, session.zone_of(schedule));
+  const std::string description = job::describe(schedule, *zone);
+  // A new grid's anchor is now, which does not fire: the row knows what does.
+  const Time from =
+      job.next_fire ? *job.next_fire - Duration(1) : std::max(job.planned_through, session.now);
+  TRY(const std::vector<ops::Fire> fires,
+      session.ops().next(schedule, job.seed(), from, kFiresShown));
+  if (call.globals.json) {
+    TRY(const store::JobListing listing, session.listing(job));
+    print(json_understood(listing, description, fires) + "\n");
+    return {};
+  }
+  print_result(call, std::string(verb) + " " + job.name + ": " + escape_control(description));
+  print_result(call, "  command    " + escape_control(short_action(definition.action)));
+  print_result(call, "  time zone  " + zone->name());
+  std::string label = "  next       ";
+  for (const ops::Fire& fire : fires) {
+    print_result(call, label + absolute_and_relative(fire.at, *zone, session.now) +
+                           (fire.note.empty() ? "" : "  " + escape_control(fire.note)));
+    label = "             ";
+  }
+  if (schedule.kind == job::ScheduleKind::manual)
+    print_result(call, label + "only by hand: schedctl trigger " + job.name);
+  else if (fires.empty())
+    print_result(call, label + "no more");
+  if (job.paused) print_result(call, "  paused     until schedctl resume " + job.name);
+  return {};
+}
+
+void warn_of_trouble(Session& session, const job::Job& job) {
+  if (const std::string trouble = command_trouble(job.definition); !trouble.empty())
+    warn(session.call, "the command cannot be executed as things are: " + trouble);
+  warn_of_daemon(session);
+}
+
+void warn_of_daemon(Session& session) {
+  if (session.is_served()) return;
+  warn(session.call, std::string("no daemon is running: start it with schedctl start") +
+                         (session.config().own && session.call.globals.own ? " --own" : ""));
+}
+
+}  // namespace schedctl::cli
