@@ -233,6 +233,39 @@ struct JobTrouble {
   std::string what;
   std::string remedy;
 };
+
+bool is_narrowed(const job::Schedule& schedule) {
+  return !schedule.only.empty() || !schedule.exclude.empty();
+}
+
+/// A calendar that the job names and nobody defines (any more). `set` is the command up to the job.
+std::optional<JobTrouble> calendar_trouble(const Patient& patient, const job::Job& job,
+                                           const std::string& set) {
+  const job::Schedule& schedule = job.definition.schedule;
+  const job::CalendarSource calendars(patient.config().calendars, *patient.session.zones);
+  for (const auto& [names, key] :
+       {std::pair(&schedule.only, "only"), std::pair(&schedule.exclude, "exclude")}) {
+    for (const std::string& name : *names) {
+      const auto found = calendars.find(name, nullptr);
+      if (found) continue;
+      const std::string& file = patient.config().config_file;
+      return JobTrouble{"job " + job.name + ": " + found.error().message,
+                        "define it" + (file.empty() ? "" : " in " + file) +
+                            ", then: " + patient.schedctl() + " reload; or do without: " + set +
+                            " --unset " + key};
+    }
+  }
+  return std::nullopt;
+}
+
+/// That it does not fire is what its calendars say.
+bool calendars_allow_nothing(const Patient& patient, const job::Job& job) {
+  if (!is_narrowed(job.definition.schedule)) return false;
+  const auto fires =
+      patient.session.ops().next(job.definition.schedule, job.seed(), patient.session.now, 1);
+  return fires && fires->empty();
+}
+
 std::optional<JobTrouble> trouble_of(const Patient& patient, const job::Job& job,
                                      const std::vector<store::Event>& events) {
   const job::Schedule& schedule = job.definition.schedule;
@@ -244,11 +277,15 @@ std::optional<JobTrouble> trouble_of(const Patient& patient, const job::Job& job
       return JobTrouble{"job " + job.name + ": " + zone.error().message,
                         set + " --timezone Z, or install what is missing: apt-get install tzdata"};
   }
+  if (auto trouble = calendar_trouble(patient, job, set)) return trouble;
   if (job.next_fire || !should_have_next_fire(job, patient.session.now)) return std::nullopt;
+  if (calendars_allow_nothing(patient, job)) return std::nullopt;
   const std::string why = why_set_aside(events, job.name);
   return JobTrouble{"job " + job.name + " was set aside and does not fire any more" +
                         (why.empty() ? "" : ": " + why),
-                    set + " --every D (or --cron E, --at T): give it a schedule that works"};
+                    is_narrowed(schedule)
+                        ? patient.schedctl() + " reload (its calendars are there now)"
+                        : set + " --every D (or --cron E, --at T): give it a schedule that works"};
 }
 
 // --- two stores --------------------------------------------------------------------------------

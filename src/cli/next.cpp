@@ -143,7 +143,8 @@ Result<Outcome> run_next(const Invocation& call) {
   if (of_schedule && of_job)
     return fail(ErrorKind::usage, "name a job or give a schedule, not both");
   if (!of_schedule)
-    for (const char* name : {"timezone", "anchor", "dst-gap", "dst-fold"})
+    for (const char* name : {"timezone", "anchor", "dst-gap", "dst-fold", "weeks", "not-before",
+                             "until", "only", "exclude", "on-excluded"})
       if (call.has(name))
         return fail(ErrorKind::usage, "only goes with --every, --cron or --at",
                     std::string("--") + name);

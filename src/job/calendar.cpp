@@ -84,6 +84,13 @@ bool is_in(const std::vector<std::pair<T, T>>& spans, T at) {
   return span != spans.end() && span->first <= at;
 }
 
+/// As TOML wants it: a name with dots is quoted.
+std::string header_of(const std::string& name) {
+  if (!check_calendar_name(name)) return "[calendars.NAME]";
+  const std::string quote = name.find('.') == std::string::npos ? "" : "\"";
+  return "[calendars." + quote + name + quote + "]";
+}
+
 /// Monday 00:00 of the reading's week.
 CivilTime week_of(CivilTime reading) {
   constexpr local_days kMonday{days{4}};  // 1970-01-05
@@ -223,9 +230,8 @@ Result<CalendarSource::Found> CalendarSource::find(const std::string& name,
     if (const auto near = nearest(name, names)) {
       message += "; did you mean " + *near + "?";
     } else {
-      message += "; define it in schedctl.toml as [calendars." +
-                 (check_calendar_name(name) ? name : "NAME") +
-                 "] with dates = [...] or weekly = [...]";
+      message += "; define it in schedctl.toml as " + header_of(name) +
+                 " with dates = [...] or weekly = [...], and reload";
     }
     return fail(ErrorKind::usage, std::move(message));
   }

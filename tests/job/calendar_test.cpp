@@ -200,7 +200,13 @@ TEST_CASE("a calendar that is not defined is named, with a near match or how to 
   schedule.only = {"office"};
   const auto unknown = FireSeries::make(schedule, zone_named("UTC"), 0, source);
   CHECK(unknown.error().where == "only");
-  CHECK(unknown.error().message.find("[calendars.office]") != std::string::npos);
+  CHECK(unknown.error().message ==
+        "there is no calendar 'office'; define it in schedctl.toml as [calendars.office] with "
+        "dates = [...] or weekly = [...], and reload");
+  schedule.only = {"a.b"};
+  CHECK(FireSeries::make(schedule, zone_named("UTC"), 0, source)
+            .error()
+            .message.find("[calendars.\"a.b\"]") != std::string::npos);
   CHECK_FALSE(FireSeries::make(schedule, zone_named("UTC"), 0).has_value());
 }
 
