@@ -154,6 +154,13 @@ oracle: ## hold the schedule language against other readings of it [SEED=n] [CAS
 .PHONY: _oracle
 _oracle: $(BINARY) $(OUT)/oracle/fires
 
+.PHONY: test-guest
+test-guest: ## set the clock of a virtual machine, and let it sleep (installs qemu)
+	@tests/tools/deps qemu-system-x86 cpio
+	@$(MAKE) --no-print-directory VARIANT=asan _binary
+	@GUEST_KERNEL=$$(tests/tools/guest_kernel $(BUILD)/guest) \
+	    SCHEDCTL=$(abspath $(BUILD))/asan/schedctl python3 tests/e2e/run.py guest
+
 .PHONY: tsan
 tsan: ## build with ThreadSanitizer and run the threads under load
 	@$(MAKE) --no-print-directory VARIANT=tsan _binary $(addprefix $(BUILD)/tsan/tests/,loop alert executor runner)

@@ -30,6 +30,11 @@ std::string rough(Duration d) {
   return format_duration(std::chrono::round<std::chrono::seconds>(d));
 }
 
+/// To the second: who sets a clock does not think of less.
+std::string moment(Time t) {
+  return format_rfc3339(std::chrono::floor<std::chrono::seconds>(t));
+}
+
 /// It is due so long after a moment at which something happened, not at a time of day.
 bool counts_from_a_moment(const job::Run& run) {
   if (run.cause != job::Cause::schedule || run.fence != 0) return true;
@@ -51,14 +56,13 @@ Result<void> Runner::note_sleep(Work& work) {
   if (slept < kNotableSleep) return {};
   // Who wakes is told so at once: the timer is one of those that a resume cancels.
   const Time from = work.now - slept;
-  const std::string span = "from " + format_rfc3339(from) + " to " + format_rfc3339(work.now);
+  const std::string span = "from " + moment(from) + " to " + moment(work.now);
   TRY_VOID(store_.add_event(
       {work.now, settings_.node.id, "suspend", "slept for " + rough(slept) + ", " + span}));
   work.dirty = true;
   watches_->gaps.add(from, work.now, "the machine slept, " + span);
-  work.line(
-      log::Level::warning, "suspend",
-      {{"slept", rough(slept)}, {"from", format_rfc3339(from)}, {"to", format_rfc3339(work.now)}});
+  work.line(log::Level::warning, "suspend",
+            {{"slept", rough(slept)}, {"from", moment(from)}, {"to", moment(work.now)}});
   return {};
 }
 
@@ -85,12 +89,12 @@ Result<void> Runner::note_step(Work& work, Duration step) {
   const bool forward = step > Duration::zero();
   const std::string direction = forward ? "forward" : "back";
   const std::string by = rough(std::chrono::abs(step));
-  const std::string words = direction + " by " + by + " to " + format_rfc3339(work.now) +
-                            " (from " + format_rfc3339(work.now - step) + ")";
+  const std::string words = direction + " by " + by + " to " + moment(work.now) + " (from " +
+                            moment(work.now - step) + ")";
   std::vector<log::Field> fields{{"direction", direction},
                                  {"by", by},
-                                 {"from", format_rfc3339(work.now - step)},
-                                 {"to", format_rfc3339(work.now)}};
+                                 {"from", moment(work.now - step)},
+                                 {"to", moment(work.now)}};
   work.dirty = true;
   TRY_VOID(move_waits(work, step));
   std::string effect;
@@ -103,9 +107,9 @@ Result<void> Runner::note_step(Work& work, Duration step) {
     if (!silence.empty()) {
       effect = "; " + std::to_string(silence.size()) +
                (silence.size() == 1 ? " job is" : " jobs are") + " silent until " +
-               format_rfc3339(*work.silent_until);
+               moment(*work.silent_until);
       fields.emplace_back("silent_jobs", silence.size());
-      fields.emplace_back("silent_until", format_rfc3339(*work.silent_until));
+      fields.emplace_back("silent_until", moment(*work.silent_until));
     }
     // Deadlines of starts that are awaited were instants of the old time.
     watches_->late = {};

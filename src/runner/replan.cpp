@@ -43,7 +43,8 @@ std::string silence_words(const std::map<std::string, Time>& silence) {
   std::size_t named = 0;
   for (const auto& [job, until] : silence) {
     if (named == kNamed) break;
-    words += (named++ == 0 ? "" : ", ") + job + " until " + format_rfc3339(until);
+    words += (named++ == 0 ? "" : ", ") + job + " until " +
+             format_rfc3339(std::chrono::floor<std::chrono::seconds>(until));
   }
   if (silence.size() > named) words += " and " + std::to_string(silence.size() - named) + " more";
   words += silence.size() == 1 ? " is silent, since its fires up to then have happened"

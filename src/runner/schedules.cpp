@@ -106,9 +106,13 @@ Result<void> Runner::tell_next_fires(Work& work, const Recheck& recheck) {
     // One that is due is planned in this beat, by the new data.
     if (job.next_fire && *job.next_fire <= work.now) continue;
     const auto fires = series_of(job);
-    // Data that is being replaced may be there again in a moment: the old fire stands until it is
-    // due, and the job is set aside only then.
-    if (!fires) continue;
+    // Zone data that is being replaced may be there again in a moment: the old fire stands until it
+    // is due, and the job is set aside only then.
+    if (!fires) {
+      const bool lasting = fires.error().where != "timezone";
+      if (lasting && job.next_fire) TRY_VOID(set_aside(work, job, fires.error()));
+      continue;
+    }
     const std::optional<Time> next = fires->next_after(job.planned_through);
     if (next == job.next_fire) continue;
     TRY_VOID(store_.set_planned(job.id, job.planned_through, next));
