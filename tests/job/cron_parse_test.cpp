@@ -243,7 +243,7 @@ TEST_CASE("a wrong number of fields says how many were found") {
 
 TEST_CASE("macros and zones that are no expressions get a hint") {
   CHECK(refusal("@every 5m").find("--every") != std::string::npos);
-  CHECK(refusal("@reboot").find("not available in this version") != std::string::npos);
+  CHECK(refusal("@reboot").find("use --on-reboot") != std::string::npos);
   CHECK(refusal("@fortnightly").starts_with("unknown macro"));
   CHECK(refusal("@daily extra").starts_with("nothing may follow a macro"));
   CHECK(refusal("CRON_TZ=Europe/Berlin 0 2 * * *").find("--timezone") != std::string::npos);
