@@ -224,6 +224,8 @@ install: all ## install under DESTDIR/PREFIX (default /usr/local)
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/schedctl
 	install -D -m 0644 man/schedctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/schedctl.1
 	install -D -m 0644 man/schedctl.7 $(DESTDIR)$(PREFIX)/share/man/man7/schedctl.7
+	install -D -m 0644 man/schedctl-schedule.7 \
+	    $(DESTDIR)$(PREFIX)/share/man/man7/schedctl-schedule.7
 	install -D -m 0644 man/schedctl-keeper.8 $(DESTDIR)$(PREFIX)/share/man/man8/schedctl-keeper.8
 	install -D -m 0644 etc/schedctl.toml.example \
 	    $(DESTDIR)$(PREFIX)/share/doc/schedctl/schedctl.toml.example

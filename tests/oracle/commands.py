@@ -4,6 +4,7 @@ import datetime
 import functools
 import json
 import os
+import pathlib
 import re
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ import language
 from clock import Clock
 from properties import ZONES, moments_of, options, start_of, utc
 
+MANUAL = pathlib.Path(__file__).resolve().parents[2] / "man/schedctl-schedule.7"
 FIRES = 12
 LIMIT_S = 120
 # Expression, what the message says, and where its caret points, counted from 0.
@@ -61,6 +63,7 @@ def batches(cases):
         "schedctl next": functools.partial(next_agrees, max(1, cases // 3)),
         "schedctl next --every": every_agrees,
         "schedctl add refuses": refusals,
+        "the manual's example": manual_example,
         "jobs keep their H": kept_hashes,
     }
 
@@ -181,6 +184,30 @@ def shown_and_pointed(text, expression):
             return True, len(below) - 1 - (len(above) - len(above.lstrip())
                                            if expression else 2)
     return False, None
+
+
+@with_schedctl
+def manual_example(schedctl, _):
+    """The table of schedctl-schedule(7) with the fires of two nights in Berlin."""
+    text = MANUAL.read_text().split(".Ss Example\n")[1].split("\n.Ss ")[0]
+    found, rows, expression = [], 0, ""
+    for row in re.findall(r"(?m)^\.It (Li .*|\" \" .*)$", text):
+        schedule, *nights = row.split(" Ta ")
+        if schedule.startswith("Li "):
+            expression, option = schedule.removeprefix("Li "), []
+        else:
+            *_, name, _, value = schedule.split(" ")
+            option = [f"--{name}", value]
+        rows += 1
+        for date, told in zip(("2027-03-28", "2027-10-31"), nights, strict=True):
+            fires = schedctl.json("next", "--cron", expression, *option, "--timezone",
+                                  "Europe/Berlin", "--from", date, "-n", "30")
+            marks = {"+02:00": "+", "+01:00": "-"}
+            shown = [fire["local"][11:16] + marks[fire["local"][-6:]] for fire in fires
+                     if f"{date}T02:00" <= fire["local"] < f"{date}T04:00"]
+            if (" ".join(shown) or "none") != told:
+                found.append(f"{expression} {option} on {date}: told {told}, fires {shown}")
+    return found if rows > 5 else ["the table cannot be found"]
 
 
 @with_schedctl
