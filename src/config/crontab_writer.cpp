@@ -215,6 +215,8 @@ std::optional<std::string> rendered(Line& line, const Variables& top) {
     reason = "its command, environment or input has several lines, and a crontab's has one";
   else if (whole.starts_with('*') || whole.starts_with('='))
     reason = "its command begins with " + whole.substr(0, 1);
+  else if (whole.substr(0, whole.find_first_of(" \t")) == "root")
+    reason = "its command begins with root, as the lines of a system crontab";
   std::string text = escaped_command(whole);
   if (!line.input.empty()) text += escaped_input(line.input).value_or("");
   if (reason.empty() && text.size() > kCommandBytes)
@@ -319,8 +321,7 @@ std::string crontab_text(const std::vector<job::Job>& jobs, const std::string& h
     Line& line = lines.emplace_back();
     line.name = job.name;
     const job::Schedule& schedule = job.definition.schedule;
-    line.timezone =
-        schedule.kind == job::ScheduleKind::reboot ? host_timezone : schedule.timezone;
+    line.timezone = schedule.kind == job::ScheduleKind::reboot ? host_timezone : schedule.timezone;
     if (job.paused) line.reasons.emplace_back("it is paused");
     read_schedule(schedule, line);
     read_policy(job.definition.policy, defaults, line);
