@@ -15,7 +15,7 @@ class ChangingZones final : public job::ZoneSource {
  public:
   Result<job::ZonePtr> find(const std::string& name) const override {
     const bool known = name == "UTC" || !missing;
-    if (!known) return fail(ErrorKind::usage, "unknown time zone '" + name + "'");
+    if (!known) return fail(ErrorKind::usage, "unknown time zone '" + name + "'", "timezone");
     return std::make_shared<Fixed>(name, name == "UTC" ? hours(0) : offset);
   }
   std::string refresh() const override {
