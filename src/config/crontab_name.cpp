@@ -33,9 +33,9 @@ bool prepares(std::string_view program) {
 /// Commands whose words after the options are another command.
 bool wraps(std::string_view program) {
   static constexpr auto kWords = std::to_array<std::string_view>(
-      {"nice",        "ionice",  "chrt",    "nohup",  "sudo",    "doas", "env",        "time",
-       "timeout",     "exec",    "flock",   "setsid", "chronic", "eval", "stdbuf",     "command",
-       "systemd-cat", "setlock", "taskset", "cronic", "systemd-run"});
+      {"nice",   "ionice",  "chrt",        "nohup",   "sudo",    "doas",    "env",
+       "time",   "timeout", "exec",        "flock",   "setsid",  "chronic", "eval",
+       "stdbuf", "command", "systemd-cat", "setlock", "taskset", "cronic",  "systemd-run"});
   return is_one_of(program, kWords);
 }
 
