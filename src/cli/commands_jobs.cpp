@@ -126,6 +126,17 @@ std::vector<Command> defining_commands() {
                 "  2   the text is wrong; it is kept, and the message says where\n"
                 "  5   somebody else changed the job in the meantime; the text is kept\n",
        .function = run_edit},
+      {.name = "rename",
+       .group = "jobs",
+       .synopsis = "OLD NEW",
+       .summary = "give a job another name; what it ran before keeps the old one",
+       .examples = {"schedctl rename backup nightly-backup"},
+       .min_words = 2,
+       .max_words = 2,
+       .missing = "two names are needed: the job's, and its new one",
+       .extra = "one job at a time",
+       .exits = "  0   done\n  5   the new name is taken; the job runs, or is defined elsewhere\n",
+       .function = run_rename},
   };
 }
 

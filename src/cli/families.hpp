@@ -30,6 +30,7 @@ Result<Outcome> run_runs(const Invocation& call);
 Result<Outcome> run_logs(const Invocation& call);
 
 Result<Outcome> run_import_crontab(const Invocation& call);
+Result<Outcome> run_rename(const Invocation& call);
 Result<Outcome> run_edit(const Invocation& call);
 Result<Outcome> run_apply(const Invocation& call);
 Result<Outcome> run_export(const Invocation& call);

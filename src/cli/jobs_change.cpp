@@ -99,6 +99,18 @@ Result<Outcome> run_set(const Invocation& call) {
   return Done{};
 }
 
+Result<Outcome> run_rename(const Invocation& call) {
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  TRY(const job::Job job, session->ops().rename(call.words[0], call.words[1]));
+  if (call.globals.json) {
+    print(json_names("renamed", {call.words[0], job.name}) + "\n");
+    return Done{};
+  }
+  print_result(call, "renamed " + call.words[0] + " to " + job.name +
+                         "; what it ran before keeps the old name");
+  return Done{};
+}
+
 Result<Outcome> run_remove(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
   std::vector<std::string> names;

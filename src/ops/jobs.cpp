@@ -79,6 +79,26 @@ Result<void> remove_one(const Context& context, const std::string& name, bool fo
   return audit(context, "remove", name, live.empty() ? "" : "stops its running runs", now);
 }
 
+/// Runs carry their job's name to where they are executed, and are found by it.
+Result<void> check_idle(const Context& context, const job::Job& job) {
+  TRY(const std::vector<job::Run> runs,
+      runs_of(context, job.id, {job::RunState::running, job::RunState::pending}));
+  if (!runs.empty()) {
+    const bool runs_now = runs.front().state == job::RunState::running;
+    return fail(ErrorKind::conflict,
+                "job " + job.name + (runs_now ? " is running" : " has a run that waits") + " (#" +
+                    std::to_string(runs.front().id.value) +
+                    "); rename it when that has ended, or schedctl cancel " + job.name);
+  }
+  TRY(const std::vector<store::Backfill> backfills,
+      context.store.list_backfills({.open_only = true, .job_id = job.id}));
+  if (backfills.empty()) return {};
+  return fail(ErrorKind::conflict, "job " + job.name +
+                                       " is being backfilled; rename it when that has ended, or "
+                                       "schedctl cancel " +
+                                       job.name);
+}
+
 }  // namespace
 
 Result<job::Definition> Ops::compile(const job::JobDraft& draft, const job::Job* existing) {
@@ -129,6 +149,27 @@ Result<job::Job> Ops::set(const std::string& name, const job::JobDraft& draft,
   const std::string what = changed_keys(job.definition, definition);
   TRY_VOID(redefine(context_, job, std::move(definition), draft.immediately, now));
   TRY_VOID(audit(context_, "set", name, what, now));
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return job;
+}
+
+Result<job::Job> Ops::rename(const std::string& from, const std::string& to) {
+  TRY_VOID(job::check_name(to));
+  const Time now = context_.clock.wall();
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  TRY(job::Job job, find_job(context_, from));
+  TRY_VOID(check_manager(job, kCommandLine));
+  if (from == to) return job;
+  TRY(const std::optional<job::Job> taken, context_.store.find_job(to));
+  if (taken) return fail(ErrorKind::conflict, "job " + to + " exists already");
+  TRY_VOID(check_idle(context_, job));
+  job.name = to;
+  // A version for itself, so that the past knows which name the job had.
+  ++job.version;
+  job.defined_at = now;
+  TRY_VOID(context_.store.update_job(job));
+  TRY_VOID(audit(context_, "rename", to, "was " + from, now));
   TRY_VOID(transaction.commit());
   context_.poke();
   return job;

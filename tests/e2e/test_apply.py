@@ -298,6 +298,24 @@ class Apply(Story):
         self.assertEqual(self.m.json("apply", exported)["unchanged"], count)
 
 
+class Rename(Story):
+    def test_a_renamed_job_goes_on_under_its_new_name(self):
+        self.m.start()
+        self.m.ok("add", "old", "--every", "1h", "--", "true")
+        self.m.ok("trigger", "old", "--wait")
+        next_fire = self.m.job("old")["next_fire"]
+        answer = self.m.ok("rename", "old", "new")
+        self.assertIn("what it ran before keeps the old name", answer.out)
+        self.assertEqual(self.m.job("new")["next_fire"], next_fire)
+        self.assertIsNone(self.m.job("old"))
+        self.m.ok("trigger", "new", "--wait")
+        self.assertEqual([len(self.m.runs(name)) for name in ("old", "new")], [1, 1])
+        self.m.ok("add", "other", "--manual", "--", "true")
+        self.assertEqual(self.m("rename", "new", "other").code, 5)
+        self.assertEqual(self.m("rename", "new").code, 2)
+        self.assertEqual(self.m.json("rename", "new", "newer"), {"renamed": ["new", "newer"]})
+
+
 class Edit(Story):
     def setUp(self):
         super().setUp()

@@ -324,3 +324,43 @@ TEST_CASE("a job whose zone this machine has lost can be moved to another, or re
   CHECK(world.stored("moved").next_fire == World::kStart + hours(1));
   World::must(world.ops.remove({"removed"}, false));
 }
+
+TEST_CASE("a renamed job is the same job under another name") {
+  World world;
+  const job::Job before = world.add("old", cron("H H * * *"));
+  World::must(world.ops.pause({"old"}, "why not"));
+  world.add("taken", every("5m"));
+  world.clock.advance(minutes(2));
+  World::must(world.ops.rename("old", "new"));
+  CHECK_FALSE(world.exists("old"));
+  const job::Job after = world.stored("new");
+  CHECK(after.id == before.id);
+  CHECK(after.seed() == before.seed());
+  CHECK(after.definition == before.definition);
+  CHECK(after.paused);
+  CHECK(World::must(world.store->versions_of("old")).size() == 1);
+  CHECK(World::must(world.store->versions_of("new")).size() == 1);
+  CHECK(world.last_audit().action == "rename");
+  CHECK(world.last_audit().detail == "was old");
+  const std::string contents = world.contents();
+  World::must(world.ops.rename("new", "new"));
+  CHECK(world.contents() == contents);
+
+  CHECK(world.refused([&] { return world.ops.rename("old", "x"); }).kind == ErrorKind::not_found);
+  CHECK(world.refused([&] { return world.ops.rename("new", "taken"); }).kind ==
+        ErrorKind::conflict);
+  CHECK(world.refused([&] { return world.ops.rename("new", "a b"); }).kind == ErrorKind::usage);
+}
+
+TEST_CASE("a job that runs, waits or is defined by a file is not renamed") {
+  World world;
+  world.add("a", every("5m"));
+  world.add("file", every("5m"), {.managed_by = "file:/etc/passwd"});
+  CHECK(contains(world.refused([&] { return world.ops.rename("file", "x"); }).message,
+                 "/etc/passwd"));
+  const job::Run run = World::must(world.ops.trigger("a", false));
+  CHECK(contains(world.refused([&] { return world.ops.rename("a", "x"); }).message,
+                 "has a run that waits (#1)"));
+  world.start(run);
+  CHECK(contains(world.refused([&] { return world.ops.rename("a", "x"); }).message, "is running"));
+}

@@ -135,6 +135,10 @@ class Ops {
   /// history and what has been planned stay; unchanged jobs are not touched.
   Result<void> apply(const config::JobFiles& files, const ApplyOptions& options,
                      const Difference& shown);
+  /// Gives a job another name; it stays the same job. What it ran keeps the old one, and so kind
+  /// conflict while it runs, waits or is being backfilled; or if the new name is taken, or the job
+  /// is defined elsewhere.
+  Result<job::Job> rename(const std::string& from, const std::string& to);
   /// Gives a job the definition that `text` holds, if it still is as it was `seen`. Kind conflict
   /// if not, or if it is defined elsewhere; config, with its place, if the text is wrong.
   Result<job::Job> edit(const job::Job& seen, const config::FileJob& text);
