@@ -231,6 +231,26 @@ TEST_CASE(
   check_nothing_twice(w.executor.started);
 }
 
+TEST_CASE("people are told of a silence and of its end in words that name the clock") {
+  ClockWorld w;
+  w.settings.tuning.voice.notifiers = {"slack"};
+  w.settings.tuning.voice.zone = *w.zones->find("UTC");
+  w.runner->configure(w.settings.tuning);
+  w.add("a", minutes(10));
+  w.pass(hours(2), minutes(10));
+  w.step(-hours(1));
+  w.clock.advance(seconds(2));
+  w.settle();
+  w.pass(hours(1), minutes(10));
+  w.clock.advance(seconds(2));
+  w.settle();
+  const auto messages = w.store->waiting_messages("slack", 10).value();
+  REQUIRE(messages.size() == 2);
+  CHECK(messages[0].summary.find(
+            "the clock was set back: a until 2026-03-01T02:00:00Z is silent") != std::string::npos);
+  CHECK(messages[1].summary.find("no job is silent any more for the clock") != std::string::npos);
+}
+
 TEST_CASE("set back by seconds, nothing happens twice and nobody is bothered") {
   ClockWorld w;
   w.add("a", seconds(1));
@@ -440,7 +460,7 @@ TEST_CASE("a step forward past the silence ends it, a second step back tells of 
   check_nothing_twice(w.executor.started);
 }
 
-TEST_CASE("a failed beat tells of a step only once") {
+TEST_CASE("a step is told once, however many beats follow") {
   ClockWorld w;
   w.add("a", minutes(10));
   w.pass(hours(2), minutes(10));

@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 
+#include "tests/base/scratch.hpp"
 #include "world.hpp"
 
 namespace schedctl::runner {
@@ -21,8 +22,20 @@ using std::chrono::seconds;
 constexpr std::size_t kMostBeats = 400;
 
 /// A daemon that wakes when it asked to, and when somebody sets its clock.
-struct Walker : World {
+struct WithScratch {
+  test::Scratch scratch;  ///< outlives the store
+};
+struct Walker : WithScratch, World {
   explicit Walker(unsigned seed) : random(seed) {
+    // One in four walks on a database.
+    if (seed % 4 == 0) {
+      auto opened = store::open_sqlite({.path = scratch / "walk.db"});
+      REQUIRE(opened.has_value());
+      runner.reset();
+      store = std::move(*opened);
+      start_runner();
+      adopt("keeper-1", {});
+    }
     add("often", seconds(10));
     add("each-minute", minutes(1));
     add("hourly", hours(1));
