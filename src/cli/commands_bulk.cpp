@@ -8,7 +8,7 @@ namespace schedctl::cli {
 std::vector<Command> bulk_commands() {
   return {
       {.name = "apply",
-       .group = "jobs",
+       .group = "files",
        .synopsis = "FILE|DIR... [--name S] [--prune] [--adopt] [--dry-run]",
        .summary = "make the jobs as job files say; shows the difference first",
        .examples = {"schedctl apply jobs.toml --dry-run", "schedctl apply jobs/ --prune",
@@ -26,7 +26,7 @@ std::vector<Command> bulk_commands() {
                 "  78  the files have errors\n",
        .function = run_apply},
       {.name = "export",
-       .group = "jobs",
+       .group = "files",
        .synopsis = "[NAME]... [--crontab]",
        .summary = "print jobs as a job file, which apply reads, or as a crontab",
        .examples = {"schedctl export > jobs.toml", "schedctl export backup",
@@ -36,7 +36,7 @@ std::vector<Command> bulk_commands() {
        .exits = "  0   done\n  1   a job could not be written; the others were\n",
        .function = run_export},
       {.name = "import-crontab",
-       .group = "jobs",
+       .group = "files",
        .synopsis = "(FILE | -) [--system] [--paused] [--dry-run]",
        .summary = "make jobs of the lines of a crontab",
        .examples = {"crontab -l | schedctl import-crontab - --dry-run",

@@ -16,7 +16,7 @@ constexpr std::string_view kPrint = "printf '%s\\n' ";
 constexpr std::string_view kInto = " | ";
 constexpr std::string_view kRun = " -c ";
 /// A day; cronie takes any number, but a delay longer than that is a typing error.
-constexpr std::int64_t kLongestDelay = 24 * 60;
+constexpr std::int64_t kLongestDelay = 1440;
 
 /// Variables that are cron's own, not the command's.
 bool is_for_cron(std::string_view name) {
