@@ -49,11 +49,11 @@ Result<Outcome> run_export(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::read));
   session->name_other_store();
   TRY(const std::vector<job::Job> jobs, chosen(*session));
-  warn_of_paused(call, jobs);
   if (call.has("crontab")) {
     print(config::crontab_text(jobs, session->sources.host_timezone, session->config().defaults));
     return Done{};
   }
+  warn_of_paused(call, jobs);
   std::string toml;
   std::vector<std::string> names;
   std::vector<Error> errors;

@@ -161,9 +161,11 @@ class Exporting(Story):
         self.m.ok("add", "grid", "--every", "90s", "--", "/bin/true")
         self.m.ok("add", "fine", "--cron", "*/10 * * * * *", "--", "/bin/true")
         self.m.ok("add", "limited", "--cron", "@daily", "--timeout", "2h", "--", "/bin/true")
+        self.m.ok("add", "held", "--cron", "@daily", "--paused", "--", "/bin/true")
         text = self.m.ok("export", "--crontab").out
         self.assertTrue(all(line.startswith("#") or not line for line in text.splitlines()), text)
         for words in (r"# grid( \(UTC\))?: every 1m30s counts elapsed time",
+                      r"# held( \(UTC\))?: it is paused\n#@daily /bin/true",
                       r"# fine( \(UTC\))?: cron has no seconds",
                       r"# limited( \(UTC\))?: cron has no timeout \(2h\)\n#@daily /bin/true"):
             self.assertRegex(text, words)
