@@ -13,8 +13,7 @@ namespace {
 
 /// Words of the design that come with a later version.
 constexpr auto kLaterCommands = std::to_array<std::string_view>(
-    {"why", "rerun", "signal",
-     "nodes", "drain", "audit", "completion", "api", "message", "token"});
+    {"why", "rerun", "signal", "nodes", "drain", "audit", "completion", "api", "message", "token"});
 
 constexpr auto kLaterOptions = std::to_array<std::string_view>(
     {"max-instances", "priority", "user", "env-file", "http", "amqp", "redis", "celery", "header",

@@ -460,7 +460,8 @@ TEST_CASE("a settings file of another user is refused, root's is not") {
 
 TEST_CASE("a settings file over 16 MiB, or one that is no file, is refused") {
   const Scratch scratch;
-  CHECK(contains(refused(with_file(scratch, std::string(16 * 1024 * 1024 + 1, '#'))).message, "16 MiB"));
+  CHECK(contains(refused(with_file(scratch, std::string(16 * 1024 * 1024 + 1, '#'))).message,
+                 "16 MiB"));
   config::Sources sources = user_sources(scratch);
   sources.config_file = scratch.path("fifo");
   REQUIRE(::mkfifo(sources.config_file->c_str(), 0600) == 0);

@@ -8,8 +8,8 @@ namespace {
 std::vector<std::string> dates(World& world, const std::string& name, std::size_t n) {
   const job::Job job = world.stored(name);
   std::vector<std::string> found;
-  for (const Fire& fire : World::must(
-           world.ops.next(job.definition.schedule, job.seed(), job.planned_through, n)))
+  for (const Fire& fire :
+       World::must(world.ops.next(job.definition.schedule, job.seed(), job.planned_through, n)))
     found.push_back(fire.local.substr(0, 10));
   return found;
 }

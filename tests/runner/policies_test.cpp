@@ -1,6 +1,7 @@
 #include "tests/runner/world.hpp"
 
-// Policies that bound a job: how often, how long it waits, from which boot, until when it is paused.
+// Policies that bound a job: how often, how long it waits, from which boot, until when it is
+// paused.
 
 namespace schedctl::runner {
 namespace {

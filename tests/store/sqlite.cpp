@@ -419,8 +419,7 @@ TEST_CASE("what a beat asks is answered from an index") {
         "SEARCH other USING INDEX run_busy (job_id=?)\n"
         "CORRELATED SCALAR SUBQUERY 1\n"
         "SEARCH other USING INDEX run_busy (job_id=?)\n");
-  CHECK(plan(sqlite::sql::kNextGivingUp) ==
-        "SEARCH run USING INDEX run_give_up (give_up_at>?)\n");
+  CHECK(plan(sqlite::sql::kNextGivingUp) == "SEARCH run USING INDEX run_give_up (give_up_at>?)\n");
   CHECK(plan(sqlite::sql::kOverdueRuns) == "SEARCH run USING INDEX run_give_up (give_up_at<?)\n");
   CHECK(plan(sqlite::sql::kOpenBackfills) ==
         "SCAN backfill USING INDEX backfill_open\n"

@@ -70,8 +70,8 @@ class Runner {
   void store_failing(const Error& error, Duration since);
 
   /// Something that schedules depend on has changed outside of their rows: the next beat tells the
-  /// next fire of each such job anew and logs what differs. `why`, for log and event: "the calendars
-  /// were changed". May be called again before a beat.
+  /// next fire of each such job anew and logs what differs. `why`, for log and event: "the
+  /// calendars were changed". May be called again before a beat.
   void recheck_schedules(const std::string& why);
   /// The time zone data may have been replaced: the next beat looks, and does the same if so.
   void look_at_zones();

@@ -113,17 +113,17 @@ constexpr const char* kVersion2 =
 
 // The columns that a definition gained, for `job` and for `job_version`.
 #define ADD_TO(table, column) "ALTER TABLE " table " ADD COLUMN " column ";"
-#define ADD_DEFINITION_3(table)                                             \
-  ADD_TO(table, "weeks INTEGER NOT NULL DEFAULT 1")                         \
-  ADD_TO(table, "week_anchor INTEGER NOT NULL DEFAULT 0")                   \
-  ADD_TO(table, "not_before INTEGER")                                       \
-  ADD_TO(table, "until INTEGER")                                            \
-  ADD_TO(table, "only_in TEXT")                                             \
-  ADD_TO(table, "excluded_by TEXT")                                         \
-  ADD_TO(table, "on_excluded TEXT NOT NULL DEFAULT 'skip'")                 \
-  ADD_TO(table, "max_catchup INTEGER")                                      \
-  ADD_TO(table, "catchup_spread INTEGER") ADD_TO(table, "max_wait INTEGER") \
-      ADD_TO(table, "max_runs INTEGER")
+#define ADD_DEFINITION_3(table)                             \
+  ADD_TO(table, "weeks INTEGER NOT NULL DEFAULT 1")         \
+  ADD_TO(table, "week_anchor INTEGER NOT NULL DEFAULT 0")   \
+  ADD_TO(table, "not_before INTEGER")                       \
+  ADD_TO(table, "until INTEGER")                            \
+  ADD_TO(table, "only_in TEXT")                             \
+  ADD_TO(table, "excluded_by TEXT")                         \
+  ADD_TO(table, "on_excluded TEXT NOT NULL DEFAULT 'skip'") \
+  ADD_TO(table, "max_catchup INTEGER")                      \
+  ADD_TO(table, "catchup_spread INTEGER")                   \
+  ADD_TO(table, "max_wait INTEGER") ADD_TO(table, "max_runs INTEGER")
 
 constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_version")
 
