@@ -116,6 +116,10 @@ class Definitions {
       }
     }
     if (cron || every) {
+      if (chance(3)) schedule.only = {"office", "b.c"};
+      if (chance(3)) schedule.exclude = {"office"};
+      if (!schedule.only.empty() || !schedule.exclude.empty())
+        schedule.on_excluded = one_of({job::OnExcluded::skip, job::OnExcluded::next});
       if (chance(3)) schedule.not_before = moment(-1000);
       if (chance(3))
         schedule.until = std::max(moment(1), schedule.not_before.value_or(Time{})) + days(1);
@@ -146,6 +150,9 @@ TEST_CASE("what is written to a job file is read back as the same definition") {
   World world;
   // Where the file is read, another zone is the default.
   world.config.timezone = "Asia/Tokyo";
+  const auto office = std::make_shared<const job::Calendar>(
+      std::vector<job::DateSpan>{}, World::must(job::parse_weekly_windows("mon-fri 09:00-17:00")));
+  world.config.calendars = {{"office", office}, {"b.c", office}};
   Definitions definitions(20260302);
   const test::Scratch scratch;
   for (int round = 0; round < 40; ++round) {
