@@ -35,8 +35,8 @@ FireSeries::Stretch Grid::count(Time after, Time through) const {
 }
 
 Result<PlainFires> PlainFires::make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed) {
-  const auto of = [&schedule](auto series) {
-    return PlainFires{std::move(series), schedule.not_before, schedule.until};
+  const auto of = [&schedule](auto fires) {
+    return PlainFires{std::move(fires), schedule.not_before, schedule.until};
   };
   switch (schedule.kind) {
     case ScheduleKind::reboot:
