@@ -89,8 +89,8 @@ Result<std::optional<Runner::Recheck>> Runner::note_zones(Work& work) {
       teller_.configure(settings_.tuning.voice);
     }
   }
-  // Rows of a store that has not noted it yet may be of any data.
-  if (known.empty()) return Recheck{"zone-change", "the time zone data was not noted before", true};
+  // The rows of a store that has not noted it yet have just been made.
+  if (known.empty()) return std::nullopt;
   return Recheck{"zone-change", replacement_words(known, work.zones)};
 }
 
@@ -120,7 +120,6 @@ Result<void> Runner::tell_next_fires(Work& work, const Recheck& recheck) {
     work.line(log::Level::warning, "next-fire-changed",
               {{"job", job.name}, {"was", words_of(job.next_fire)}, {"now", words_of(next)}});
   }
-  if (recheck.quiet && changed == 0) return {};
   work.dirty = true;
   const std::string count =
       std::to_string(changed) + " of " + std::to_string(looked_at) + " next fires changed";
