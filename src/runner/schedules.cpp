@@ -120,6 +120,7 @@ Result<void> Runner::tell_next_fires(Work& work, const Recheck& recheck) {
     work.line(log::Level::warning, "next-fire-changed",
               {{"job", job.name}, {"was", words_of(job.next_fire)}, {"now", words_of(next)}});
   }
+  if (recheck.quiet && changed == 0) return {};
   work.dirty = true;
   const std::string count =
       std::to_string(changed) + " of " + std::to_string(looked_at) + " next fires changed";

@@ -112,6 +112,7 @@ class Runner {
   struct Recheck {
     std::string event;
     std::string why;
+    bool quiet = false;  ///< nothing is said where nothing differs
   };
 
   Result<Beat> do_beat(Work& work);
