@@ -1,6 +1,6 @@
 """Random expressions: of the whole language (but H and ~, whose values only the program knows), and
 of the part that croniter reads alike."""
-from language import MACROS, MONTHS, WEEKDAYS
+from language import MACROS, MONTHS, WEEKDAYS, values
 
 
 def spelled(random, word):
@@ -129,18 +129,17 @@ def rare_days(random):
 def for_croniter(random):
     """An expression that croniter 1.3.5 reads alike, in croniter's spelling and in schedctl's.
 
-    Left out is what the two read differently: croniter has no star rule, takes sun-sat for `*`, goes
-    on to 7 in the weekdays' 5/1, asks for both of 5#2 and a day of month, and has the seconds last;
-    what it does not know (L-3, W, H, ~); and */5 among days of month, where it forgets the first of
-    March.
+    Left out is what the two read differently: croniter has no star rule, takes sun-sat for `*`,
+    goes on to 7 in the weekdays' 5/1, asks for both of 5#2 and a day of month, and has the seconds
+    last; what it does not know: L-3, W, H and ~; and days of month from the 29th on, with which it
+    forgets the first of March.
     """
     fields = [plain(random, 0, 59, 0.15, 0.2), plain(random, 0, 23, 0.3, 0.15), "*",
               plain(random, 1, 12, 0.6, 0.1), "*"]
     theirs = list(fields)
     kind = random.random()
     if kind < 0.5:
-        fields[2] = theirs[2] = random.choice(("L", listed(random, lambda: plain_item(
-            random, 1, 31))))
+        fields[2] = theirs[2] = random.choice(("L", early_days(random)))
     if kind > 0.3:
         fields[4] = theirs[4] = random.choice((days_for_croniter(random), named_range(random)))
     if kind > 0.8:
@@ -148,6 +147,13 @@ def for_croniter(random):
         fields[4], theirs[4] = random.choice(((f"{day}L", f"L{day}"),
                                               (f"{day}#3", f"{day}#3"), (f"{day}#1", f"{day}#1")))
     return " ".join(theirs), " ".join(fields)
+
+
+def early_days(random):
+    while True:
+        field = listed(random, lambda: plain_item(random, 1, 28))
+        if max(values(field, 1, 31)) <= 28:
+            return field
 
 
 def days_for_croniter(random):

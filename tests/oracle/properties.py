@@ -249,13 +249,14 @@ def utc(seconds):
 
 
 def hashes(random):
-    """What is promised of H and ~: one value or offset for a job, in its range, spread over jobs."""
+    """What is promised of H and ~: one value or offset a job, in its range, spread over jobs."""
     seeds = [random.getrandbits(64) for _ in range(600)]
     begin = start_of(2026)
     # expression; which part of a reading varies; the values it may have; readings of one job a day
     promises = (
         ("H * * * *", "minute", range(60), 24), ("~ * * * *", "minute", range(60), 24),
-        ("H(0-29) * * * *", "minute", range(30), 24), ("10~20 * * * *", "minute", range(10, 21), 24),
+        ("H(0-29) * * * *", "minute", range(30), 24),
+        ("10~20 * * * *", "minute", range(10, 21), 24),
         ("H/15 * * * *", "first minute", range(15), 96),
         ("H(0-29)/10 * * * *", "first minute", range(10), 72),
         ("~/20 * * * *", "first minute", range(20), 72),
