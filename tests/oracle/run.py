@@ -8,7 +8,8 @@ It is run by Debian's own Python, which is the one that sees Debian's croniter.
 usage: SCHEDCTL=binary FIRES=program [SEED=n] [CASES=n] tests/oracle/run.py [WORD...]
 
 Each batch is a test; with words, only batches whose name has one of them. A batch depends on SEED
-and its own name only, so that one that failed can be tried again alone.
+and its own name only, so that one that failed can be tried again alone. SEED is 4606 unless given: a
+check of each change must not fail by chance; another one looks elsewhere.
 """
 import os
 import random
@@ -27,7 +28,7 @@ MOST_SHOWN = 5
 
 
 def main():
-    seed = os.environ.get("SEED") or str(time.time_ns() % 10**9)
+    seed = os.environ.get("SEED") or "4606"
     cases = int(os.environ.get("CASES") or CASES)
     batches = (properties.batches(cases) | croniter_batches.batches(3 * cases)
                | commands.batches(cases))
