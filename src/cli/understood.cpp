@@ -42,9 +42,14 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   }
   if (schedule.kind == job::ScheduleKind::manual)
     print_result(call, label + "only by hand: schedctl trigger " + job.name);
+  else if (schedule.kind == job::ScheduleKind::reboot)
+    print_result(call, label + "after the next boot of the machine");
   else if (fires.empty())
     print_result(call, label + "no more");
-  if (job.paused) print_result(call, "  paused     until schedctl resume " + job.name);
+  if (job.paused)
+    print_result(call,
+                 "  paused     until " + (job.paused_until ? absolute(*job.paused_until, *zone)
+                                                           : "schedctl resume " + job.name));
   return {};
 }
 
