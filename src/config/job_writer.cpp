@@ -144,7 +144,7 @@ std::string list_lines(const std::vector<std::string>& words) {
 // --- keys --------------------------------------------------------------------------------------
 
 std::string moment_text(Time t, const job::Zone& zone) {
-  const std::string utc = format_rfc3339(t);
+  std::string utc = format_rfc3339(t);
   const std::string local = job::format_local(t, zone);
   // "2026-03-29T03:00:00+02:00": those of other years, and of local mean times, are longer.
   constexpr std::size_t kUsual = 25;

@@ -19,14 +19,12 @@ struct FireSeries::Impl {
 
 Result<FireSeries> FireSeries::make(const Schedule& schedule, ZonePtr zone, std::uint64_t seed,
                                     const CalendarSource& calendars) {
-  TRY(PlainFires plain, PlainFires::make(schedule, zone, seed));
-  if (!names_calendars(schedule)) {
-    return FireSeries(std::make_unique<const Impl>(Impl{std::move(plain)}));
-  }
+  if (!names_calendars(schedule)) return make(schedule, std::move(zone), seed);
   if (!zone) {
     return fail(ErrorKind::usage, "a schedule with calendars needs a time zone", "timezone");
   }
   TRY(CalendarFilter filter, CalendarFilter::make(schedule, zone, calendars));
+  TRY(PlainFires plain, PlainFires::make(schedule, std::move(zone), seed));
   return FireSeries(std::make_unique<const Impl>(
       Impl{AllowedFires{std::move(plain), std::move(filter), schedule.on_excluded}}));
 }

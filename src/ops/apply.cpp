@@ -104,8 +104,10 @@ class Comparison {
     if (existing) return compare_existing(job, std::move(*existing), std::move(*declared));
     JobChange change{.name = job.name, .keys = {}};
     TRY(const job::ZonePtr zone, shown_zone(context_, declared->definition.schedule));
-    for (config::JobKey& key : config::job_keys(declared->definition, *zone))
-      change.keys.push_back({.key = key.key, .after = std::move(key)});
+    for (config::JobKey& key : config::job_keys(declared->definition, *zone)) {
+      const std::string name = key.key;
+      change.keys.push_back({.key = name, .after = std::move(key)});
+    }
     forget_unsaid_anchor(job, change);
     difference_.added.push_back(std::move(change));
     additions_.push_back({&job, std::move(*declared)});
@@ -161,18 +163,21 @@ class Comparison {
     std::vector<config::JobKey> old_keys = config::job_keys(before, *zone);
     std::vector<KeyChange> changes;
     for (config::JobKey& key : config::job_keys(after, *zone)) {
+      const std::string name = key.key;
       const auto old = std::find_if(old_keys.begin(), old_keys.end(),
-                                    [&](const auto& one) { return one.key == key.key; });
+                                    [&](const auto& one) { return one.key == name; });
       if (old == old_keys.end()) {
-        changes.push_back({.key = key.key, .after = std::move(key)});
+        changes.push_back({.key = name, .after = std::move(key)});
         continue;
       }
       if (*old != key)
-        changes.push_back({.key = key.key, .before = std::move(*old), .after = std::move(key)});
+        changes.push_back({.key = name, .before = std::move(*old), .after = std::move(key)});
       old_keys.erase(old);
     }
-    for (config::JobKey& key : old_keys)
-      changes.push_back({.key = key.key, .before = std::move(key)});
+    for (config::JobKey& key : old_keys) {
+      const std::string name = key.key;
+      changes.push_back({.key = name, .before = std::move(key)});
+    }
     // The same variables in another order are another definition, though not to people.
     if (changes.empty() && before != after) {
       changes.push_back({.key = "env", .before = order_of(before), .after = order_of(after)});

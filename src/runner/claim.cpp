@@ -141,9 +141,12 @@ Result<void> Runner::claim(Work& work) {
     if (busy && !run.forced && patient) continue;
     if (busy && !run.forced) {
       TRY(const bool stays, make_way(work, run));
-      if (!stays) TRY_VOID(withdraw(work, std::move(run), job::Happening::overlapped));
-      progress = progress || !stays;
-      if (!stays || run.waits) continue;
+      if (!stays) {
+        TRY_VOID(withdraw(work, std::move(run), job::Happening::overlapped));
+        progress = true;
+        continue;
+      }
+      if (run.waits) continue;
     }
     if (free == 0) continue;
     TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
