@@ -47,6 +47,9 @@ job::Schedule read_schedule(Input& input, const job::ZonePtr& zone) {
       schedule.at = time_from_us(static_cast<std::int64_t>(input.number()));
       break;
     case job::ScheduleKind::cron:
+      schedule.weeks = 1 + how / 32 % 4;
+      break;
+    case job::ScheduleKind::reboot:
     case job::ScheduleKind::manual:
       break;
   }
