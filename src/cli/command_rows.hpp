@@ -15,6 +15,8 @@ std::vector<Command> holding_commands();
 /// show, list, next and what else only looks.
 std::vector<Command> looking_commands();
 std::vector<Command> run_commands();
+/// why, simulate.
+std::vector<Command> explaining_commands();
 /// Many jobs at once: files, crontabs.
 std::vector<Command> bulk_commands();
 std::vector<Command> house_commands();

@@ -13,7 +13,7 @@ namespace {
 
 /// Words of the design that come with a later version.
 constexpr auto kLaterCommands = std::to_array<std::string_view>(
-    {"why", "rerun", "signal", "nodes", "drain", "audit", "completion", "api", "message", "token"});
+    {"rerun", "signal", "nodes", "drain", "audit", "completion", "api", "message", "token"});
 
 constexpr auto kLaterOptions = std::to_array<std::string_view>(
     {"max-instances", "priority", "user", "env-file", "http", "amqp", "redis", "celery", "header",
@@ -40,7 +40,7 @@ const std::vector<Command>& commands() {
     std::vector<Command> all;
     for (std::vector<Command>& family :
          std::array{daemon_commands(), defining_commands(), holding_commands(), looking_commands(),
-                    run_commands(), bulk_commands(), house_commands()})
+                    explaining_commands(), run_commands(), bulk_commands(), house_commands()})
       all.insert(all.end(), family.begin(), family.end());
     return all;
   }();

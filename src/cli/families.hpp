@@ -21,6 +21,8 @@ Result<Outcome> run_resume(const Invocation& call);
 Result<Outcome> run_show(const Invocation& call);
 Result<Outcome> run_list(const Invocation& call);
 Result<Outcome> run_next(const Invocation& call);
+Result<Outcome> run_why(const Invocation& call);
+Result<Outcome> run_simulate(const Invocation& call);
 
 Result<Outcome> run_trigger(const Invocation& call);
 Result<Outcome> run_backfill(const Invocation& call);

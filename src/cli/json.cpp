@@ -11,6 +11,7 @@
 #include "src/cli/check.hpp"
 #include "src/cli/doctor.hpp"
 #include "src/cli/errors.hpp"
+#include "src/cli/json_text.hpp"
 #include "src/cli/run_text.hpp"
 #include "src/cli/times.hpp"
 
@@ -18,30 +19,6 @@ namespace schedctl::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// Bytes that are no UTF-8 become U+FFFD: a document must always be one. DEL and the C1 controls,
-/// which JSON lets stand, are escaped, for a document may be looked at on a terminal.
-std::string text_of(const Json& json) {
-  std::string dumped = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  // Nearly every document has neither of these bytes.
-  constexpr std::string_view kSuspects("\x7F\xC2");
-  std::size_t at = dumped.find_first_of(kSuspects);
-  if (at == std::string::npos) return dumped;
-  std::string out;
-  out.reserve(dumped.size());
-  std::size_t done = 0;
-  for (; at != std::string::npos; at = dumped.find_first_of(kSuspects, at + 1)) {
-    const auto c = static_cast<unsigned char>(dumped[at]);
-    const auto next = static_cast<unsigned char>(at + 1 < dumped.size() ? dumped[at + 1] : 0);
-    const bool c1 = c == 0xC2;
-    if (c1 && next >= 0xA0) continue;
-    char escaped[8];
-    std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c1 ? next : c));
-    out.append(dumped, done, at - done).append(escaped);
-    done = at + (c1 ? 2 : 1);
-  }
-  return out.append(dumped, done);
-}
 
 double seconds(Duration d) {
   return static_cast<double>(d.count()) / 1e6;
@@ -190,6 +167,28 @@ Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) 
 }
 
 }  // namespace
+
+std::string text_of(const Json& json) {
+  std::string dumped = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  // Nearly every document has neither of these bytes.
+  constexpr std::string_view kSuspects("\x7F\xC2");
+  std::size_t at = dumped.find_first_of(kSuspects);
+  if (at == std::string::npos) return dumped;
+  std::string out;
+  out.reserve(dumped.size());
+  std::size_t done = 0;
+  for (; at != std::string::npos; at = dumped.find_first_of(kSuspects, at + 1)) {
+    const auto c = static_cast<unsigned char>(dumped[at]);
+    const auto next = static_cast<unsigned char>(at + 1 < dumped.size() ? dumped[at + 1] : 0);
+    const bool c1 = c == 0xC2;
+    if (c1 && next >= 0xA0) continue;
+    char escaped[8];
+    std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c1 ? next : c));
+    out.append(dumped, done, at - done).append(escaped);
+    done = at + (c1 ? 2 : 1);
+  }
+  return out.append(dumped, done);
+}
 
 std::string json_error(const Error& error, int code) {
   return text_of(Json{{"error", error_json(error, code)}});

@@ -8,6 +8,7 @@
 #include "schedctl/config/config.hpp"
 #include "schedctl/job/run.hpp"
 #include "schedctl/ops/ops.hpp"
+#include "schedctl/ops/why.hpp"
 #include "schedctl/store/store.hpp"
 
 /// The documents of --json, as text (no JSON library in a header). Shapes: DESIGN section 5. All
@@ -30,6 +31,8 @@ std::string json_job(const store::JobListing& listing, const std::string& descri
                      const job::PolicyDraft& defaults, const std::vector<job::Run>& runs,
                      const std::string& store_id);
 std::string json_setting(const config::Setting& setting);
+/// What `why` found.
+std::string json_why(const ops::WhyAnswer& answer, const std::string& store_id);
 std::string json_cancelled(const ops::Cancelled& cancelled, const std::string& store_id);
 /// What is known of a backfill; `first` and `last` of the fires only where it is asked for.
 struct BackfillReport {

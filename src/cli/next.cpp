@@ -2,6 +2,7 @@
 #include <queue>
 
 #include "schedctl/base/text.hpp"
+#include "schedctl/ops/next.hpp"
 #include "src/cli/draft.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/families.hpp"
@@ -39,16 +40,12 @@ Result<Time> starting_at(Session& session, const job::Zone& zone) {
   return *from - Duration(1);
 }
 
-Result<std::vector<NamedFire>> fires_of(Session& session, const std::string& name,
-                                        const job::Schedule& schedule, std::uint64_t seed,
-                                        std::size_t n) {
-  TRY(const job::ZonePtr zone, session.zone_of(schedule));
-  TRY(const Time from, starting_at(session, *zone));
-  TRY(std::vector<ops::Fire> fires, with_flag(session.ops().next(schedule, seed, from, n)));
-  std::vector<NamedFire> named;
-  named.reserve(fires.size());
-  for (ops::Fire& fire : fires) named.push_back({name, std::move(fire), zone});
-  return named;
+std::vector<NamedFire> named(const std::string& job, std::vector<ops::Fire> fires,
+                             const job::ZonePtr& zone) {
+  std::vector<NamedFire> all;
+  all.reserve(fires.size());
+  for (ops::Fire& fire : fires) all.push_back({job, std::move(fire), zone});
+  return all;
 }
 
 Result<std::vector<NamedFire>> fires_of_schedule(Session& session, std::size_t n) {
@@ -56,14 +53,37 @@ Result<std::vector<NamedFire>> fires_of_schedule(Session& session, std::size_t n
   // Only the schedule is wanted, but a definition is compiled as a whole.
   draft.command = {"true"};
   TRY(const job::Definition definition, with_flag(session.ops().compile(draft, nullptr)));
-  return fires_of(session, "", definition.schedule, 0, n);
+  TRY(const job::ZonePtr zone, session.zone_of(definition.schedule));
+  TRY(const Time from, starting_at(session, *zone));
+  TRY(std::vector<ops::Fire> fires, with_flag(session.ops().next(definition.schedule, 0, from, n)));
+  return named("", std::move(fires), zone);
+}
+
+/// What is said of a job instead of its fires, or above them.
+void tell_of(const Session& session, const job::Job& job, bool any) {
+  const job::Schedule& schedule = job.definition.schedule;
+  if (schedule.kind == job::ScheduleKind::manual) {
+    talk(session.call, job.name + " fires by no clock: schedctl trigger " + job.name + " runs it");
+  } else if (schedule.kind == job::ScheduleKind::reboot) {
+    talk(session.call, job.name + " fires once after each boot of the machine");
+  } else if (!any) {
+    talk(session.call, job.name + " has no fires to come; schedctl why " + job.name + " says why");
+  }
+  if (job.paused && any)
+    talk(session.call,
+         job.name + " is paused" +
+             (job.paused_until ? "; it resumes by itself"
+                               : ": nothing of this happens before schedctl resume " + job.name));
 }
 
 Result<std::vector<NamedFire>> fires_of_job(Session& session, std::size_t n) {
   TRY(const job::Job job, session.job(session.call.words[0]));
-  if (job.paused)
-    talk(session.call, job.name + " is paused: nothing of this happens before schedctl resume");
-  return fires_of(session, job.name, job.definition.schedule, job.seed(), n);
+  TRY(const job::ZonePtr zone, session.zone_of(job.definition.schedule));
+  TRY(const Time from, starting_at(session, *zone));
+  const ops::Context context = session.context();
+  TRY(std::vector<ops::Fire> fires, ops::next_of_job(context, job, from, n));
+  tell_of(session, job, !fires.empty());
+  return named(job.name, std::move(fires), zone);
 }
 
 /// Merges the series of all jobs: always the earliest goes out, and its job's following fire comes
@@ -71,13 +91,12 @@ Result<std::vector<NamedFire>> fires_of_job(Session& session, std::size_t n) {
 Result<std::vector<NamedFire>> fires_of_all(Session& session, std::size_t n) {
   TRY(const std::vector<store::JobListing> jobs, session.store->list_jobs(""));
   TRY(const Time from, starting_at(session, session.local_zone()));
-  ops::Ops ops = session.ops();
+  const ops::Context context = session.context();
   using Entry = std::pair<Time, std::size_t>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> earliest;
   const auto enter = [&](std::size_t i, Time after) -> Result<void> {
     const job::Job& job = jobs[i].job;
-    TRY(const std::vector<ops::Fire> fires,
-        ops.next(job.definition.schedule, job.seed(), after, 1));
+    TRY(const std::vector<ops::Fire> fires, ops::next_of_job(context, job, after, 1));
     if (!fires.empty()) earliest.emplace(fires.front().at, i);
     return {};
   };
@@ -96,8 +115,7 @@ Result<std::vector<NamedFire>> fires_of_all(Session& session, std::size_t n) {
     earliest.pop();
     const job::Job& job = jobs[i].job;
     // Asked again for its note.
-    TRY(std::vector<ops::Fire> two,
-        ops.next(job.definition.schedule, job.seed(), at - Duration(1), 2));
+    TRY(std::vector<ops::Fire> two, ops::next_of_job(context, job, at - Duration(1), 2));
     if (two.empty()) continue;
     TRY(job::ZonePtr zone, session.zone_of(job.definition.schedule));
     fires.push_back({job.name, std::move(two[0]), std::move(zone)});
@@ -116,7 +134,7 @@ void print_fires(Session& session, const std::vector<NamedFire>& fires, bool of_
     return;
   }
   if (fires.empty()) {
-    talk(session.call, "no fires to come");
+    if (session.call.words.empty()) talk(session.call, "no fires to come");
     return;
   }
   std::vector<Table::Column> columns;

@@ -100,13 +100,17 @@ Result<void> Session::open_store(Access access) {
 }
 
 ops::Ops Session::ops() {
-  return ops::Ops({.store = *store,
-                   .zones = *zones,
-                   .clock = clock,
-                   .config = config(),
-                   .who = host::acting_user(),
-                   .poke = [this] { poke(); },
-                   .boot_id = host::boot_id()});
+  return ops::Ops(context());
+}
+
+ops::Context Session::context() {
+  return {.store = *store,
+          .zones = *zones,
+          .clock = clock,
+          .config = config(),
+          .who = host::acting_user(),
+          .poke = [this] { poke(); },
+          .boot_id = host::boot_id()};
 }
 
 const job::Zone& Session::local_zone() {

@@ -35,6 +35,7 @@ class Session {
 
   const config::Config& config() const { return loaded.config; }
   ops::Ops ops();
+  ops::Context context();
   /// The zone in which tables show instants: the caller's.
   const job::Zone& local_zone();
   /// The zone of a schedule; the local one if it names none.

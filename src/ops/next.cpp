@@ -1,140 +1,105 @@
-#include <cstdio>
+#include "schedctl/ops/next.hpp"
 
-#include "schedctl/ops/ops.hpp"
+#include <algorithm>
+
+#include "schedctl/job/plan.hpp"
 #include "src/ops/compile.hpp"
+#include "src/ops/fire_notes.hpp"
 
 namespace schedctl::ops {
 namespace {
 
 /// Enough for any reader; `next` is no way to export a calendar.
 constexpr std::size_t kMostFires = 10'000;
-constexpr Duration kTick{1};
 
-/// A clock that was never changed: what a gap removed can be read from it.
-class FixedZone final : public job::Zone {
- public:
-  explicit FixedZone(std::chrono::seconds offset) : offset_(offset) {}
-  const std::string& name() const override { return name_; }
-  std::chrono::seconds offset(Time) const override { return offset_; }
-  CivilTime civil(Time t) const override {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(t) + offset_;
-    return CivilTime(seconds.time_since_epoch());
-  }
-  job::CivilMeaning meaning(CivilTime civil) const override {
-    const Time t{std::chrono::sys_seconds(civil.time_since_epoch()) - offset_};
-    return {.kind = job::CivilMeaning::Kind::unique, .first = t, .second = t, .transition = t};
-  }
-  std::optional<job::ZoneChange> next_change(Time) const override { return std::nullopt; }
-
- private:
-  std::string name_ = "fixed";
-  std::chrono::seconds offset_;
-};
-
-/// "02:30", with seconds only where there are some.
-std::string time_of_day(CivilTime civil) {
-  const auto day = std::chrono::floor<std::chrono::days>(civil);
-  const std::chrono::hh_mm_ss time(civil - day);
-  char text[16];
-  std::snprintf(text, sizeof text, "%02d:%02d", static_cast<int>(time.hours().count()),
-                static_cast<int>(time.minutes().count()));
-  std::string result = text;
-  if (time.seconds().count() != 0) {
-    std::snprintf(text, sizeof text, ":%02d", static_cast<int>(time.seconds().count()));
-    result += text;
-  }
-  return result;
+void add(std::string& note, const std::string& more) {
+  if (more.empty()) return;
+  note += (note.empty() ? "" : "; ") + more;
 }
 
-/// "holidays: moved from 2026-12-25 02:30, with 1 more"
-std::string moved(const job::FireSeries& series, const job::Zone& zone, Time fire) {
-  const job::FireSeries::Stretch from = series.moved_to(fire);
-  if (from.count == 0) return "";
-  std::string note;
-  if (const auto why = series.ruled_out(from.first)) {
-    for (const std::string& name : why->calendars) note += (note.empty() ? "" : ", ") + name;
-  }
-  const CivilTime civil = zone.civil(from.first);
-  note += ": moved from " + format_date(std::chrono::floor<std::chrono::days>(civil)) + " " +
-          time_of_day(civil);
-  if (from.count > 1) note += ", with " + std::to_string(from.count - 1) + " more";
-  return note;
+/// "12s", "1m3.5s": to the millisecond.
+std::string length(Duration d) {
+  return format_duration(Duration(std::chrono::floor<std::chrono::milliseconds>(d)));
 }
 
-/// What people should know about a fire near a change of the clock.
-class Notes {
+/// What a job adds to the fires of its schedule.
+class JobNotes {
  public:
-  Notes(job::Schedule schedule, job::ZonePtr zone, std::uint64_t seed)
-      : schedule_(std::move(schedule)), zone_(std::move(zone)), seed_(seed) {
-    // A clock knows no calendars.
-    schedule_.only.clear();
-    schedule_.exclude.clear();
-  }
+  JobNotes(const Context& context, const job::Job& job)
+      : job_(job), policy_(job::resolve(job.definition.policy, context.config.defaults)) {}
 
+  /// So many of the fires after `from` will have a run at most (max_runs), if all before it do.
+  std::optional<std::int64_t> runs_left(const job::FireSeries& series, Time from) const {
+    if (policy_.max_runs <= 0) return std::nullopt;
+    const std::int64_t before =
+        from > job_.planned_through ? series.count(job_.planned_through, from).count : 0;
+    return std::max<std::int64_t>(policy_.max_runs - job_.run_count - before, 0);
+  }
+  bool is_counted(Time fire) const { return fire > job_.planned_through && !is_paused(fire); }
   std::string of(Time fire) const {
-    if (schedule_.kind != job::ScheduleKind::cron && schedule_.kind != job::ScheduleKind::at) {
-      return "";
-    }
-    const job::CivilMeaning meaning = zone_->meaning(zone_->civil(fire));
-    if (meaning.kind == job::CivilMeaning::Kind::repeated) return fold(fire, meaning);
-    if (schedule_.kind != job::ScheduleKind::cron) return "";
-    if (schedule_.dst_gap != job::DstGap::shift) return "";
-    const auto change = zone_->next_change(fire - kTick);
-    if (!change || change->at != fire || change->after <= change->before) return "";
-    return gap(*change);
+    std::string note;
+    if (is_paused(fire)) add(note, "paused: will not run");
+    const Duration jitter = job::jitter_of(policy_.jitter, job_.seed(), fire);
+    if (jitter > Duration::zero()) add(note, "starts " + length(jitter) + " later (jitter)");
+    return note;
   }
 
  private:
-  std::string fold(Time fire, const job::CivilMeaning& meaning) const {
-    const auto change = zone_->next_change(meaning.transition - kTick);
-    const std::string when =
-        change ? " at " + time_of_day(FixedZone(change->before).civil(change->at)) : "";
-    return "clock goes back" + when + (fire < meaning.transition ? ": first " : ": second ") +
-           time_of_day(zone_->civil(fire));
+  bool is_paused(Time fire) const {
+    return job_.paused && (!job_.paused_until || fire <= *job_.paused_until);
   }
 
-  std::string gap(const job::ZoneChange& change) const {
-    // A fire that would also be there if gaps were skipped was not moved here by this one.
-    job::Schedule skipping = schedule_;
-    skipping.dst_gap = job::DstGap::skip;
-    const auto unmoved = job::FireSeries::make(skipping, zone_, seed_);
-    if (!unmoved || unmoved->next_after(change.at - kTick) == change.at) return "";
-    const auto old_clock = std::make_shared<FixedZone>(change.before);
-    const auto removed = job::FireSeries::make(schedule_, old_clock, seed_);
-    if (!removed) return "";
-    const std::optional<Time> meant = removed->next_after(change.at - kTick);
-    if (!meant || *meant >= change.at + (change.after - change.before)) return "";
-    return "clock goes forward at " + time_of_day(old_clock->civil(change.at)) + ": " +
-           time_of_day(old_clock->civil(*meant)) + " does not exist, runs at " +
-           time_of_day(zone_->civil(change.at));
-  }
-
-  job::Schedule schedule_;
-  job::ZonePtr zone_;
-  std::uint64_t seed_;
+  const job::Job& job_;
+  job::Policy policy_;
 };
+
+/// Walks the fires of a schedule, and of a job where there is one.
+Result<std::vector<Fire>> walk(const Context& context, const job::Schedule& schedule,
+                               std::uint64_t seed, const JobNotes* of_job, Time from,
+                               std::size_t n) {
+  if (n > kMostFires) {
+    return fail(ErrorKind::usage, "at most " + std::to_string(kMostFires) + " fires at once");
+  }
+  TRY(const job::ZonePtr zone, zone_of(context, schedule));
+  TRY(const job::FireSeries series, series_of(context, schedule, seed));
+  const FireNotes notes(schedule, zone, seed);
+  std::optional<std::int64_t> left =
+      of_job != nullptr ? of_job->runs_left(series, from) : std::nullopt;
+  std::vector<Fire> fires;
+  bool begins = schedule.not_before && from < *schedule.not_before;
+  while (fires.size() < n) {
+    const std::optional<Time> fire = series.next_after(from);
+    if (!fire) break;
+    if (left && of_job->is_counted(*fire) && (*left)-- <= 0) break;
+    Fire& one = fires.emplace_back();
+    one.at = *fire;
+    one.local = job::format_local(*fire, *zone);
+    one.note = notes.of(series, *fire);
+    if (fires.size() > 1) add(one.note, notes.left_out(series, from, *fire));
+    if (of_job != nullptr) add(one.note, of_job->of(*fire));
+    if (begins) add(one.note, "the first one (not_before)");
+    begins = false;
+    if (left && *left == 0) {
+      add(one.note, "the last one (max_runs)");
+    } else if (schedule.until && !series.next_after(*fire)) {
+      add(one.note, "the last one (until)");
+    }
+    from = *fire;
+  }
+  return fires;
+}
 
 }  // namespace
 
 Result<std::vector<Fire>> Ops::next(const job::Schedule& schedule, std::uint64_t seed, Time from,
                                     std::size_t n) {
-  if (n > kMostFires) {
-    return fail(ErrorKind::usage, "at most " + std::to_string(kMostFires) + " fires at once");
-  }
-  TRY(const job::ZonePtr zone, zone_of(context_, schedule));
-  TRY(const job::FireSeries series, series_of(context_, schedule, seed));
-  const Notes notes(schedule, zone, seed);
-  std::vector<Fire> fires;
-  while (fires.size() < n) {
-    const std::optional<Time> fire = series.next_after(from);
-    if (!fire) break;
-    std::string note = moved(series, *zone, *fire);
-    if (note.empty()) note = notes.of(*fire);
-    fires.push_back(
-        Fire{.at = *fire, .local = job::format_local(*fire, *zone), .note = std::move(note)});
-    from = *fire;
-  }
-  return fires;
+  return walk(context_, schedule, seed, nullptr, from, n);
+}
+
+Result<std::vector<Fire>> next_of_job(const Context& context, const job::Job& job, Time from,
+                                      std::size_t n) {
+  const JobNotes notes(context, job);
+  return walk(context, job.definition.schedule, job.seed(), &notes, from, n);
 }
 
 }  // namespace schedctl::ops

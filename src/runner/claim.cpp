@@ -17,6 +17,9 @@ namespace {
 // ones, as many as there are slots: reading what cannot be started costs more than starting.
 constexpr std::size_t kLookAhead = 50;
 
+// Shorter waits for a slot are not worth a row: a busy machine would write one each second.
+constexpr Duration kNotableWait = std::chrono::seconds(10);
+
 /// An occurrence that is claimed for the first time: what max_runs counts.
 bool is_first_of_schedule(const job::Run& run) {
   return run.cause == job::Cause::schedule && run.fence == 0;
@@ -148,7 +151,10 @@ Result<void> Runner::claim(Work& work) {
       }
       if (run.waits) continue;
     }
-    if (free == 0) continue;
+    if (free == 0) {
+      work.slots_full = true;
+      continue;
+    }
     TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
     if (!job) {
       TRY_VOID(withdraw(work, std::move(run), job::Happening::withdrawn_removed));
@@ -167,6 +173,18 @@ Result<void> Runner::claim(Work& work) {
   }
   if (due.size() == window && progress && free > 0) work.again = true;
   return {};
+}
+
+// Which runs had to wait for a slot no row of theirs says: the stretch in which that could happen
+// is written down when it is over.
+Result<void> Runner::note_slots(Work& work) {
+  const std::optional<Time> since = watches_->slots_full;
+  if (!since || work.slots_full || work.now - *since < kNotableWait) return {};
+  work.dirty = true;
+  return store_.add_event({work.now, settings_.node.id, "slots-full",
+                           "since " + format_rfc3339(*since) + ": all " +
+                               std::to_string(settings_.tuning.max_running) +
+                               " slots were taken (max_running)"});
 }
 
 Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job) {

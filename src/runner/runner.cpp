@@ -134,6 +134,7 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
     TRY_VOID(note_schedules(work));
     TRY_VOID(plan(work));
     TRY_VOID(claim(work));
+    TRY_VOID(note_slots(work));
     TRY_VOID(backfill(work));
   }
   TRY_VOID(watch_starts(work));
@@ -185,6 +186,8 @@ void Runner::finish(Work& work) {
   watches_->awaits_again = true;
   watches_->reboots_fired = watches_->reboots_fired || work.reboots_fired;
   watches_->keeper_gone = work.keeper_gone;
+  watches_->slots_full =
+      work.slots_full ? std::optional(watches_->slots_full.value_or(work.now)) : std::nullopt;
   for (const JobId job : work.looked_at) watches_->late.forget(job);
   tuned_ = tuned_ || work.told_store;
   if (work.adopted) {

@@ -38,6 +38,7 @@ struct Runner::Watches {
   std::optional<Time> keeper_gone;                          ///< since when, while an alert says so
   std::string keeper_words = "no keeper has answered yet";  ///< why it is gone
   std::optional<Duration> last_heartbeat;
+  std::optional<Time> slots_full;           ///< since when a due run found no free slot
   std::optional<Duration> slept;            ///< elapsed time minus time awake, as of the last beat
   std::optional<Time> silent_until;         ///< while an alert says so of jobs
   std::vector<Recheck> rechecks;            ///< wanted
@@ -77,6 +78,7 @@ struct Runner::Work {
   std::set<JobId> busy_jobs;  ///< claimed in this beat
   std::vector<Line> lines;
   std::optional<executor::Adoption> adopted;
+  bool slots_full = false;    ///< a due run found no free slot
   bool wants_keeper = false;  ///< it has something to do, and has not been heard of lately
   bool ping = false;
   bool heartbeat = false;

@@ -1,3 +1,5 @@
+#include "schedctl/ops/next.hpp"
+#include "schedctl/job/plan.hpp"
 #include "tests/ops/world.hpp"
 
 using namespace schedctl;
@@ -90,4 +92,50 @@ TEST_CASE("next refuses impossible schedules and numbers") {
   job::Schedule nowhere = berlin("* * * * *");
   nowhere.timezone = "Nowhere";
   CHECK_FALSE(world.ops.next(nowhere, 1, World::kStart, 1));
+}
+
+TEST_CASE("the fires of a job say when its jitter lets them start") {
+  World world;
+  job::JobDraft draft = every("1h");
+  draft.policy.jitter = minutes(5);
+  const job::Job job = world.add("x", draft);
+  const Context context{*world.store, *world.zones, world.clock, world.config, "", [] {}};
+  const auto fires = World::must(next_of_job(context, job, world.now(), 2));
+  const Duration jitter = job::jitter_of(minutes(5), job.seed(), fires[0].at);
+  const auto shown = std::chrono::floor<std::chrono::milliseconds>(jitter);
+  CHECK(fires[0].note == "starts " + format_duration(shown) + " later (jitter)");
+  CHECK(fires[0].note != fires[1].note);
+}
+
+TEST_CASE("the first and the last fire of a bounded job say so") {
+  World world;
+  const Context context{*world.store, *world.zones, world.clock, world.config, "", [] {}};
+  const auto notes = [&](const job::Job& job, Time from) {
+    std::vector<std::string> all;
+    for (const Fire& fire : World::must(next_of_job(context, job, from, 10))) {
+      all.push_back(fire.note);
+    }
+    return all;
+  };
+  job::JobDraft draft = every("1h");
+  draft.not_before = "2026-03-02 02:30";
+  draft.until = "2026-03-02 05:00";
+  CHECK(notes(world.add("window", draft), World::kStart) ==
+        Lines{"the first one (not_before)", "", "the last one (until)"});
+  draft = every("1h");
+  draft.policy.max_runs = 3;
+  const job::Job three = world.add("three", draft);
+  CHECK(notes(three, World::kStart) == Lines{"", "", "the last one (max_runs)"});
+  CHECK(notes(three, World::kStart + hours(2)) == Lines{"the last one (max_runs)"});
+  CHECK(notes(three, World::kStart + hours(3)).empty());
+}
+
+TEST_CASE("fires during a pause say that they will not run") {
+  World world;
+  world.add("x", every("1h"));
+  World::must(world.ops.pause({"x"}, "", World::kStart + hours(2)));
+  const Context context{*world.store, *world.zones, world.clock, world.config, "", [] {}};
+  const auto fires = World::must(next_of_job(context, world.stored("x"), World::kStart, 3));
+  CHECK(fires[1].note == "paused: will not run");
+  CHECK(fires[2].note.empty());
 }

@@ -224,4 +224,30 @@ TEST_CASE("a pause that ended while no daemon was there skips no more than it wa
   CHECK(w.executor.started.size() == 1);
 }
 
+TEST_CASE("a stretch in which due runs found no slot is noted when it is over") {
+  World world;
+  world.settings.tuning.max_running = 1;
+  world.start_runner();
+  world.adopt("keeper-2", {});
+  const job::Job first = world.add("first", hours(5)), second = world.add("second", hours(5));
+  world.trigger(first);
+  world.beat();
+  world.trigger(second);
+  world.beat();
+  const auto notes = [&world] {
+    return *world.store->list_events({.kinds = {"slots-full"}, .limit = 10});
+  };
+  world.clock.advance(seconds(30));
+  world.beat();
+  CHECK(notes().empty());
+  world.end_last(job::Happening::exited_zero);
+  world.beat();
+  REQUIRE(notes().size() == 1);
+  CHECK(notes()[0].detail ==
+        "since " + format_rfc3339(World::kStart) + ": all 1 slots were taken (max_running)");
+  world.end_last(job::Happening::exited_zero);
+  world.beat();
+  CHECK(notes().size() == 1);
+}
+
 }  // namespace schedctl::runner

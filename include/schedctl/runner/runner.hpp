@@ -160,6 +160,7 @@ class Runner {
   Result<void> set_aside(Work& work, const job::Job& job, const Error& error);
   Result<void> claim(Work& work);
   Result<void> give_up(Work& work);
+  Result<void> note_slots(Work& work);
   Result<void> count_run(const job::Job& job, const job::Policy& policy);
   Result<void> claim_run(Work& work, job::Run run, const job::Job& job);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);

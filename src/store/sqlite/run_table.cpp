@@ -55,7 +55,12 @@ std::string where_clause(const RunFilter& filter) {
   std::string where = " WHERE true";
   if (filter.job_name) where += " AND job_name = ?";
   if (filter.job_id) where += " AND job_id = ?";
-  if (filter.since) where += " AND coalesce(last_fire_time, fire_time) >= ?";
+  // What no schedule made is no stretch.
+  const bool unscheduled = filter.cause && *filter.cause != job::Cause::schedule;
+  if (unscheduled) where += " AND cause <> 'schedule'";
+  if (filter.since) {
+    where += unscheduled ? " AND fire_time >= ?" : " AND coalesce(last_fire_time, fire_time) >= ?";
+  }
   if (filter.until) where += " AND fire_time < ?";
   // As literals, so that the partial indexes fit.
   if (filter.cause) where += " AND cause = '" + std::string(job::to_string(*filter.cause)) + "'";

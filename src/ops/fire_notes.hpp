@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+
+#include "schedctl/job/schedule.hpp"
+
+namespace schedctl::ops {
+
+/// What people should know of a fire that is not simply what the schedule says: near a change of
+/// the clock, or where calendars had a hand in it.
+class FireNotes {
+ public:
+  FireNotes(job::Schedule schedule, job::ZonePtr zone, std::uint64_t seed);
+
+  /// "clock goes forward at 02:00: 02:30 does not exist, runs at 03:00", "holidays: moved from
+  /// 2026-12-25 02:30"; "" for most. `series` is the schedule's.
+  std::string of(const job::FireSeries& series, Time fire) const;
+  /// "2 before it left out (holidays)": what calendars took away in (after, fire).
+  std::string left_out(const job::FireSeries& series, Time after, Time fire) const;
+
+ private:
+  std::string moved(const job::FireSeries& series, Time fire) const;
+  std::string clock_change(Time fire) const;
+  std::string fold(Time fire, const job::CivilMeaning& meaning) const;
+  std::string gap(const job::ZoneChange& change) const;
+
+  job::Schedule schedule_;  ///< without its calendars: a clock knows none
+  job::ZonePtr zone_;
+  std::uint64_t seed_;
+};
+
+/// "holidays, vacation": the calendars that forbid `t`; "" if none does.
+std::string calendars_at(const job::FireSeries& series, Time t);
+
+}  // namespace schedctl::ops

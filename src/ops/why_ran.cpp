@@ -1,0 +1,208 @@
+// Occurrences that were started: how they went, and why late.
+
+#include <algorithm>
+
+#include "schedctl/alert/words.hpp"
+#include "schedctl/base/text.hpp"
+#include "src/ops/why_run.hpp"
+
+namespace schedctl::ops {
+namespace {
+
+using job::Cause;
+using job::Reason;
+using job::RunState;
+
+class Ran final : RunAccount {
+ public:
+  explicit Ran(const WhyFacts& facts) : RunAccount(facts) {}
+
+  Finding tell() {
+    run_.state == RunState::running ? running() : ended();
+    return std::move(out_);
+  }
+
+ private:
+  void ended() {
+    const job::AttemptResult& result = run_.result;
+    const std::string id = number(run_);
+    std::string took;
+    if (result.started_at && result.ended_at) {
+      took = rough(std::max(Duration{}, *result.ended_at - *result.started_at));
+    }
+    switch (run_.state) {
+      case RunState::failed:
+        out_.verdict = Verdict::failed;
+        headline("ran " + when() + " and failed: " + id + ", " + alert::failure_words(run_));
+        break;
+      case RunState::cancelled:
+        cancelled(id);
+        break;
+      case RunState::lost:
+        out_.verdict = Verdict::lost;
+        headline("ran " + when() + " and was lost: nobody knows how " + id + " ended");
+        break;
+      default:
+        out_.verdict = Verdict::succeeded;
+        headline("ran " + when() + ": " + id + " succeeded");
+        break;
+    }
+    asked();
+    started(took);
+    if (run_.state == RunState::lost) lost();
+    attempts();
+    clock_change();
+    if (run_.state == RunState::failed || run_.state == RunState::lost) output();
+    out_.brief =
+        std::string(to_string(out_.verdict)) +
+        (out_.reason.empty() || run_.state == RunState::succeeded ? "" : " (" + out_.reason + ")") +
+        ": " + id;
+    if (run_.state == RunState::failed)
+      out_.brief = "failed: " + id + ", " + alert::failure_words(run_);
+    if (f_.first_start) {
+      const Duration late = *f_.first_start - f_.first_due.value_or(f_.at);
+      if (late > kLateStart) out_.brief += ", started " + rough(late) + " late" + because();
+    }
+    if (!took.empty()) out_.brief += ", took " + took;
+  }
+
+  std::string because() const {
+    return f_.gaps.empty() ? "" : " (" + std::string(gap_reason(f_.gaps.front().kind)) + ")";
+  }
+
+  void cancelled(const std::string& id) {
+    out_.verdict = Verdict::cancelled;
+    if (run_.reason == Reason::shutdown) {
+      headline("ran " + when() + ", and the daemon ended " + id + " because it was stopped");
+      return;
+    }
+    const bool began = run_.result.started_at.has_value();
+    headline(std::string(began ? "ran " : "did not run ") + when() + ": " + id + " was cancelled " +
+             deed_words(f_.cancelled, m_));
+  }
+
+  void started(const std::string& took) {
+    if (!run_.result.started_at) return;
+    const bool retried = run_.result.attempt > 1;
+    const Time start = f_.first_start.value_or(*run_.result.started_at);
+    std::string text = "It started at " + m_.brief(start);
+    const Duration after = start - f_.at;
+    if (run_.cause == Cause::schedule && after >= Duration::zero()) {
+      text += ", " + rough(after) + " after its time";
+    }
+    if (!took.empty() && !retried) text += ", and took " + took;
+    say(text);
+    if (f_.first_due && *f_.first_due > f_.at) {
+      say("Its start was put off to " + m_.brief(*f_.first_due) + put_off_words());
+    }
+    late(start);
+  }
+
+  void late(Time start) {
+    const Duration late = start - f_.first_due.value_or(f_.at);
+    if (late <= kLateStart || run_.cause == Cause::backfill) return;
+    if (run_.state == RunState::succeeded || run_.state == RunState::running) out_.reason = "late";
+    if (!f_.gaps.empty()) {
+      const std::string prefix = "It was " + rough(late) + " late: ";
+      say(prefix + gap_words(f_.gaps.front(), m_));
+      if (run_.state == RunState::succeeded || run_.state == RunState::running) {
+        out_.reason = gap_reason(f_.gaps.front().kind);
+      }
+      for (std::size_t i = 1; i < f_.gaps.size(); ++i) say("And " + gap_words(f_.gaps[i], m_));
+      return;
+    }
+    if (run_.waits) {
+      say("It was " + rough(late) +
+          " late: it is one of several overdue occurrences, which run one after the other "
+          "(coalesce = all)");
+    } else if (!f_.late_words.empty()) {
+      say("It was " + rough(late) + " late: " + escape_control(f_.late_words));
+    } else {
+      say("It was " + rough(late) +
+          " late, and no row says why: the machine was busy or asleep, or all " +
+          std::to_string(f_.max_running) + " slots (max_running) were taken for a moment");
+    }
+  }
+
+  void attempts() {
+    if (run_.result.attempt <= 1 && f_.attempts.empty()) return;
+    if (run_.attempt > 1) {
+      say("It took " + std::to_string(run_.attempt) + " attempts of at most " +
+          std::to_string(std::max(f_.policy.max_attempts, run_.attempt)) +
+          "; the last one started at " +
+          (run_.result.started_at ? m_.brief(*run_.result.started_at) : "an unknown time"));
+    }
+    if (run_.lost_count > 0) {
+      say("Its process was lost " + counted(run_.lost_count, "time") +
+          ", and it was started again each time (on_lost = retry)");
+    }
+  }
+
+  void lost() {
+    std::string words = run_.reason == Reason::rebooted
+                            ? "The machine went down while it ran"
+                            : "The keeper, which watches commands, died while it ran";
+    if (run_.result.ended_at) words += "; that was noticed at " + m_.brief(*run_.result.ended_at);
+    say(words);
+    for (const Gap& gap : f_.gaps) {
+      if (gap.kind == Gap::Kind::off || gap.kind == Gap::Kind::died) {
+        std::string text = gap_words(gap, m_);
+        text[0] = static_cast<char>(text[0] - 'a' + 'A');
+        say(text);
+        break;
+      }
+    }
+    if (f_.policy.on_lost == job::OnLost::fail) {
+      say("It may have done its work or a part of it, so it was not started again (on_lost = "
+          "fail); once that is safe, schedctl trigger " +
+          f_.name + " runs it");
+    }
+  }
+
+  void output() {
+    if (!run_.result.output_path.empty() || !run_.result.output_tail.empty()) {
+      say("What it wrote: schedctl logs " + std::to_string(run_.id.value));
+    }
+  }
+
+  void running() {
+    out_.verdict = Verdict::running;
+    const job::AttemptResult& result = run_.result;
+    if (!result.started_at) {
+      headline("is being started " + when() + ": " + number(run_));
+      asked();
+      nobody_there("It was handed over, and nothing is known of it since");
+      out_.brief = "running: " + number(run_) + ", being started";
+      return;
+    }
+    headline("is running " + when() + ": " + number(run_) + ", for " +
+             rough(f_.now - *result.started_at) + " now");
+    asked();
+    started("");
+    attempts();
+    if (f_.policy.timeout > Duration::zero()) {
+      say("If it has not ended by " + m_.brief(*result.started_at + f_.policy.timeout) +
+          " it is ended (timeout = " + rough(f_.policy.timeout) + ")");
+    }
+    if (run_.cancel_requested) {
+      say("It is being ended: its cancel was asked for " + deed_words(f_.cancelled, m_));
+    }
+    nobody_there("It goes on without one, and its end is recorded when one comes");
+    clock_change();
+    out_.brief = "running: " + number(run_) + ", since " + m_.brief(*result.started_at);
+  }
+
+  void nobody_there(const std::string& meanwhile) {
+    if (f_.served) return;
+    say(down_sentence(f_, m_));
+    say(meanwhile);
+  }
+};
+
+}  // namespace
+
+Finding judge_ran(const WhyFacts& facts) {
+  return Ran(facts).tell();
+}
+
+}  // namespace schedctl::ops

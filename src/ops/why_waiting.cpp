@@ -1,0 +1,156 @@
+// Runs that have not started yet, or wait for their next attempt: what they wait for.
+
+#include <algorithm>
+
+#include "schedctl/alert/words.hpp"
+#include "schedctl/base/text.hpp"
+#include "src/ops/why_run.hpp"
+
+namespace schedctl::ops {
+namespace {
+
+using job::Cause;
+using job::Reason;
+using job::RunState;
+
+/// Runs that are named of those that take all the slots.
+constexpr std::size_t kNamed = 5;
+
+class Waiting final : RunAccount {
+ public:
+  explicit Waiting(const WhyFacts& facts) : RunAccount(facts) {}
+
+  Finding tell() {
+    waiting();
+    return std::move(out_);
+  }
+
+ private:
+  void waiting() {
+    out_.verdict = Verdict::waiting;
+    const std::string id = number(run_);
+    const bool retry = run_.attempt > 1 || run_.lost_count > 0;
+    if (retry) {
+      headline("waits for attempt " + std::to_string(run_.attempt) + " of " +
+               std::to_string(std::max(f_.policy.max_attempts, run_.attempt)) + " of " + id + ", " +
+               when() + ", until " + m_.brief(run_.due_at));
+      out_.reason = "retry";
+      if (run_.reason != Reason::none || run_.result.ended_at) last_attempt();
+    } else {
+      headline("has not started " + when() + ": " + id + " waits");
+    }
+    asked();
+    obstacle(retry);
+    if (run_.give_up_at) {
+      say("If it has not started by " + m_.brief(*run_.give_up_at) + " it is missed (max_wait)");
+    }
+    clock_change();
+    out_.brief = "waiting: " + id + (out_.reason.empty() ? "" : " (" + out_.reason + ")");
+  }
+
+  void last_attempt() {
+    std::string words = "Attempt " + std::to_string(run_.result.attempt) + " ";
+    const job::AttemptResult& r = run_.result;
+    if (!r.error.empty()) {
+      words += "failed: " + escape_control(r.error);
+    } else if (r.exit_code) {
+      words += "failed: exit status " + std::to_string(*r.exit_code);
+    } else if (r.signal != 0) {
+      words += "was ended by signal " + std::to_string(r.signal);
+    } else {
+      words += "was lost";
+    }
+    if (r.ended_at) words += ", at " + m_.brief(*r.ended_at);
+    say(words);
+  }
+
+  /// What keeps it from being started now.
+  void obstacle(bool retry) {
+    if (!f_.served) {
+      if (!retry) out_.reason = "daemon_down";
+      say(down_sentence(f_, m_));
+      std::string words = "It is started when a daemon comes: schedctl start";
+      if (run_.cause == Cause::manual && run_.fence == 0) {
+        words += " (within its misfire_grace of " + rough(f_.policy.misfire_grace) + ", so by " +
+                 m_.brief(run_.created_at + f_.policy.misfire_grace) + "; later it is missed)";
+      }
+      say(words);
+      return;
+    }
+    if (run_.due_at > f_.now) {
+      if (retry) return;
+      if (run_.start_failures > 0) {
+        refused();
+        return;
+      }
+      out_.reason = put_off_by_jitter(f_) ? "jitter" : "spread";
+      say("Its start is put off to " + m_.brief(run_.due_at) + put_off_words());
+      return;
+    }
+    if (f_.other) {
+      out_.reason = "job_busy";
+      say("Its run " + number(*f_.other) + " " + busy_words(*f_.other) + "; this one waits for it" +
+          (run_.waits ? " (several overdue occurrences run one after the other: coalesce = all)"
+                      : ""));
+      return;
+    }
+    if (!f_.keeper_trouble.empty()) {
+      out_.reason = "keeper";
+      say("The keeper cannot be reached (" + escape_control(f_.keeper_trouble) +
+          "); nothing is started until it answers, see schedctl doctor");
+      return;
+    }
+    if (static_cast<int>(f_.running.size()) >= f_.max_running) {
+      slots();
+      return;
+    }
+    if (run_.start_failures > 0) {
+      refused();
+      return;
+    }
+    say("Nothing on record is in its way, so the daemon should start it at once; if this lasts, "
+        "see schedctl doctor");
+  }
+
+  void refused() {
+    out_.reason = "start_error";
+    say("The machine could not start it (" + counted(run_.start_failures, "time") +
+        (run_.result.error.empty() ? "" : ": " + escape_control(run_.result.error)) +
+        "); it is tried again at " + m_.brief(run_.due_at));
+  }
+
+  std::string busy_words(const job::Run& other) const {
+    if (other.state == RunState::pending) {
+      return "waits for attempt " + std::to_string(other.attempt) + " until " +
+             m_.brief(other.due_at);
+    }
+    if (!other.result.started_at) return "is being started";
+    return "still runs, since " + m_.brief(*other.result.started_at);
+  }
+
+  void slots() {
+    out_.reason = "slots";
+    std::string words =
+        "All " + std::to_string(f_.max_running) + " slots are taken (max_running), by ";
+    const std::size_t named = std::min(f_.running.size(), kNamed);
+    for (std::size_t i = 0; i < named; ++i) {
+      const job::Run& run = f_.running[i];
+      if (i > 0) words += ", ";
+      words += run.job_name + " " + number(run);
+      if (run.result.started_at) words += " (since " + m_.brief(*run.result.started_at) + ")";
+    }
+    if (f_.running.size() > named) {
+      words += " and " + std::to_string(f_.running.size() - named) + " more";
+    }
+    say(words);
+    say("It starts when one of them ends; schedctl ps shows them");
+  }
+};
+
+}  // namespace
+
+Finding judge_waiting(const WhyFacts& facts) {
+  return Waiting(facts).tell();
+}
+
+}  // namespace schedctl::ops
