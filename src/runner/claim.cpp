@@ -128,14 +128,16 @@ Result<void> Runner::claim(Work& work) {
   std::size_t free = live < most ? most - live : 0;
   free = std::min(free, limits::kRunsPerBeat);
   const std::size_t window = free > 0 ? free : kLookAhead;
-  // Without a keeper nothing is claimed and nothing marked: what is due stays so.
+  // Without a keeper nothing is claimed and nothing marked: what is due stays so, and so does what
+  // is known of the slots.
+  work.slots_full = watches_->slots_full.has_value();
   if (!watches_->keeper.is_connected() && !work.adopted) return {};
   TRY(std::vector<store::DueRun> due, store_.due_runs(work.now, window));
-  if (due.empty()) return {};
-  if (!work.adopted && !watches_->keeper.is_well(work.elapsed)) {
+  if (!due.empty() && !work.adopted && !watches_->keeper.is_well(work.elapsed)) {
     work.wants_keeper = true;
     return {};
   }
+  work.slots_full = false;
   bool progress = false;
   for (store::DueRun& candidate : due) {
     job::Run& run = candidate.run;

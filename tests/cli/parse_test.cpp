@@ -114,7 +114,6 @@ TEST_CASE("words of other tools and near misses are answered with ours") {
     CAPTURE(typed);
     CHECK(contains(refusal({typed}), "did you mean \"" + std::string(meant) + "\"?"));
   }
-  CHECK(contains(refusal({"explain"}), "not available in this version"));
   CHECK(contains(refusal({"zzzzzzzzzz"}), "schedctl --help"));
 }
 

@@ -73,7 +73,7 @@ Result<WhyWindow> parse_why_window(std::string_view text, const job::Zone& zone,
 struct WhyQuery {
   std::string name;
   std::optional<std::string> at = {};  ///< as the user wrote it; none: the latest occurrence
-  bool served = false;            ///< a daemon of this store answers
+  bool served = false;                 ///< a daemon of this store answers
 };
 
 struct WhyAnswer {
