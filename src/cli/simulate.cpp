@@ -199,7 +199,7 @@ Result<Outcome> run_simulate(const Invocation& call) {
   const ops::Context context = session->context();
   Result<Simulation> simulation = ops::simulate(context, session->local_zone(), span.from, span.to);
   if (!simulation) {
-    Error error = std::move(simulation.error());
+    Error error = simulation.error();
     if (error.where == "to") error.where = "--to";
     return fail(std::move(error));
   }

@@ -1,6 +1,7 @@
 #include "schedctl/ops/next.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "schedctl/job/plan.hpp"
 #include "src/ops/compile.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 /// Enough for any reader; `next` is no way to export a calendar.
 constexpr std::size_t kMostFires = 10'000;
+constexpr std::int64_t kNoEnd = std::numeric_limits<std::int64_t>::max();
 
 void add(std::string& note, const std::string& more) {
   if (more.empty()) return;
@@ -29,8 +31,8 @@ class JobNotes {
       : job_(job), policy_(job::resolve(job.definition.policy, context.config.defaults)) {}
 
   /// So many of the fires after `from` will have a run at most (max_runs), if all before it do.
-  std::optional<std::int64_t> runs_left(const job::FireSeries& series, Time from) const {
-    if (policy_.max_runs <= 0) return std::nullopt;
+  std::int64_t runs_left(const job::FireSeries& series, Time from) const {
+    if (policy_.max_runs <= 0) return kNoEnd;
     const std::int64_t before =
         from > job_.planned_through ? series.count(job_.planned_through, from).count : 0;
     return std::max<std::int64_t>(policy_.max_runs - job_.run_count - before, 0);
@@ -63,14 +65,13 @@ Result<std::vector<Fire>> walk(const Context& context, const job::Schedule& sche
   TRY(const job::ZonePtr zone, zone_of(context, schedule));
   TRY(const job::FireSeries series, series_of(context, schedule, seed));
   const FireNotes notes(schedule, zone, seed);
-  std::optional<std::int64_t> left =
-      of_job != nullptr ? of_job->runs_left(series, from) : std::nullopt;
+  std::int64_t left = of_job != nullptr ? of_job->runs_left(series, from) : kNoEnd;
   std::vector<Fire> fires;
   bool begins = schedule.not_before && from < *schedule.not_before;
   while (fires.size() < n) {
     const std::optional<Time> fire = series.next_after(from);
     if (!fire) break;
-    if (left && of_job->is_counted(*fire) && (*left)-- <= 0) break;
+    if (left != kNoEnd && of_job->is_counted(*fire) && left-- <= 0) break;
     Fire& one = fires.emplace_back();
     one.at = *fire;
     one.local = job::format_local(*fire, *zone);
@@ -79,7 +80,7 @@ Result<std::vector<Fire>> walk(const Context& context, const job::Schedule& sche
     if (of_job != nullptr) add(one.note, of_job->of(*fire));
     if (begins) add(one.note, "the first one (not_before)");
     begins = false;
-    if (left && *left == 0) {
+    if (left == 0) {
       add(one.note, "the last one (max_runs)");
     } else if (schedule.until && !series.next_after(*fire)) {
       add(one.note, "the last one (until)");
