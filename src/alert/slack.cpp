@@ -180,13 +180,6 @@ json section(std::string text) {
   return {{"type", "section"}, {"text", text_object(std::move(text))}};
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
 json headline_block(const Note& note) {
   std::string text(emoji(note.tone));
   // A space inside the asterisks, and they are none.

@@ -172,9 +172,10 @@ void look_at_zone_data(Findings& findings, const job::ZoneSource& zones) {
   const std::string version = zone_data_version();
   const auto year = parse_int(std::string_view(version).substr(0, 4));
   if (year && this_year() - *year >= kOldRulesYears)
-    return findings.warning("the time zone rules are of " + version + ", and may be wrong by now",
-                            "apt-get update && apt-get install --only-upgrade tzdata, then "
-                            "schedctl restart");
+    return findings.warning(
+        "the time zone rules are of " + version + ", and may be wrong by now",
+        "apt-get update && apt-get install --only-upgrade tzdata (a running daemon "
+        "takes up the new rules by itself)");
   findings.ok("time zone rules" + (version.empty() ? "" : " " + version));
 }
 

@@ -8,9 +8,8 @@
 #include "schedctl/base/text.hpp"
 #include "schedctl/cli/cli.hpp"
 #include "schedctl/store/record_plan.hpp"
-#include "src/cli/check.hpp"
-#include "src/cli/doctor.hpp"
 #include "src/cli/errors.hpp"
+#include "src/cli/json_parts.hpp"
 #include "src/cli/json_text.hpp"
 #include "src/cli/run_text.hpp"
 #include "src/cli/times.hpp"
@@ -19,18 +18,6 @@ namespace schedctl::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double seconds(Duration d) {
-  return static_cast<double>(d.count()) / 1e6;
-}
-
-Json time_or_null(const std::optional<Time>& t) {
-  return t ? Json(format_rfc3339(*t)) : Json();
-}
-
-Json text_or_null(const std::string& text) {
-  return text.empty() ? Json() : Json(text);
-}
 
 template <class T>
 Json value_or_null(const std::optional<T>& value) {
@@ -51,26 +38,6 @@ Json kind_json(const job::Schedule& schedule) {
       return Json{{"manual", true}};
   }
   return {};
-}
-
-Json schedule_json(const job::Schedule& schedule) {
-  Json json = kind_json(schedule);
-  if (schedule.weeks > 1) {
-    json["weeks"] = schedule.weeks;
-    json["anchor"] = format_date(schedule.week_anchor);
-  }
-  if (schedule.not_before) json["not_before"] = format_rfc3339(*schedule.not_before);
-  if (schedule.until) json["until"] = format_rfc3339(*schedule.until);
-  if (!schedule.only.empty()) json["only"] = schedule.only;
-  if (!schedule.exclude.empty()) json["exclude"] = schedule.exclude;
-  if (schedule.on_excluded != job::OnExcluded::skip)
-    json["on_excluded"] = job::to_string(schedule.on_excluded);
-  return json;
-}
-
-Json action_json(const job::Action& action) {
-  if (!action.command.empty()) return Json{{"command", action.command}};
-  return Json{{"shell", action.shell}};
 }
 
 Json listing_json(const store::JobListing& listing) {
@@ -132,29 +99,6 @@ Json fire_json(const ops::Fire& fire) {
               {"note", text_or_null(fire.note)}};
 }
 
-Json error_json(const Error& error, int code) {
-  return Json{{"kind", to_string(error.kind)},
-              {"message", error.message},
-              {"where", text_or_null(error.where)},
-              {"exit_code", code}};
-}
-
-/// As `list` and `show` say it: a list, a number, true, a string; null where there is none.
-Json key_json(const std::optional<config::JobKey>& key) {
-  if (!key) return {};
-  switch (key->kind) {
-    case config::JobKey::Kind::text:
-      return key->text;
-    case config::JobKey::Kind::number:
-      return parse_int(key->text).value_or(0);
-    case config::JobKey::Kind::flag:
-      return true;
-    case config::JobKey::Kind::list:
-      return key->list;
-  }
-  return {};
-}
-
 Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) {
   Json json = Json::object();
   for (const EffectiveSetting& setting : effective_policy(own, defaults)) {
@@ -167,6 +111,45 @@ Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) 
 }
 
 }  // namespace
+
+double seconds(Duration d) {
+  return static_cast<double>(d.count()) / 1e6;
+}
+
+Json time_or_null(const std::optional<Time>& t) {
+  return t ? Json(format_rfc3339(*t)) : Json();
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+Json schedule_json(const job::Schedule& schedule) {
+  Json json = kind_json(schedule);
+  if (schedule.weeks > 1) {
+    json["weeks"] = schedule.weeks;
+    json["anchor"] = format_date(schedule.week_anchor);
+  }
+  if (schedule.not_before) json["not_before"] = format_rfc3339(*schedule.not_before);
+  if (schedule.until) json["until"] = format_rfc3339(*schedule.until);
+  if (!schedule.only.empty()) json["only"] = schedule.only;
+  if (!schedule.exclude.empty()) json["exclude"] = schedule.exclude;
+  if (schedule.on_excluded != job::OnExcluded::skip)
+    json["on_excluded"] = job::to_string(schedule.on_excluded);
+  return json;
+}
+
+Json action_json(const job::Action& action) {
+  if (!action.command.empty()) return Json{{"command", action.command}};
+  return Json{{"shell", action.shell}};
+}
+
+Json error_json(const Error& error, int code) {
+  return Json{{"kind", to_string(error.kind)},
+              {"message", error.message},
+              {"where", text_or_null(error.where)},
+              {"exit_code", code}};
+}
 
 std::string text_of(const Json& json) {
   std::string dumped = json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -297,172 +280,6 @@ std::string json_output(const job::Run& run, const std::string& output, bool tru
                       {"state", job::to_string(run.state)},
                       {"output", output},
                       {"truncated", truncated}});
-}
-
-std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors) {
-  Json json{{"jobs", jobs}, {"files", files}, {"errors", Json::array()}};
-  for (const Error& error : errors)
-    json["errors"].push_back(Json{{"kind", to_string(error.kind)},
-                                  {"message", error.message},
-                                  {"where", text_or_null(error.where)}});
-  return text_of(json);
-}
-
-std::string json_imported(const ops::Imported& imported,
-                          const std::vector<config::CrontabNote>& notes) {
-  static constexpr const char* kDid[] = {"added", "changed", "unchanged", "present"};
-  const auto notes_json = [](const std::vector<config::CrontabNote>& all) {
-    Json list = Json::array();
-    for (const config::CrontabNote& one : all)
-      list.push_back(Json{{"line", one.line}, {"column", one.column}, {"message", one.message}});
-    return list;
-  };
-  Json jobs = Json::array();
-  for (const ops::ImportedJob& job : imported.jobs) {
-    Json changes = Json::object();
-    for (const ops::KeyChange& key : job.changes)
-      changes[key.key] = Json::array({key_json(key.before), key_json(key.after)});
-    Json env = Json::object();
-    for (const auto& [name, text] : job.definition.env) env[name] = text;
-    jobs.push_back(Json{{"line", job.line},
-                        {"name", job.name},
-                        {"did", kDid[static_cast<int>(job.did)]},
-                        {"schedule", schedule_json(job.definition.schedule)},
-                        {"timezone", text_or_null(job.definition.schedule.timezone)},
-                        {"action", action_json(job.definition.action)},
-                        {"env", std::move(env)},
-                        {"changes", std::move(changes)},
-                        {"kept", job.kept},
-                        {"mailto", text_or_null(job.mailto)},
-                        {"notes", job.notes}});
-  }
-  return text_of(Json{{"jobs", std::move(jobs)},
-                      {"left_out", notes_json(imported.left_out)},
-                      {"gone", imported.gone},
-                      {"notes", notes_json(notes)}});
-}
-
-std::string json_difference(const ops::Difference& difference, bool dry_run) {
-  const auto names_of = [](const std::vector<ops::JobChange>& jobs) {
-    Json names = Json::array();
-    for (const ops::JobChange& job : jobs) names.push_back(job.name);
-    return names;
-  };
-  Json changed_jobs = Json::array();
-  for (const ops::JobChange& job : difference.changed) {
-    Json changes = Json::object();
-    for (const ops::KeyChange& key : job.keys)
-      changes[key.key] = Json::array({key_json(key.before), key_json(key.after)});
-    changed_jobs.push_back({{"name", job.name}, {"changes", std::move(changes)}});
-  }
-  Json json;
-  json["changed"] = difference.errors.empty() && !difference.empty();
-  json["dry_run"] = dry_run;
-  json["added"] = names_of(difference.added);
-  json["changed_jobs"] = std::move(changed_jobs);
-  json["removed"] = difference.removed;
-  json["left"] = difference.left;
-  json["managed_by_others"] = difference.others;
-  json["unchanged"] = difference.unchanged;
-  json["errors"] = Json::array();
-  for (const Error& error : difference.errors)
-    json["errors"].push_back(error_json(error, exit_code(error.kind)));
-  return text_of(json);
-}
-
-std::string json_exported(const std::vector<std::string>& names, const std::string& toml,
-                          const std::vector<Error>& errors) {
-  Json json;
-  json["jobs"] = names;
-  json["toml"] = toml;
-  json["errors"] = Json::array();
-  for (const Error& error : errors)
-    json["errors"].push_back(error_json(error, exit_code(error.kind)));
-  return text_of(json);
-}
-
-std::string json_answer(const char* verb, bool done, std::int64_t pid, const std::string& message) {
-  return text_of(Json{
-      {verb, done}, {"pid", pid == 0 ? Json() : Json(pid)}, {"message", text_or_null(message)}});
-}
-
-std::string json_version() {
-  return text_of(Json{{"version", version()}});
-}
-
-std::string json_names(const char* key, const std::vector<std::string>& names) {
-  return text_of(Json{{key, names}});
-}
-
-std::string json_status(const StatusReport& status) {
-  Json json;
-  json["running"] = status.running;
-  json["pid"] = value_or_null(status.pid);
-  json["keeper_pid"] = value_or_null(status.keeper_pid);
-  json["uptime_s"] = status.uptime ? Json(seconds(*status.uptime)) : Json();
-  json["version"] = status.version;
-  json["node"] = value_or_null(status.node);
-  json["environment"] = status.environment;
-  json["store"] = status.store;
-  json["jobs"] = value_or_null(status.jobs);
-  json["runs_running"] = value_or_null(status.runs_running);
-  json["next_fire"] = time_or_null(status.next_fire);
-  json["alerts_open"] = value_or_null(status.alerts_open);
-  return text_of(json);
-}
-
-std::string json_alert(const job::Alert& alert) {
-  Json json;
-  json["id"] = alert.id.value;
-  json["job"] = alert.job_id ? Json(alert.subject) : Json();
-  json["kind"] = job::to_string(alert.kind);
-  json["subject"] = text_or_null(alert.subject);
-  json["since"] = format_rfc3339(alert.began_at);
-  json["ended"] = time_or_null(alert.ended_at);
-  json["ended_by"] = text_or_null(std::string(job::to_string(alert.ended_by)));
-  json["ended_who"] = text_or_null(alert.ended_who);
-  json["count"] = alert.count;
-  json["events"] = alert.events;
-  json["run"] = alert.run ? Json(alert.run.value) : Json();
-  json["expected_at"] = time_or_null(alert.expected_at);
-  json["detail"] = text_or_null(alert.detail);
-  json["cause"] = text_or_null(alert.cause);
-  json["told_at"] = time_or_null(alert.told_at);
-  json["silenced_until"] = time_or_null(alert.silenced_until);
-  return text_of(json);
-}
-
-std::string json_database(const char* verb, bool done, const std::string& database,
-                          const std::string& file, const std::vector<std::string>& findings) {
-  return text_of(Json{
-      {verb, done}, {"database", database}, {"file", text_or_null(file)}, {"findings", findings}});
-}
-
-std::string json_tried(const std::string& notifier, bool sent, int status,
-                       const std::string& answer) {
-  return text_of(
-      Json{{"notifier", notifier}, {"sent", sent}, {"status", status}, {"answer", answer}});
-}
-
-std::string json_check(const CheckReport& report) {
-  Json json{{"status", to_string(report.state())},
-            {"code", static_cast<int>(report.state())},
-            {"message", report.message()},
-            {"perfdata", Json::object()}};
-  for (const auto& [label, value] : report.perfdata()) json["perfdata"][label] = value;
-  return text_of(json);
-}
-
-std::string json_findings(const Findings& findings) {
-  Json json{{"errors", findings.count(Level::error)},
-            {"warnings", findings.count(Level::warning)},
-            {"findings", Json::array()}};
-  for (const Finding& finding : findings.all())
-    json["findings"].push_back({{"level", to_string(finding.level)},
-                                {"area", finding.area},
-                                {"what", finding.what},
-                                {"remedy", text_or_null(finding.remedy)}});
-  return text_of(json);
 }
 
 std::string json_array(const std::vector<std::string>& elements) {

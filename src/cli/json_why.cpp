@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "src/cli/json.hpp"
+#include "src/cli/json_parts.hpp"
 #include "src/cli/json_text.hpp"
 
 // The document of `why --json`: the occurrence that was asked about at its top, or, of a day, of
@@ -10,10 +11,6 @@ namespace schedctl::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json time_or_null(const std::optional<Time>& t) {
-  return t ? Json(format_rfc3339(*t)) : Json();
-}
 
 Json finding_json(const ops::Finding& finding, const std::string& store_id) {
   std::string text = finding.headline;

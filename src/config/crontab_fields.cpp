@@ -30,13 +30,6 @@ std::vector<std::string> parts_of(std::string_view text, std::string_view separa
   }
 }
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return out;
-}
-
 template <std::size_t N>
 std::optional<std::int64_t> position(const std::array<std::string_view, N>& names,
                                      const std::string& word) {

@@ -1,7 +1,6 @@
 // The two small languages in which calendars are written. Whoever keeps a list of holidays makes
 // slips in it, so each refusal says which part it means and what was expected there.
 #include <algorithm>
-#include <cctype>
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/job/calendar.hpp"
@@ -32,13 +31,6 @@ tl::unexpected<Error> no_date(std::string_view text, std::string_view why) {
 
 tl::unexpected<Error> no_window(std::string_view text, const std::string& why) {
   return fail(ErrorKind::usage, quoted(text) + " is no weekly window: " + why);
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
 }
 
 /// A number of exactly so many digits.
@@ -82,8 +74,7 @@ Result<End> read_end(std::string_view text, std::string_view whole) {
 
 /// 0 is Monday.
 std::optional<std::size_t> read_day(std::string_view text) {
-  std::string word(text);
-  for (char& c : word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string word = lowered(text);
   for (std::size_t i = 0; i < kDays.size(); ++i) {
     if (word == kDays[i] || word == kDays[i].substr(0, 3)) return i;
   }

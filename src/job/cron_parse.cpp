@@ -61,12 +61,6 @@ constexpr bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
-  return out;
-}
-
 /// Spreads a seed evenly; each field gets another number from it.
 std::uint64_t mixed(std::uint64_t seed, Field field) {
   std::uint64_t z = seed + 0x9e3779b97f4a7c15ULL * (static_cast<std::uint64_t>(field) + 1);

@@ -73,4 +73,37 @@ std::optional<OnExcluded> parse_on_excluded(std::string_view text) {
   return find_by_name(text, kAll);
 }
 
+namespace {
+
+bool narrowed(const Schedule& schedule) {
+  return !schedule.only.empty() || !schedule.exclude.empty();
+}
+
+bool bounds_differ(const Schedule& a, const Schedule& b) {
+  return a.not_before != b.not_before || a.until != b.until || a.only != b.only ||
+         a.exclude != b.exclude || a.on_excluded != b.on_excluded;
+}
+
+}  // namespace
+
+bool fires_differ(const Schedule& a, const Schedule& b) {
+  if (a.kind != b.kind) return true;
+  switch (a.kind) {
+    case ScheduleKind::every:
+      // Calendars are read in the job's zone.
+      return a.every != b.every || a.anchor != b.anchor || bounds_differ(a, b) ||
+             (narrowed(b) && a.timezone != b.timezone);
+    case ScheduleKind::cron:
+      return a.cron != b.cron || a.timezone != b.timezone || a.dst_gap != b.dst_gap ||
+             a.dst_fold != b.dst_fold || a.weeks != b.weeks || a.week_anchor != b.week_anchor ||
+             bounds_differ(a, b);
+    case ScheduleKind::at:
+      return a.at != b.at;
+    case ScheduleKind::reboot:
+    case ScheduleKind::manual:
+      return false;
+  }
+  return true;
+}
+
 }  // namespace schedctl::job

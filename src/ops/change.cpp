@@ -101,7 +101,8 @@ std::optional<Time> next_of(const Context& context, const job::Job& job,
 
 Result<void> redefine(const Context& context, job::Job& job, job::Definition definition,
                       bool immediately, Time now) {
-  const bool reschedule = immediately || fires_differ(job.definition.schedule, definition.schedule);
+  const bool reschedule =
+      immediately || job::fires_differ(job.definition.schedule, definition.schedule);
   if (reschedule) {
     // A zone that is gone from this machine must not keep the user from naming another.
     if (const auto old = series_of(context, job.definition.schedule, job.seed())) {

@@ -251,10 +251,22 @@ Result<void> read_bounds(const JobDraft& draft, const Schedule* existing, const 
   return {};
 }
 
+/// @reboot stands where cron expressions do, and is none.
+std::optional<JobDraft> as_reboot(const JobDraft& draft) {
+  if (!draft.cron || lowered(trimmed(*draft.cron)) != "@reboot") return std::nullopt;
+  JobDraft meant = draft;
+  meant.cron.reset();
+  meant.on_reboot = true;
+  return meant;
+}
+
 /// Reads the one schedule of the draft. `base` holds what it keeps where the draft says nothing
 /// (the zone, the DST rules); `existing` lends the anchor, and may be null.
 Result<Schedule> read_schedule(const Context& context, const JobDraft& draft,
                                const Schedule* existing, const Schedule& base, Time now) {
+  if (const auto meant = as_reboot(draft)) {
+    return read_schedule(context, *meant, existing, base, now);
+  }
   TRY_VOID(check_combination(draft));
   TRY(const job::ZonePtr zone, find_zone(context, draft, base));
   Schedule schedule;
@@ -460,39 +472,6 @@ Result<job::FireSeries> series_of(const Context& context, const Schedule& schedu
   TRY(job::ZonePtr zone, zone_of(context, schedule));
   return job::FireSeries::make(schedule, std::move(zone), seed,
                                job::CalendarSource(context.config.calendars, context.zones));
-}
-
-namespace {
-
-bool narrowed(const Schedule& schedule) {
-  return !schedule.only.empty() || !schedule.exclude.empty();
-}
-
-bool bounds_differ(const Schedule& a, const Schedule& b) {
-  return a.not_before != b.not_before || a.until != b.until || a.only != b.only ||
-         a.exclude != b.exclude || a.on_excluded != b.on_excluded;
-}
-
-}  // namespace
-
-bool fires_differ(const Schedule& a, const Schedule& b) {
-  if (a.kind != b.kind) return true;
-  switch (a.kind) {
-    case ScheduleKind::every:
-      // Calendars are read in the job's zone.
-      return a.every != b.every || a.anchor != b.anchor || bounds_differ(a, b) ||
-             (narrowed(b) && a.timezone != b.timezone);
-    case ScheduleKind::cron:
-      return a.cron != b.cron || a.timezone != b.timezone || a.dst_gap != b.dst_gap ||
-             a.dst_fold != b.dst_fold || a.weeks != b.weeks || a.week_anchor != b.week_anchor ||
-             bounds_differ(a, b);
-    case ScheduleKind::at:
-      return a.at != b.at;
-    case ScheduleKind::reboot:
-    case ScheduleKind::manual:
-      return false;
-  }
-  return true;
 }
 
 }  // namespace schedctl::ops

@@ -26,7 +26,4 @@ Result<job::ZonePtr> zone_of(const Context& context, const job::Schedule& schedu
 Result<job::FireSeries> series_of(const Context& context, const job::Schedule& schedule,
                                   std::uint64_t seed);
 
-/// Whether the two can fire at different instants: a label changed on a fixed grid does not count.
-bool fires_differ(const job::Schedule& a, const job::Schedule& b);
-
 }  // namespace schedctl::ops

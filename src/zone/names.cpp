@@ -24,12 +24,10 @@ constexpr bool is_name_char(char c) {
   return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '+' || c == '-' || c == '/';
 }
 
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    if (c == ' ') c = '_';
-  }
+/// As somebody may type it: "europe/berlin", "America/New York".
+std::string as_typed(std::string_view text) {
+  std::string out = lowered(text);
+  std::replace(out.begin(), out.end(), ' ', '_');
   return out;
 }
 
@@ -109,10 +107,10 @@ std::vector<std::string> zone_names() {
 
 std::optional<std::string> nearest_zone_name(const std::string& name) {
   const std::vector<std::string> names = zone_names();
-  const std::string wanted = lowered(utf8_prefix(name, kNameBytes));
+  const std::string wanted = as_typed(utf8_prefix(name, kNameBytes));
   std::vector<std::string> lower_names, cities;
   for (const std::string& candidate : names) {
-    lower_names.push_back(lowered(candidate));
+    lower_names.push_back(as_typed(candidate));
     cities.push_back(lower_names.back().substr(lower_names.back().rfind('/') + 1));
   }
   for (const std::vector<std::string>& table : {lower_names, cities}) {

@@ -15,6 +15,13 @@ std::string hex(unsigned char c) {
 
 }  // namespace
 
+TEST_CASE("letters are lowered and blanks trimmed, and nothing else is touched") {
+  CHECK(lowered("MON-Fri @Daily \xC3\x84") == "mon-fri @daily \xC3\x84");
+  CHECK(trimmed(" \t a b \r\n") == "a b");
+  CHECK(trimmed("") == "");
+  CHECK(trimmed(" \n ") == "");
+}
+
 TEST_CASE("every single byte is shown so that a terminal does nothing but print it") {
   for (int i = 0; i < 256; ++i) {
     const auto c = static_cast<unsigned char>(i);

@@ -115,6 +115,17 @@ TEST_CASE("a job that fires on reboot has seen the boot in which it was made or 
   CHECK_FALSE(world.stored("b").next_fire);
 }
 
+TEST_CASE("@reboot in the place of a cron expression is read as on_reboot") {
+  World world;
+  Ops ops{Context{*world.store, *world.zones, world.clock, world.config, "alice", [] {}, "boot-7"}};
+  World::must(ops.add("a", cron(" @Reboot "), {}));
+  CHECK(world.stored("a").definition.schedule.kind == job::ScheduleKind::reboot);
+  CHECK(world.stored("a").definition.schedule.cron.empty());
+  job::JobDraft draft = cron("@reboot");
+  draft.until = "2026-04-01";
+  CHECK(refusal(draft).where == "until");
+}
+
 TEST_CASE("a pause until a moment is looked at then, and can be moved") {
   World world;
   world.add("a", every("1h"));

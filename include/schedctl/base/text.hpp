@@ -16,6 +16,12 @@ std::string escape_control(std::string_view text);
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);
 
+/// `text` with the letters of ASCII in lower case.
+std::string lowered(std::string_view text);
+
+/// `text` without the blanks, tabs and line ends around it.
+std::string_view trimmed(std::string_view text);
+
 /// `text` cut to whole UTF-8 characters so that it has at most `limit` bytes.
 std::string_view utf8_prefix(std::string_view text, std::size_t limit);
 

@@ -114,6 +114,9 @@ class FireSeries {
   std::unique_ptr<const Impl> impl_;
 };
 
+/// Whether the two can fire at different instants: a label changed on a fixed grid does not count.
+bool fires_differ(const Schedule& a, const Schedule& b);
+
 /// Reads a moment as people write it, in `zone` unless it carries an offset:
 /// "2026-03-29 02:30[:00]", "2026-03-29T02:30:00Z", "...+02:00", "2026-03-29" (midnight), "02:30"
 /// (the next one after `now`), "tomorrow 03:00", "now+5m". A reading that a gap removes or a fold
