@@ -482,7 +482,7 @@ class Migration(Database):
         answer = self.m.ok("list", "--json")
         self.assertEqual(len(answer.json), 6)
         self.assertIn("store-migrated from=1 to=3", answer.err)
-        self.assertEqual(self.m.ok("db", "migrate").out, "up to date: schema version 3\n")
+        self.assertEqual(self.m.ok("db", "migrate").out, "up to date: schema version 4\n")
         self.assertEqual(len(self.backups()), 1)
 
     def test_checks_and_backups_leave_it_as_it_is(self):

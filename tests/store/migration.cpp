@@ -12,14 +12,18 @@
 namespace schedctl::store {
 namespace {
 
-/// A file as version 0.1.0 left it; the path of it.
-std::string version_1(const ScratchDir& dir, const std::string& name = "s.db") {
-  const std::string sql = read_file("tests/store/data/version1.sql");
+/// A file as an older program left it; the path of it.
+std::string file_of_version(int version, const ScratchDir& dir, const std::string& name) {
+  const std::string sql = read_file("tests/store/data/version" + std::to_string(version) + ".sql");
   REQUIRE_MESSAGE(!sql.empty(), "run this in the directory of the repository");
   const std::string path = dir.file(name);
   stranger(path).exec(sql);
   std::filesystem::permissions(path, std::filesystem::perms(0600));
   return path;
+}
+
+std::string version_1(const ScratchDir& dir, const std::string& name = "s.db") {
+  return file_of_version(1, dir, name);
 }
 
 std::vector<std::string> backups_in(const ScratchDir& dir) {
@@ -98,6 +102,32 @@ TEST_CASE("a database of version 1 is brought up to date with everything in it")
   job::Run same = must(store->get_run(RunId{3})).value();
   CHECK_FALSE(must(store->insert_run(same)));
   CHECK(add_job(*store, "new").id.value > must(store->find_job("long"))->id.value);
+}
+
+TEST_CASE("a database of version 2 is brought up to date with everything in it") {
+  ScratchDir dir;
+  const std::string path = file_of_version(2, dir, "s.db");
+  Stored store = must(open_sqlite({.path = path, .create = false}));
+  CHECK(number(path, "PRAGMA user_version") == schema_version());
+  CHECK(must(check_sqlite(path)).empty());
+  REQUIRE(must(store->list_jobs("")).size() == 5);
+  const job::Job night = must(store->find_job("night")).value();
+  CHECK(night.definition.schedule.cron == "45 2 * * *");
+  CHECK(night.definition.schedule.weeks == 1);
+  // Since when a schedule is what it is says the version that made it so.
+  const std::vector<JobVersion> versions = must(store->versions_of("night"));
+  REQUIRE(versions.size() == 2);
+  CHECK(versions[0].definition.schedule.cron == "30 2 * * *");
+  CHECK(night.defined_at == versions[1].since);
+  CHECK(night.defined_at > versions[0].since);
+  const job::Job fail = must(store->find_job("fail")).value();
+  CHECK(fail.paused);
+  CHECK_FALSE(fail.paused_until);
+  CHECK(fail.definition.policy.alert_grace == std::chrono::minutes(3));
+  CHECK_FALSE(fail.definition.policy.max_runs);
+  CHECK(must(store->runs_in_state(job::RunState::running)).size() == 1);
+  CHECK(must(store->list_alerts({})).size() == 1);
+  CHECK(must(store->versions_of("gone")).size() == 1);
 }
 
 TEST_CASE("what is new in version 2 works in a database that was of version 1") {

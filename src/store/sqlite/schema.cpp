@@ -141,7 +141,6 @@ constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_
     "CREATE INDEX run_give_up ON run(give_up_at) "
     "WHERE state = 'pending' AND give_up_at IS NOT NULL;"
     "CREATE INDEX run_of_backfill ON run(backfill_id) WHERE backfill_id <> 0;"
-    "CREATE INDEX run_unscheduled ON run(job_id, fire_time) WHERE cause <> 'schedule';"
 
     "CREATE TABLE backfill(id INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL, "
     "job_name TEXT NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER NOT NULL, "
@@ -153,8 +152,11 @@ constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_
 
     "CREATE INDEX event_at ON event(at);";
 
+constexpr const char* kVersion4 =
+    "CREATE INDEX run_unscheduled ON run(job_id, fire_time) WHERE cause <> 'schedule';";
+
 /// Element n leads from schema n to n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
 
 /// What a file says of itself.
 struct Label {
