@@ -23,7 +23,7 @@
 /// A keeper in a process of its own and a scratch directory, and a daemon's end of the connection.
 namespace schedctl::keeper::test {
 
-inline constexpr Duration kPatience = std::chrono::seconds(20);
+inline constexpr Duration kPatience = std::chrono::seconds(60);
 
 class Scratch {
  public:

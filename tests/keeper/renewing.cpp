@@ -125,7 +125,7 @@ TEST_CASE("a newer program takes over a living keeper, with everything it held")
     daemon.client->start(order_of(2, {"/no/such"}));
     daemon.client->start(shell(3, "echo before; ulimit -Sn; " + wait + "echo after; exit 7"));
     StartOrder timed = order_of(4, {"sleep", "1000"});
-    timed.timeout = seconds(2);
+    timed.timeout = seconds(5);
     daemon.client->start(timed);
     daemon.until([&] { return daemon.started.size() == 3 && daemon.failed.size() == 1; });
     install(keeper.program(), 2);
