@@ -1,5 +1,7 @@
 #include "schedctl/ops/why.hpp"
 
+#include <algorithm>
+
 #include "src/cli/errors.hpp"
 #include "src/cli/families.hpp"
 #include "src/cli/json.hpp"
@@ -61,9 +63,12 @@ std::string thousands(std::int64_t n) {
 }
 
 void print_lines(const WhyAnswer& answer) {
-  std::string head = answer.job + " on " +
-                     absolute(answer.window->from, *answer.zone).substr(0, 10) + " (" +
-                     answer.zone->name() + "): " + thousands(answer.occurrences) +
+  const std::string from = absolute(answer.window->from, *answer.zone);
+  const std::string when = answer.window->is_day ? " on " + from.substr(0, 10)
+                                                 : " from " + from + " to " +
+                                                       clock_time(answer.window->to, *answer.zone);
+  std::string head = answer.job + when + " (" + answer.zone->name() +
+                     "): " + thousands(answer.occurrences) +
                      (answer.occurrences == 1 ? " occurrence" : " occurrences");
   for (const auto& [kind, count] : answer.totals)
     head += (&kind == &answer.totals.front().first ? ": " : ", ") + thousands(count) + " " + kind;
@@ -77,16 +82,23 @@ void print_lines(const WhyAnswer& answer) {
     print(line + "\n");
   }
   if (answer.left_out > 0)
-    print("  ... and " + thousands(answer.left_out) +
-          " lines more; --at with a time of the day "
-          "shows one\n");
+    print("  ... and " + thousands(answer.left_out) + (answer.left_out == 1 ? " line" : " lines") +
+          " more; --at with a " +
+          (answer.window->is_day ? "time of that day" : "second of that minute") +
+          " tells of one\n");
 }
 
+/// Without what was said of the occurrence above already.
 void print_now(const WhyAnswer& answer) {
   if (!answer.now.exists) return;
-  std::string text = "now\n";
-  for (const std::string& line : answer.now.sentences) text += "  " + escape_lines(line) + "\n";
-  print(text);
+  std::string text;
+  for (const std::string& line : answer.now.sentences) {
+    const bool said = std::ranges::any_of(answer.findings, [&](const Finding& finding) {
+      return std::ranges::find(finding.details, line) != finding.details.end();
+    });
+    if (!said) text += "  " + escape_lines(line) + "\n";
+  }
+  if (!text.empty()) print("now\n" + text);
 }
 
 }  // namespace

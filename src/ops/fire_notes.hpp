@@ -17,12 +17,16 @@ class FireNotes {
   std::string of(const job::FireSeries& series, Time fire) const;
   /// "2 before it left out (holidays)": what calendars took away in (after, fire).
   std::string left_out(const job::FireSeries& series, Time after, Time fire) const;
+  /// "at 02:00 the clock goes forward to 03:00, so 02:30 is left out": of a gap that begins in
+  /// [from, to) and removes a fire; "" if none does.
+  std::string lost_in_gap(Time from, Time to) const;
 
  private:
   std::string moved(const job::FireSeries& series, Time fire) const;
   std::string clock_change(Time fire) const;
   std::string fold(Time fire, const job::CivilMeaning& meaning) const;
   std::string gap(const job::ZoneChange& change) const;
+  std::optional<CivilTime> removed_by(const job::ZoneChange& change) const;
 
   job::Schedule schedule_;  ///< without its calendars: a clock knows none
   job::ZonePtr zone_;

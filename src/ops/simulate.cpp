@@ -8,6 +8,7 @@
 
 #include "schedctl/job/plan.hpp"
 #include "src/ops/compile.hpp"
+#include "src/ops/why_words.hpp"
 
 namespace schedctl::ops {
 namespace {
@@ -41,7 +42,9 @@ Duration slot_of(Duration span) {
 class Simulator {
  public:
   Simulator(const Context& context, const job::Zone& zone, Time from, Time to)
-      : context_(context), minutes_begin_(std::chrono::floor<std::chrono::minutes>(from)) {
+      : context_(context),
+        zone_(zone),
+        minutes_begin_(std::chrono::floor<std::chrono::minutes>(from)) {
     out_.from = from;
     out_.to = to;
     out_.slot = slot_of(to - from);
@@ -101,11 +104,14 @@ class Simulator {
   Result<void> lay(const job::Job& job) {
     const job::Policy policy = job::resolve(job.definition.policy, context_.config.defaults);
     const auto made = series_of(context_, job.definition.schedule, job.seed());
-    if (!made) return idle(job, "it cannot be planned: " + made.error().message);
+    if (!made) return idle(job, "it cannot be planned: " + quoted_line(made.error().message));
     Lane lane{job, *made, policy, out_.from - kTick, out_.to - kTick, 0, {}};
     if (job.paused) {
       if (!job.paused_until || *job.paused_until >= lane.to) return idle(job, "paused");
       lane.from = std::max(lane.from, *job.paused_until);
+    }
+    if (is_set_aside(lane)) {
+      return idle(job, "set aside, see schedctl why " + job.name);
     }
     limit_runs(lane);
     lane.count = lane.fires.count(lane.from, lane.to).count;
@@ -122,13 +128,19 @@ class Simulator {
     return {};
   }
 
-  static std::string why_idle(const Lane& lane) {
+  /// Fires to come, and none of them in its row: the daemon could not plan it.
+  static bool is_set_aside(const Lane& lane) {
+    return !lane.job.paused && !lane.job.next_fire && !lane.job.has_had_all_runs(lane.policy) &&
+           lane.fires.next_after(lane.job.planned_through);
+  }
+
+  std::string why_idle(const Lane& lane) const {
     const job::Schedule& schedule = lane.job.definition.schedule;
     if (schedule.kind == job::ScheduleKind::manual) return "only triggered by hand";
     if (schedule.kind == job::ScheduleKind::reboot) return "only after a boot";
     if (lane.job.has_had_all_runs(lane.policy)) return "it has had all its runs (max_runs)";
     const auto next = lane.fires.next_after(lane.to);
-    return next ? "next " + format_rfc3339(*next) : "no more fires";
+    return next ? "next at " + Moments(zone_, *next, *next).full(*next) : "no more fires";
   }
 
   /// What max_runs leaves of the fires: the span ends with the last of them.
@@ -283,6 +295,7 @@ class Simulator {
   };
 
   const Context& context_;
+  const job::Zone& zone_;
   Time minutes_begin_{};
   Simulation out_;
   Time minutes_end_{};

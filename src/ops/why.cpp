@@ -18,8 +18,6 @@ namespace {
 constexpr Duration kTick{1};
 /// Fires without a row that are told one by one.
 constexpr std::int64_t kFiresApart = 200;
-/// Fires that are compared with rows one by one, to find those that have none.
-constexpr std::int64_t kFiresWalked = 5000;
 /// Occurrences of one moment that are explained in full.
 constexpr std::size_t kExplained = 3;
 /// How far back the latest occurrence that did not run is looked for.
@@ -53,8 +51,10 @@ bool names_seconds(std::string_view text) {
   return text.size() > first + 3 && text[first + 3] == ':';
 }
 
-bool covers(const job::Run& run, Time t) {
-  return run.fire_time <= t && t <= run.last_fire_time.value_or(run.fire_time);
+/// Whether it is a row of that life that does not end before `t`.
+bool may_cover(const Item& item, const Life& life, Time t) {
+  return item.life == &life && item.run &&
+         t <= item.run->last_fire_time.value_or(item.run->fire_time);
 }
 
 /// Answers one question.
@@ -95,7 +95,7 @@ Result<void> Inquiry::latest() {
 
 Result<void> Inquiry::latest_of(const Life& life) {
   const Time now = history_.now();
-  TRY(std::optional<job::Run> row, history_.row_at_or_before(life, now));
+  TRY(std::optional<job::Run> row, history_.row_at_or_before(life, history_.until_of(life)));
   TRY(std::vector<job::Run> others, history_.latest_other_runs(life));
   const Time row_end = row ? row->last_fire_time.value_or(row->fire_time) : Time::min();
   // What is due and has no row yet.
@@ -147,7 +147,8 @@ Result<void> Inquiry::before_that(const Life& life) {
   if (last.verdict != Verdict::succeeded && last.verdict != Verdict::running) return {};
   TRY(const std::vector<job::Run> rows, history_.latest_rows(life, kLookBack));
   for (const job::Run& run : rows) {
-    const bool fine = run.state == job::RunState::succeeded || run.id == last.run->id;
+    const bool fine = run.state == job::RunState::succeeded || !job::is_final(run.state) ||
+                      run.id == last.run->id;
     if (fine) continue;
     const Moments moments(*answer_.zone, run.fire_time, history_.now());
     std::string words = std::string(job::to_string(run.state));
@@ -166,7 +167,9 @@ Result<void> Inquiry::in_window(const WhyWindow& window) {
   for (const Life& life : history_.lives()) {
     const Time end = life.ended.value_or(Time::max());
     if (life.created >= window.to || end < window.from) continue;
-    TRY_VOID(collect(life, window.from, window.to));
+    // What came after a job was renamed is told under its new name.
+    TRY_VOID(
+        collect(life, window.from, std::min(window.to, end == Time::max() ? end : end + kTick)));
   }
   std::ranges::stable_sort(items_, {}, &Item::at);
   for (const Item& item : items_) answer_.occurrences += item.count;
@@ -248,30 +251,27 @@ void Inquiry::add_lost_rows(const Life& life, Time from, Time to) {
     if (item.life == &life && item.run) rows += item.count;
   }
   if (fires <= rows) return;
-  if (rows == 0 || fires > kFiresWalked) {
+  if (rows == 0) {
     for (const auto& one : stretches) {
-      const auto& stretch = one.stretch;
-      if (rows == 0 && fires <= kFiresApart) {
-        add_fires(life, stretch.first - kTick, stretch.last, true);
-      } else {
-        const std::int64_t gone = rows == 0 ? stretch.count : fires - rows;
-        items_.push_back({&life, stretch.first, {}, gone, stretch.last, true});
-        if (rows != 0) return;
-      }
+      add_fires(life, one.stretch.first - kTick, one.stretch.last, true);
     }
     return;
   }
-  const std::vector<Item> known = items_;
+  // Both are in order of time; nothing fires more often than once a second, so a day is soon
+  // walked.
+  std::vector<Item> lost;
+  auto row = items_.begin();
   for (const auto& one : stretches) {
     std::optional<Time> fire = one.stretch.first;
     for (std::int64_t i = 0; i < one.stretch.count && fire; ++i) {
-      const bool has_row = std::ranges::any_of(known, [&](const Item& item) {
-        return item.life == &life && item.run && covers(*item.run, *fire);
-      });
-      if (!has_row) items_.push_back({&life, *fire, {}, 1, *fire, true});
+      while (row != items_.end() && !may_cover(*row, life, *fire)) ++row;
+      const bool has_row = row != items_.end() && row->run->fire_time <= *fire;
+      if (!has_row) lost.push_back({&life, *fire, {}, 1, *fire, true});
       fire = history_.fire_after(life, *fire);
     }
   }
+  items_.insert(items_.end(), std::make_move_iterator(lost.begin()),
+                std::make_move_iterator(lost.end()));
 }
 
 Result<Finding> Inquiry::explain(const Item& item) const {
@@ -290,34 +290,38 @@ Result<Finding> Inquiry::explain(const Item& item) const {
 Result<void> Inquiry::nothing(const WhyWindow& window) {
   const Moments moments(*answer_.zone, window.from, history_.now());
   const std::string day = moments.full(window.from).substr(0, 10);
+  const bool over = window.to <= history_.now();
   const Life* life = history_.life_at(window.from);
   // On the day a job was made it was there for a part of it.
   if (life == nullptr) life = history_.life_at(window.to - kTick);
   if (life == nullptr) {
     Finding finding = judge(history_.facts_of_no_job(window.from));
     if (window.is_day)
-      finding.headline = sentence("There was no job " + answer_.job + " on " + day);
+      finding.headline =
+          sentence((over ? "There was no job " : "There is no job ") + answer_.job + " on " + day);
     answer_.findings.push_back(std::move(finding));
     return {};
   }
   TRY(const WhyFacts facts, history_.facts_of_nothing(*life, window.from, window.to));
   Finding finding = judge(facts);
-  if (window.is_day) finding.headline = sentence(answer_.job + " was not due on " + day);
+  if (window.is_day) {
+    finding.headline = sentence(answer_.job + (over ? " was" : " is") + " not due on " + day);
+  }
   answer_.findings.push_back(std::move(finding));
   return {};
 }
 
 /// What makes two items lines of a kind.
-std::string kind_of(const Item& item, Time now) {
-  if (!item.run) return item.planned ? "unknown" : item.at > now ? "upcoming" : "due";
-  std::string kind(job::to_string(item.run->state));
-  if (item.run->reason != job::Reason::none) {
-    kind += " (" + std::string(job::to_string(item.run->reason)) + ")";
+std::string kind_of(const Item& item, const History& history) {
+  if (!item.run) {
+    const bool paused = history.lives_now(*item.life) && history.job()->paused;
+    if (item.planned) return "unknown";
+    return item.at > history.now() ? "upcoming" : paused ? "skipped (paused)" : "due";
   }
-  if (item.run->cause != job::Cause::schedule) {
-    kind += ", " + std::string(job::to_string(item.run->cause));
-  }
-  return kind;
+  const bool odd = item.run->cause != job::Cause::schedule;
+  std::string more(job::to_string(item.run->reason));
+  if (odd) more += (more.empty() ? "" : ", ") + std::string(job::to_string(item.run->cause));
+  return std::string(job::to_string(item.run->state)) + (more.empty() ? "" : " (" + more + ")");
 }
 
 // Neighbours of a kind become one item, told by its first.
@@ -326,7 +330,7 @@ void Inquiry::sum_up() {
   for (Item& item : items_) {
     const Time end = item.run ? item.run->last_fire_time.value_or(item.at) : item.last;
     const bool same = !sums.empty() && sums.back().life == item.life &&
-                      kind_of(sums.back(), history_.now()) == kind_of(item, history_.now());
+                      kind_of(sums.back(), history_) == kind_of(item, history_);
     if (!same) {
       sums.push_back(std::move(item));
       sums.back().last = end;
@@ -340,7 +344,7 @@ void Inquiry::sum_up() {
 
 Result<void> Inquiry::lines() {
   std::map<std::string, std::int64_t> totals;
-  for (const Item& item : items_) totals[kind_of(item, history_.now())] += item.count;
+  for (const Item& item : items_) totals[kind_of(item, history_)] += item.count;
   answer_.totals.assign(totals.begin(), totals.end());
   if (items_.size() > kWhyLines) sum_up();
   if (items_.size() > kWhyLines) {
@@ -362,6 +366,32 @@ Result<void> Inquiry::stand(bool served) {
   TRY(answer_.now, history_.stand());
   answer_.now.served = served;
   return {};
+}
+
+/// What a change of the clock makes of a reading; "" for nearly all.
+std::string about_reading(const std::string& said, Time meant, const job::Zone& zone, Time now) {
+  const Moments moments(zone, meant, now);
+  const std::string clock = "The clock of " + zone.name();
+  if (!job::parse_time(said, zone, now, job::DstGap::skip)) {
+    return sentence(clock +
+                    " does not show that time on that day, because it goes forward past it; "
+                    "this is about the first moment after, " +
+                    moments.full(meant));
+  }
+  const auto second = job::parse_time(said, zone, now, job::DstGap::shift, job::DstFold::second);
+  if (!second || *second == meant) return "";
+  return sentence(clock +
+                  " goes back on that day and shows that time twice; this is about the "
+                  "first, and --at \"" +
+                  moments.full(*second) + "\" about the second");
+}
+
+/// Puts the note of a window before what was found, unless that says as much.
+void add_note(WhyAnswer& answer) {
+  if (answer.window->note.empty() || answer.findings.empty() || !answer.totals.empty()) return;
+  Finding& first = answer.findings.front();
+  const bool said = first.reason == "dst_gap" || first.reason == "dst_fold";
+  if (!said) first.details.insert(first.details.begin(), answer.window->note);
 }
 
 }  // namespace
@@ -387,13 +417,14 @@ Result<WhyWindow> parse_why_window(std::string_view text, const job::Zone& zone,
   TRY(const Time from, job::parse_time(said, zone, now));
   if (is_date(text)) {
     const auto date = std::chrono::floor<std::chrono::days>(zone.civil(from));
-    const std::string next = format_date(date + std::chrono::days(1));
-    TRY(const Time to, job::parse_time(next, zone, now));
-    return WhyWindow{.from = from, .to = to, .is_day = true};
+    // Where a zone leaves out the date after, the day ends at that gap.
+    const job::CivilMeaning next = zone.meaning(CivilTime(date + std::chrono::days(1)));
+    const bool skipped = next.kind == job::CivilMeaning::Kind::skipped;
+    return WhyWindow{.from = from, .to = skipped ? next.transition : next.first, .is_day = true};
   }
   const Duration width =
       names_seconds(said) ? Duration(std::chrono::seconds(1)) : Duration(std::chrono::minutes(1));
-  return WhyWindow{.from = from, .to = from + width};
+  return WhyWindow{.from = from, .to = from + width, .note = about_reading(said, from, zone, now)};
 }
 
 Result<WhyAnswer> why(const Context& context, const WhyQuery& query) {
@@ -408,6 +439,7 @@ Result<WhyAnswer> why(const Context& context, const WhyQuery& query) {
     if (!window) return fail(ErrorKind::usage, std::move(window.error().message), "at");
     answer.window = *window;
     TRY_VOID(inquiry.in_window(*window));
+    add_note(answer);
   } else {
     TRY_VOID(inquiry.latest());
   }

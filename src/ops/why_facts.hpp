@@ -43,6 +43,9 @@ struct Life {
   std::vector<store::JobVersion> versions;  ///< oldest first, never empty
   std::optional<store::Audit> added;
   std::optional<store::Audit> removed;
+  std::optional<store::Audit> renamed;  ///< it did not end there, but goes on under another name
+  std::string renamed_to;
+  std::string renamed_from;  ///< the name it was made with; empty: this one
 };
 
 /// Why the schedule has no fire at a moment that somebody expected one at.
@@ -73,15 +76,14 @@ struct WhyFacts {
   std::optional<Time> last;
 
   // The job.
-  std::optional<Life> life;          ///< none: it did not exist at `at`
-  std::optional<Time> next_created;  ///< no life: when it was next made, by whom
-  std::optional<store::Audit> next_added;
+  std::optional<Life> life;         ///< none: it did not exist at `at`
+  std::optional<Life> next_life;    ///< no life: the next one that began
   std::optional<Life> life_before;  ///< no life: the one that had ended
   std::optional<job::Job> job;      ///< as it is now; none: removed since
   std::int64_t version = 0;         ///< in force at `at`
   std::string schedule_then;        ///< in words
   std::string schedule_now;         ///< of the latest version; the same text if nothing changed
-  std::optional<store::JobVersion> next_version;  ///< that ended the one in force
+  std::optional<store::JobVersion> next_version;  ///< that ended the schedule in force
   std::optional<store::Audit> changed;            ///< who did
   job::Policy policy;                             ///< in force at `at`
   std::string calendars;                          ///< that rule it out
@@ -110,7 +112,8 @@ struct WhyFacts {
 
   // The surroundings of a moment.
   NotDue why_not = NotDue::between;
-  std::optional<Time> meant;  ///< fold_other, excluded: where it fired instead
+  std::optional<Time> meant;  ///< fold_other, excluded: where it fires instead
+  std::string gap_words;      ///< gap_skipped: "at 02:00 the clock went forward to 03:00"
   std::optional<Time> fire_before;
   std::optional<Time> fire_after;
   std::string dst_note;                ///< of a fire that a clock change moved or repeated

@@ -19,6 +19,12 @@ constexpr std::size_t kEvents = 1000;
 constexpr std::size_t kAlerts = 1000;
 /// Runs of one cause that may have been in the way.
 constexpr std::size_t kSuspects = 5;
+/// Runs of one backfill that may have been: its fire times do not say when it ran.
+constexpr std::size_t kBackfillSuspects = 500;
+/// A stretch without free slots is looked for this long after somebody waited in it.
+constexpr Duration kGapsLast = std::chrono::hours(7 * 24);
+/// A gap that makes up less than this part of a delay does not explain it.
+constexpr int kPartOfDelay = 10;
 
 bool is_about(const store::Audit& audit, const char* action, RunId run) {
   return audit.action == action && audit.detail == "#" + std::to_string(run.value);
@@ -31,6 +37,13 @@ bool occupied(const job::Run& run, std::optional<Time> first_start, Time fire, T
   if (begin > t + kLateStart) return false;
   if (!job::is_final(run.state)) return true;
   return run.result.ended_at && *run.result.ended_at >= fire;
+}
+
+void drop_small(std::vector<Gap>& gaps, Time due, Time start) {
+  std::erase_if(gaps, [&](const Gap& gap) {
+    const Duration inside = std::min(gap.to, start) - std::max(gap.from, due);
+    return inside < (start - due) / kPartOfDelay;
+  });
 }
 
 }  // namespace
@@ -46,8 +59,16 @@ WhyFacts History::base(const Life& life, std::size_t version, Time at) const {
   facts.version = life.versions[version].version;
   facts.schedule_then = words_of(life.versions[version]);
   facts.schedule_now = words_of(life.versions.back());
-  if (version + 1 < life.versions.size()) {
-    facts.next_version = life.versions[version + 1];
+  // Not each version has another schedule; where the words are the same, the next one is meant.
+  std::size_t next = version + 1;
+  while (next + 1 < life.versions.size() && words_of(life.versions[next]) == facts.schedule_then) {
+    ++next;
+  }
+  if (next < life.versions.size() && words_of(life.versions[next]) == facts.schedule_then) {
+    next = version + 1;
+  }
+  if (next < life.versions.size()) {
+    facts.next_version = life.versions[next];
     const Time since = facts.next_version->since;
     if (const auto* audit = find_audit([since](const auto& one) { return one.at == since; })) {
       facts.changed = *audit;
@@ -81,7 +102,11 @@ Result<WhyFacts> History::facts_of(const Life& life, const job::Run& run) const 
   }
   switch (run.state) {
     case job::RunState::missed:
-      TRY_VOID(add_gaps(facts, run.fire_time, run.created_at));
+      if (run.reason == job::Reason::waited_too_long) {
+        TRY_VOID(add_wait(facts));
+      } else {
+        TRY_VOID(add_gaps(facts, run.fire_time, run.created_at, Blame::planning));
+      }
       break;
     case job::RunState::skipped:
       if (run.reason == job::Reason::overlap) TRY_VOID(add_overlap(facts));
@@ -131,7 +156,9 @@ Result<void> History::add_asker(WhyFacts& facts) const {
   const store::Audit* audit =
       find_audit([&](const store::Audit& one) { return is_about(one, "cancel", run.id); });
   // `remove --force` cancels what lives.
-  if (audit == nullptr && facts.life && facts.life->removed) audit = &*facts.life->removed;
+  const auto& removed = facts.life ? facts.life->removed : std::nullopt;
+  const bool by_removal = removed && run.result.ended_at.value_or(removed->at) >= removed->at;
+  if (audit == nullptr && by_removal) audit = &*removed;
   if (audit != nullptr) facts.cancelled = *audit;
   return {};
 }
@@ -153,6 +180,7 @@ Result<void> History::add_start(WhyFacts& facts, const Life& life) const {
   if (!facts.first_start || !facts.first_due) return {};
   if (*facts.first_start - *facts.first_due > kLateStart) {
     TRY_VOID(add_gaps(facts, run.fire_time, *facts.first_start));
+    drop_small(facts.gaps, *facts.first_due, *facts.first_start);
     TRY(const auto alerts, context_.store.list_alerts({.job_id = run.job_id, .limit = kAlerts}));
     for (const job::Alert& alert : alerts) {
       if (alert.run != run.id || alert.detail.empty()) continue;
@@ -161,19 +189,23 @@ Result<void> History::add_start(WhyFacts& facts, const Life& life) const {
       if (late) facts.late_words = alert.detail;
     }
   }
-  if (run.state == job::RunState::lost && run.result.started_at && run.result.ended_at) {
+  const bool rebooted = run.state == job::RunState::lost && run.reason == job::Reason::rebooted;
+  if (rebooted && run.result.started_at && run.result.ended_at) {
     TRY_VOID(add_gaps(facts, *run.result.started_at, *run.result.ended_at));
   }
   return {};
 }
 
-Result<void> History::add_gaps(WhyFacts& facts, Time from, Time to) const {
+Result<void> History::add_gaps(WhyFacts& facts, Time from, Time to, Blame blame) const {
   TRY(const std::vector<store::Event> events,
       context_.store.list_events({.since = from, .until = to + kTick, .limit = kEvents}));
   facts.gaps.clear();
   for (const store::Event& event : events) {
     const std::optional<Gap> gap = gap_ended_by(event);
-    if (gap && gap->from <= to && gap->to >= from) facts.gaps.push_back(*gap);
+    if (!gap || gap->from > to || gap->to < from) continue;
+    // What is due is planned though nothing can be started.
+    const bool plans = gap->kind == Gap::Kind::slots || gap->kind == Gap::Kind::keeper;
+    if (blame == Blame::all || !plans) facts.gaps.push_back(*gap);
   }
   // What covers the very moment says more than what came after, a long one more than a short one.
   std::ranges::stable_sort(facts.gaps, [from](const Gap& a, const Gap& b) {
@@ -182,6 +214,16 @@ Result<void> History::add_gaps(WhyFacts& facts, Time from, Time to) const {
     return a.to - std::max(a.from, from) > b.to - std::max(b.from, from);
   });
   if (facts.gaps.size() > kGapsTold) facts.gaps.resize(kGapsTold);
+  return {};
+}
+
+// What kept a run from being started until it was given up. That may have lasted on, and is written
+// down when it is over.
+Result<void> History::add_wait(WhyFacts& facts) const {
+  const job::Run& run = *facts.run;
+  const Time to = run.give_up_at.value_or(run.due_at + facts.policy.max_wait);
+  TRY_VOID(add_gaps(facts, run.fire_time, std::min(now_, to + kGapsLast)));
+  std::erase_if(facts.gaps, [to](const Gap& gap) { return gap.from > to; });
   return {};
 }
 
@@ -212,35 +254,48 @@ Result<void> History::add_overlap(WhyFacts& facts) const {
   const job::Run& run = *facts.run;
   const Time decided = std::max(run.created_at, run.due_at);
   std::optional<Time> latest;
-  for (const job::Cause cause :
-       {job::Cause::schedule, job::Cause::manual, job::Cause::backfill, job::Cause::reboot}) {
-    // The fire times of a backfill say nothing of when its runs ran; their ids do.
-    const bool backfill = cause == job::Cause::backfill;
-    const auto until = backfill ? std::nullopt : std::optional(decided + kTick);
-    TRY(const std::vector<job::Run> suspects,
-        context_.store.list_runs(
-            {.job_id = run.job_id,
-             .states = {RunState::running, RunState::pending, RunState::succeeded, RunState::failed,
-                        RunState::cancelled, RunState::lost},
-             .until = until,
-             .cause = cause,
-             .by_fire_time = !backfill,
-             .limit = kSuspects}));
-    for (const job::Run& suspect : suspects) {
-      if (suspect.id == run.id) continue;
-      std::optional<Time> start = suspect.result.started_at;
-      if (suspect.attempt > 1 || suspect.lost_count > 0) {
-        TRY(const auto attempts, context_.store.list_attempts(suspect.id));
-        if (!attempts.empty()) start = attempts.front().started_at;
-      }
-      if (!occupied(suspect, start, run.fire_time, decided)) continue;
-      const Time begin = start.value_or(suspect.created_at);
-      if (latest && begin < *latest) continue;
-      latest = begin;
-      facts.other = suspect;
+  TRY(const std::vector<job::Run> all, suspects(run, decided));
+  for (const job::Run& suspect : all) {
+    if (suspect.id == run.id) continue;
+    std::optional<Time> start = suspect.result.started_at;
+    if (suspect.attempt > 1 || suspect.lost_count > 0) {
+      TRY(const auto attempts, context_.store.list_attempts(suspect.id));
+      if (!attempts.empty()) start = attempts.front().started_at;
     }
+    if (!occupied(suspect, start, run.fire_time, decided)) continue;
+    const Time begin = start.value_or(suspect.created_at);
+    if (latest && begin < *latest) continue;
+    latest = begin;
+    facts.other = suspect;
   }
   return {};
+}
+
+// Few of each cause, found by an index. The fire times of a backfill say nothing of when its runs
+// ran, so those of the backfills that were open then are all looked at.
+Result<std::vector<job::Run>> History::suspects(const job::Run& run, Time decided) const {
+  using job::Cause, job::RunState;
+  const std::vector<RunState> began{RunState::running, RunState::pending,   RunState::succeeded,
+                                    RunState::failed,  RunState::cancelled, RunState::lost};
+  std::vector<job::Run> found;
+  const auto take = [&](store::RunFilter filter) -> Result<void> {
+    filter.job_id = run.job_id;
+    filter.states = began;
+    TRY(std::vector<job::Run> some, context_.store.list_runs(filter));
+    found.insert(found.end(), std::make_move_iterator(some.begin()),
+                 std::make_move_iterator(some.end()));
+    return {};
+  };
+  for (const Cause cause : {Cause::schedule, Cause::manual, Cause::reboot}) {
+    TRY_VOID(
+        take({.until = decided + kTick, .cause = cause, .by_fire_time = true, .limit = kSuspects}));
+  }
+  TRY(const auto backfills, context_.store.list_backfills({.job_id = run.job_id}));
+  for (const store::Backfill& one : backfills) {
+    const bool open = one.created_at <= decided && one.ended_at.value_or(decided) >= run.fire_time;
+    if (open) TRY_VOID(take({.backfill = one.id, .limit = kBackfillSuspects}));
+  }
+  return found;
 }
 
 // Of the overdue ones that were planned together the one that was to run: a neighbour of the
@@ -296,10 +351,10 @@ Result<WhyFacts> History::facts_of_fire(const Life& life, Time t, std::int64_t c
   facts.is_fire = true;
   facts.count = count;
   if (count > 1) facts.last = last;
+  if (count <= 1) facts.dst_note = dst_note(life, version, t);
   if (t > now_) {
     const Duration jitter = job::jitter_of(facts.policy.jitter, seed_of(life), t);
     if (jitter > Duration::zero()) facts.first_due = t + jitter;
-    facts.dst_note = dst_note(life, version, t);
   }
   const bool planned = !facts.job || t <= facts.job->planned_through;
   if (planned) {
@@ -336,10 +391,7 @@ WhyFacts History::facts_of_no_job(Time t) const {
   facts.zone = zone_;
   facts.served = served_;
   for (const Life& life : lives_) {
-    if (life.created > t && !facts.next_created) {
-      facts.next_created = life.created;
-      facts.next_added = life.added;
-    }
+    if (life.created > t && !facts.next_life) facts.next_life = life;
     if (life.ended && *life.ended < t) facts.life_before = life;
   }
   return facts;
@@ -379,18 +431,17 @@ NotDue History::why_not(const Life& life, std::size_t version, Time t, Time end,
   other = schedule;
   other.weeks = 1;
   if (other != schedule && fires_there(other)) return NotDue::other_week;
-  other = schedule;
-  other.dst_gap = job::DstGap::shift;
-  if (other != schedule && fires_there(other)) return NotDue::gap_skipped;
+  const auto zone = zone_of(context_, schedule);
+  if (!zone) return NotDue::between;
+  facts.gap_words = FireNotes(schedule, *zone, seed_of(life)).lost_in_gap(t, end);
+  if (!facts.gap_words.empty()) return NotDue::gap_skipped;
   other = schedule;
   other.dst_fold = job::DstFold::both;
   if (other == schedule || !fires_there(other)) return NotDue::between;
-  if (const auto zone = zone_of(context_, schedule)) {
-    const job::CivilMeaning meaning = (*zone)->meaning((*zone)->civil(t));
-    if (meaning.kind != job::CivilMeaning::Kind::repeated) return NotDue::between;
-    const Time instead = t < meaning.transition ? meaning.second : meaning.first;
-    facts.meant = fire_after(life, instead - kTick);
-  }
+  const job::CivilMeaning meaning = (*zone)->meaning((*zone)->civil(t));
+  if (meaning.kind != job::CivilMeaning::Kind::repeated) return NotDue::between;
+  const Time instead = t < meaning.transition ? meaning.second : meaning.first;
+  facts.meant = fire_after(life, instead - kTick);
   return NotDue::fold_other;
 }
 

@@ -16,6 +16,10 @@ constexpr Duration kTick{1};
 /// What was done to one job, newest first; the pause of an older deed is not found any more.
 constexpr std::size_t kAudits = 10'000;
 constexpr std::size_t kPage = 500;
+/// Names that one job had, of which the past is looked up.
+constexpr std::size_t kMostNames = 20;
+/// So the audit names the old name at a rename.
+constexpr std::string_view kWas = "was ";
 /// Runs by hand and the like of one window.
 constexpr std::size_t kOtherRuns = 1000;
 constexpr job::Cause kOtherCauses[] = {job::Cause::manual, job::Cause::backfill,
@@ -68,14 +72,68 @@ Result<void> History::load_lives() {
     const JobId id = versions[i - 1].job_id;
     std::size_t first = i;
     while (first > 0 && versions[first - 1].job_id == id) --first;
+    // Where the name was taken over from another job, that one was made before.
     const std::optional<Time> next =
-        lives_.empty() ? std::nullopt : std::optional(lives_.back().created);
+        lives_.empty() ? std::nullopt : std::optional(lives_.back().versions.front().since);
     lives_.push_back(life_of({versions.begin() + static_cast<std::ptrdiff_t>(first),
                               versions.begin() + static_cast<std::ptrdiff_t>(i)},
                              next));
     i = first;
   }
   std::ranges::reverse(lives_);
+  for (Life& life : lives_) {
+    if (!lives_now(life) && !life.removed) TRY_VOID(note_new_name(life));
+  }
+  if (!lives_.empty() && lives_now(lives_.back())) TRY_VOID(follow_renames(lives_.back()));
+  return {};
+}
+
+// A job that was renamed keeps its history: what it was, and what was done to it, under its names
+// of before.
+Result<void> History::follow_renames(Life& life) {
+  const auto is_rename = [&](const store::Audit& one) {
+    return one.action == "rename" && one.at >= life.created && one.detail.starts_with(kWas);
+  };
+  Time since = life.versions.front().since;
+  for (std::size_t i = 0; i < kMostNames && since > life.created; ++i) {
+    const auto* rename =
+        find_audit([&](const auto& one) { return is_rename(one) && one.at == since; });
+    if (rename == nullptr) break;
+    const store::Audit renamed = *rename;
+    life.renamed_from = renamed.detail.substr(kWas.size());
+    TRY(std::vector<store::Audit> audits, context_.store.list_audit(life.renamed_from, kAudits));
+    for (store::Audit& one : audits) {
+      const bool of_it = one.at >= life.created && one.at <= renamed.at;
+      if (of_it) audits_.push_back(std::move(one));
+    }
+    TRY(std::vector<store::JobVersion> versions, context_.store.versions_of(life.renamed_from));
+    std::erase_if(versions, [&](const auto& one) {
+      return one.job_id != life.id || one.version >= life.versions.front().version;
+    });
+    if (versions.empty()) break;
+    since = versions.front().since;
+    life.versions.insert(life.versions.begin(), std::make_move_iterator(versions.begin()),
+                         std::make_move_iterator(versions.end()));
+  }
+  std::ranges::stable_sort(audits_, std::greater{}, &store::Audit::at);
+  if (const auto* added = find_audit([&](const auto& one) { return one.at == life.created; })) {
+    life.added = *added;
+  }
+  return {};
+}
+
+// Of a job whose removal nobody wrote down: it may go on under another name.
+Result<void> History::note_new_name(Life& life) const {
+  const auto job = context_.store.get_job(life.id);
+  if (!job || !*job || (*job)->name == name_) return {};
+  life.renamed_to = (*job)->name;
+  TRY(const std::vector<store::Audit> audits, context_.store.list_audit(life.renamed_to, kAudits));
+  for (const store::Audit& one : audits) {
+    const bool ends_it = one.action == "rename" && one.detail == std::string(kWas) + name_ &&
+                         one.at >= life.versions.back().since;
+    if (ends_it) life.renamed = one;
+  }
+  if (life.renamed) life.ended = life.renamed->at;
   return {};
 }
 
@@ -141,6 +199,10 @@ std::string History::words_of(const store::JobVersion& version) const {
   return job::describe(schedule, zone ? **zone : *zone_);
 }
 
+Time History::until_of(const Life& life) const {
+  return std::min(now_, life.ended.value_or(now_));
+}
+
 const Life* History::life_at(Time t) const {
   for (const Life& life : lives_) {
     if (life.created <= t && (!life.ended || t <= *life.ended)) return &life;
@@ -199,7 +261,9 @@ std::vector<History::Fires> History::fires_in(const Life& life, Time after, Time
 std::optional<Time> History::fire_before(const Life& life, Time t) const {
   for (std::size_t i = version_at(life, t) + 1; i-- > 0;) {
     const Time begin = i == 0 ? life.created : life.versions[i].since;
-    const Time end = std::min(t - kTick, end_of(life, i));
+    Time end = std::min(t - kTick, end_of(life, i));
+    // Of what came after its last run nothing was an occurrence.
+    if (lives_now(life) && is_used_up()) end = std::min(end, job_->planned_through);
     const job::FireSeries* series = begin < end ? series_of(life, i) : nullptr;
     if (series == nullptr) continue;
     const job::FireSeries::Stretch stretch = series->count(begin, end);
@@ -260,7 +324,7 @@ Result<std::optional<job::Run>> History::row_at_or_before(const Life& life, Time
 
 Result<std::vector<job::Run>> History::latest_rows(const Life& life, std::size_t n) const {
   return context_.store.list_runs({.job_id = life.id,
-                                   .until = now_ + kTick,
+                                   .until = until_of(life) + kTick,
                                    .cause = job::Cause::schedule,
                                    .by_fire_time = true,
                                    .limit = n});
@@ -314,7 +378,7 @@ Result<std::vector<job::Run>> History::latest_other_runs(const Life& life) const
   std::vector<job::Run> found;
   for (const job::Cause cause : kOtherCauses) {
     TRY(std::vector<job::Run> runs, context_.store.list_runs({.job_id = life.id,
-                                                              .until = now_ + kTick,
+                                                              .until = until_of(life) + kTick,
                                                               .cause = cause,
                                                               .by_fire_time = true,
                                                               .limit = 1}));

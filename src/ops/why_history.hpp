@@ -18,6 +18,8 @@ class History {
   static Result<History> load(const Context& context, const std::string& name, bool served);
 
   const std::vector<Life>& lives() const { return lives_; }
+  /// The moment up to which something can have become of it: now, or its end.
+  Time until_of(const Life& life) const;
   /// The job as it is now; none: removed.
   const std::optional<job::Job>& job() const { return job_; }
   const job::ZonePtr& zone() const { return zone_; }
@@ -75,6 +77,8 @@ class History {
       : context_(context), name_(std::move(name)), served_(served) {}
 
   Result<void> load_lives();
+  Result<void> follow_renames(Life& life);
+  Result<void> note_new_name(Life& life) const;
   Result<void> load_daemon();
   job::Job job_from(const store::JobVersion& version) const;
   Life life_of(std::vector<store::JobVersion> versions, std::optional<Time> next_created) const;
@@ -91,8 +95,11 @@ class History {
   void add_pause(WhyFacts& facts, const Life& life, Time first, Time last) const;
   Result<void> add_start(WhyFacts& facts, const Life& life) const;
   Result<void> add_obstacles(WhyFacts& facts) const;
-  Result<void> add_gaps(WhyFacts& facts, Time from, Time to) const;
+  enum class Blame { all, planning };
+  Result<void> add_gaps(WhyFacts& facts, Time from, Time to, Blame blame = Blame::all) const;
+  Result<void> add_wait(WhyFacts& facts) const;
   Result<void> add_overlap(WhyFacts& facts) const;
+  Result<std::vector<job::Run>> suspects(const job::Run& run, Time decided) const;
   Result<void> add_coalesced(WhyFacts& facts, const Life& life) const;
   Result<void> add_asker(WhyFacts& facts) const;
   Result<std::string> why_set_aside() const;

@@ -48,22 +48,33 @@ class Moment {
   // --- no job ----------------------------------------------------------------------------------
 
   void no_job() {
-    const std::string head = "There was no job " + f_.name + " at " + m_.with_age(f_.at);
-    if (f_.life_before) {
-      conclude(Verdict::no_job, "removed", head, "no job: it had been removed");
-      say("It was removed " + removal(*f_.life_before));
-    } else {
+    const std::string head = std::string(f_.at < f_.now ? "There was" : "There is") + " no job " +
+                             f_.name + " at " + m_.with_age(f_.at);
+    if (!f_.life_before) {
       conclude(Verdict::no_job, "not_created", head, "no job: it was made later");
+    } else if (!f_.life_before->renamed_to.empty()) {
+      conclude(Verdict::no_job, "renamed", head, "no job: it had been renamed");
+    } else {
+      conclude(Verdict::no_job, "removed", head, "no job: it had been removed");
     }
-    if (f_.next_created) {
-      say("It was made at " + m_.brief(*f_.next_created) +
-          (f_.next_added ? ", by " + who(f_.next_added) : ""));
-    }
+    if (f_.life_before) end_of(*f_.life_before);
+    if (!f_.next_life) return;
+    const Life& next = *f_.next_life;
+    say(std::string(f_.life_before ? "The next of that name was made at " : "It was made at ") +
+        m_.brief(next.created) + (next.added ? ", by " + who(next.added) : "") +
+        (next.renamed_from.empty() ? "" : ", with the name " + next.renamed_from));
   }
 
-  std::string removal(const Life& life) const {
-    if (life.removed) return deed_words(life.removed, m_);
-    return life.ended ? "at about " + m_.brief(*life.ended) : "at an unknown time";
+  void end_of(const Life& life) {
+    if (!life.renamed_to.empty()) {
+      say("It was renamed to " + life.renamed_to + " " + deed_words(life.renamed, m_) +
+          "; schedctl why " + life.renamed_to + " tells of it since");
+    } else if (life.removed) {
+      say("It was removed " + deed_words(life.removed, m_));
+    } else {
+      say("Who removed it, or renamed it, and when, no row says" +
+          (life.ended ? "; the last that is known of it is of " + m_.brief(*life.ended) : ""));
+    }
   }
 
   // --- not due ---------------------------------------------------------------------------------
@@ -114,31 +125,33 @@ class Moment {
         say("It fires once after each boot of the machine");
         break;
       case NotDue::not_before:
-        say("Its time had not begun: not_before forbids everything earlier");
+        say("That is before its time begins (not_before)");
         break;
       case NotDue::until:
-        say("Its time was over: until forbids everything later");
+        say("That is after its time is over (until)");
         break;
       case NotDue::once:
         say("It is a job for one moment only");
         break;
       case NotDue::used_up:
-        say("It had had all its " + std::to_string(f_.policy.max_runs) + " runs (max_runs)");
+        say((f_.at < f_.now ? "It had had " : "It has had ") + all_runs(f_.policy.max_runs) +
+            " (max_runs)");
         break;
       case NotDue::gap_skipped:
-        say("The clock went forward past that time, so it never came, and " + skip_words());
+        say(capital(f_.gap_words.empty() ? "the clock goes forward past that time" : f_.gap_words) +
+            " (" + skip_words() + ")");
         break;
       case NotDue::fold_other:
-        say("The clock went back, so it showed that time twice, and the job fires only once" +
+        say("The clock goes back and shows that time twice, and the job fires only once" +
             (f_.meant ? ", at " + m_.full(*f_.meant) : ""));
         break;
       case NotDue::other_week:
-        say("It fires only in every other or later week, and not in that one");
+        say("Its schedule leaves that week out");
         break;
       case NotDue::excluded:
         say("Calendars rule that moment out" +
             (f_.calendars.empty() ? "" : " (" + f_.calendars + ")") +
-            (f_.meant ? "; it fired at " + m_.full(*f_.meant) + " instead" : ""));
+            (f_.meant ? "; it is moved to " + m_.full(*f_.meant) : ""));
         break;
       case NotDue::between:
         break;
@@ -146,7 +159,7 @@ class Moment {
   }
 
   static std::string skip_words() {
-    return "such an occurrence is left out (dst_gap = skip, or a schedule of every hour or minute)";
+    return "dst_gap = skip, or a schedule for all hours or minutes";
   }
   /// The schedule of that time, where it was another than today's.
   void schedule_then() {
@@ -191,27 +204,34 @@ class Moment {
       say("Unless it is resumed before, it will not run (schedctl resume " + f_.name + ")" +
           (f_.job->paused_until ? "; the pause ends at " + m_.full(*f_.job->paused_until) : ""));
     }
-    if (!f_.set_aside.empty()) set_aside();
+    if (!f_.set_aside.empty()) {
+      out_.brief = "to come, but the job is set aside";
+      set_aside();
+    }
     if (f_.first_due && *f_.first_due > f_.at) {
       say("It will start at " + m_.brief(*f_.first_due) + ", because of its jitter of up to " +
-          rough(f_.policy.jitter));
+          format_duration(f_.policy.jitter));
     }
     if (!f_.dst_note.empty()) say("About its time: " + f_.dst_note);
-    if (!f_.served) say(down_sentence(f_, m_) + "; nothing runs before schedctl start");
+    if (!f_.served) {
+      say(down_sentence(f_, m_));
+      say("Nothing runs before schedctl start");
+    }
   }
 
   void set_aside() {
     out_.reason = "set_aside";
-    say("The job is set aside, because its fires cannot be told: " + escape_control(f_.set_aside));
-    say("Once that is mended, schedctl set " + f_.name +
-        " (or reload, for a job file) puts it back");
+    say(set_aside_words(f_));
+    say("Once its definition is right again (schedctl set " + f_.name +
+        " with what is wrong in it, or its job file and schedctl reload), it is planned from then "
+        "on");
   }
 
   // --- should have come ------------------------------------------------------------------------
 
   void due() {
     const std::string due_since =
-        f_.name + " did not run yet for " + m_.with_age(f_.at) + and_more();
+        f_.name + " has not run yet for " + m_.with_age(f_.at) + and_more();
     if (f_.job->paused) {
       conclude(Verdict::skipped, "paused",
                f_.name + " did not run for " + m_.with_age(f_.at) + and_more() + ": it is paused",
@@ -233,8 +253,10 @@ class Moment {
                "due: no daemon is running");
       say(down_sentence(f_, m_));
       prospect();
+      if (!f_.dst_note.empty()) say("About its time: " + f_.dst_note);
       return;
     }
+    if (!f_.dst_note.empty()) say("About its time: " + f_.dst_note);
     conclude(Verdict::due, "", due_since, "due");
     if (f_.now - f_.at < kPlanningTakes) {
       say("It is due this very moment");
@@ -246,20 +268,29 @@ class Moment {
 
   /// What becomes of it if a daemon is started.
   void prospect() {
-    const Time last = f_.at + f_.policy.misfire_grace;
-    const std::string grace = "misfire_grace (" + rough(f_.policy.misfire_grace) + ")";
-    if (f_.now > last) {
-      say("It is later than its " + grace +
-          " already: when a daemon is started it is recorded as "
-          "missed; schedctl trigger " +
-          f_.name + " runs it by hand");
+    const Time latest = f_.last.value_or(f_.at) + f_.policy.misfire_grace;
+    const std::string grace = "misfire_grace (" + format_duration(f_.policy.misfire_grace) + ")";
+    const std::string coalesce =
+        " (coalesce = " + std::string(job::to_string(f_.policy.coalesce)) + ")";
+    const bool several = f_.count > 1;
+    if (f_.now > latest) {
+      say((several ? "They are all" : std::string("It is")) + " later than its " + grace +
+          " already: when a daemon is started " + (several ? "they are" : "it is") +
+          " recorded as missed; schedctl trigger " + f_.name + " runs it by hand");
       return;
     }
-    say("If a daemon is started by " + m_.brief(last) + " it still runs" +
+    if (several) {
+      say("Of those that are not later than its " + grace + " when a daemon is started, " +
+          (f_.policy.coalesce == job::Coalesce::all
+               ? "at most the latest " + std::to_string(f_.policy.max_catchup) + " run"
+               : "the " + std::string(job::to_string(f_.policy.coalesce)) + " runs") +
+          coalesce + ", and the others are missed: schedctl start");
+      return;
+    }
+    say("If a daemon is started by " + m_.brief(latest) + " it still runs" +
         (f_.policy.coalesce == job::Coalesce::all
              ? ""
-             : ", or another occurrence that is overdue by then in its place (coalesce = " +
-                   std::string(job::to_string(f_.policy.coalesce)) + ")") +
+             : ", or another occurrence that is overdue by then in its place" + coalesce) +
         "; later than its " + grace + " it is missed: schedctl start");
   }
 
@@ -299,9 +330,15 @@ class Moment {
 void speak_of_another_schedule(const WhyFacts& facts, Finding& finding) {
   const bool differs = !facts.schedule_then.empty() && facts.schedule_then != facts.schedule_now;
   if (!differs) return;
+  const Moments moments(*facts.zone, facts.at, facts.now);
   finding.details.push_back(sentence("Its schedule was another then: " + facts.schedule_then +
-                                     " (version " + std::to_string(facts.version) +
-                                     "); today's is: " + facts.schedule_now));
+                                     " (version " + std::to_string(facts.version) + ")"));
+  if (facts.next_version) {
+    finding.details.push_back(sentence("It was changed at " +
+                                       moments.brief(facts.next_version->since) + " by " +
+                                       who(facts.changed)));
+  }
+  finding.details.push_back(sentence("Today's is: " + facts.schedule_now));
 }
 
 }  // namespace

@@ -21,12 +21,20 @@ class NotRun final : RunAccount {
   }
 
  private:
-  /// "for 2026-11-20 02:30:00+01:00 (5h ago)", or of a stretch "from ... to ..., 12 times".
+  /// "for 2026-11-20 02:30:00+01:00 (5h ago)", and of a stretch what else belongs to it.
   std::string when_not() const {
     if (run_.count <= 1 || !run_.last_fire_time || run_.last_fire_time == run_.fire_time)
       return when();
-    return when() + ", nor for the others of " + counted(run_.count, "occurrence") + " " + "from " +
-           m_.full(run_.fire_time) + " to " + m_.full(*run_.last_fire_time);
+    const std::string last = m_.full(*run_.last_fire_time);
+    if (f_.at != run_.fire_time) {
+      return when() + ", which is one of " + counted(run_.count, "occurrence") + " from " +
+             m_.full(run_.fire_time) + " to " + last;
+    }
+    return when() + ", nor for " +
+           (run_.count == 2 ? "the one after it, at "
+                            : "the " + counted(run_.count - 1, "occurrence") +
+                                  " after it, the last of them at ") +
+           last;
   }
 
   void not_run(const std::string& why) {
@@ -58,7 +66,7 @@ class NotRun final : RunAccount {
         return;
       case Reason::excluded:
         not_run("calendars rule it out" + (f_.calendars.empty() ? "" : " (" + f_.calendars + ")"));
-        if (f_.meant) say("It ran at the first allowed moment after, " + m_.full(*f_.meant));
+        if (f_.meant) say("It was moved to the first allowed moment after, " + m_.full(*f_.meant));
         return;
       case Reason::max_runs:
         not_run("it had had all its runs (max_runs = " + std::to_string(f_.policy.max_runs) + ")");
@@ -97,18 +105,21 @@ class NotRun final : RunAccount {
     }
     say(words);
     if (run_.cause == Cause::manual) {
-      say("schedctl trigger " + f_.name + " --force runs it all the same");
+      say("schedctl trigger " + f_.name +
+          (job::is_final(other.state) ? " runs it now" : " --force runs it all the same"));
     } else {
       say("A job that is due while it still runs is skipped (overlap = skip)");
     }
   }
 
   void coalesced() {
-    std::string into = f_.other ? number(*f_.other) : "another";
-    not_run("it was overdue together with others, and only " + into +
-            " of them ran in their place");
+    const bool one = f_.policy.coalesce != job::Coalesce::all;
+    const std::string into = f_.other ? number(*f_.other) : "another";
+    not_run("it was overdue together with others, and " +
+            (one ? into + " took their place"
+                 : "only the latest were kept" + (f_.other ? ", from " + into + " on" : "")));
     if (f_.other) {
-      say(number(*f_.other) + " was due " + m_.full(f_.other->fire_time) + " and " +
+      say(number(*f_.other) + " was due at " + m_.full(f_.other->fire_time) + " and " +
           outcome(*f_.other));
     }
     say(std::string("Of several overdue occurrences ") +
@@ -129,7 +140,7 @@ class NotRun final : RunAccount {
       case RunState::succeeded:
         return "succeeded";
       case RunState::failed:
-        return "failed (" + alert::failure_words(run) + ")";
+        return "failed (" + quoted_line(alert::failure_words(run)) + ")";
       case RunState::cancelled:
         return "was cancelled";
       default:
@@ -157,17 +168,19 @@ class NotRun final : RunAccount {
         out_.reason = "expired";
         break;
       case Reason::waited_too_long:
-        not_run("it found no free slot within its max_wait of " + rough(f_.policy.max_wait));
+        not_run("it could not start within its max_wait of " + format_duration(f_.policy.max_wait));
         for (const Gap& gap : f_.gaps) say("Meanwhile " + gap_words(gap, m_));
+        if (f_.gaps.empty()) {
+          say("No row says more: all slots were taken (max_running = " +
+              std::to_string(f_.max_running) + "), or an earlier run of it had not ended");
+        }
         return;
       default:
         not_run(f_.gaps.empty() ? "it was planned too late" : short_cause(f_.gaps.front().kind));
         break;
     }
     for (std::size_t i = 0; i < f_.gaps.size(); ++i) {
-      std::string text = gap_words(f_.gaps[i], m_);
-      text[0] = static_cast<char>(text[0] - 'a' + 'A');
-      say(text);
+      say(capital(gap_words(f_.gaps[i], m_)));
       if (i == 0 && run_.reason == Reason::misfire) out_.reason = gap_reason(f_.gaps[i].kind);
     }
     const bool at_once = run_.created_at - f_.at <= kLateStart;
@@ -178,11 +191,11 @@ class NotRun final : RunAccount {
     }
     if (run_.reason == Reason::misfire) {
       say("It was noticed at " + m_.brief(run_.created_at) + ", " + rough(run_.created_at - f_.at) +
-          " late; what is later than misfire_grace (" + rough(f_.policy.misfire_grace) +
+          " late; what is later than misfire_grace (" + format_duration(f_.policy.misfire_grace) +
           ") is not run any more");
     } else {
       say("A run by hand that no daemon starts within misfire_grace (" +
-          rough(f_.policy.misfire_grace) + ") is not started later");
+          format_duration(f_.policy.misfire_grace) + ") is not started later");
     }
   }
 

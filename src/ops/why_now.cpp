@@ -25,8 +25,7 @@ std::string no_more_words(const job::Job& job, bool used_up, int max_runs) {
     return "It runs once after the next boot of the machine";
   }
   if (used_up) {
-    return "It has had all its " + std::to_string(max_runs) +
-           " runs (max_runs), and does not fire any more";
+    return "It has had " + all_runs(max_runs) + " (max_runs), and does not fire any more";
   }
   if (schedule.kind == job::ScheduleKind::at) {
     return "Its one moment is over: it does not fire any more";
@@ -49,7 +48,8 @@ Result<WhyNow> History::stand() const {
                            {.job_id = job.id, .states = {job::RunState::running}, .limit = 100}));
   for (const job::Run& run : live) out.running.push_back(run.id);
   for (const job::Run& run : live) {
-    add(out, "It is running now: " + number(run) +
+    add(out, (served_ ? "It is running now: " : "It was running when a daemon last looked: ") +
+                 number(run) +
                  (run.result.started_at ? ", since " + moments.brief(*run.result.started_at) : ""));
   }
   const Life& life = lives_.back();
@@ -62,8 +62,7 @@ Result<WhyNow> History::stand() const {
   }
   TRY(facts.set_aside, why_set_aside());
   if (!facts.set_aside.empty()) {
-    add(out,
-        "It is set aside and will not fire, because its fires cannot be told: " + facts.set_aside);
+    add(out, set_aside_words(facts));
   } else if (!job.paused) {
     const bool back = job.planned_through > now_ + kAhead;
     if (back) {
@@ -71,13 +70,20 @@ Result<WhyNow> History::stand() const {
                    " has had its turn");
     }
     if (job.next_fire) {
-      add(out, (live.empty() && *job.next_fire > now_ ? "It is not due now. Next: " : "Next: ") +
+      const bool overdue = !served_ && *job.next_fire <= now_;
+      const bool idle = live.empty() && *job.next_fire > now_;
+      add(out, (overdue ? "It has been due since "
+                : idle  ? "It is not due now. Next: "
+                        : "Next: ") +
                    moments.with_age(*job.next_fire));
     } else {
       add(out, no_more_words(job, is_used_up(), facts.policy.max_runs));
     }
   }
-  if (!served_) add(out, down_sentence(facts, moments) + "; nothing runs before schedctl start");
+  if (!served_) {
+    add(out, down_sentence(facts, moments));
+    add(out, "Nothing runs before schedctl start");
+  }
   return out;
 }
 

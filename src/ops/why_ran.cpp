@@ -27,13 +27,14 @@ class Ran final : RunAccount {
     const job::AttemptResult& result = run_.result;
     const std::string id = number(run_);
     std::string took;
-    if (result.started_at && result.ended_at) {
+    // When a lost one ended nobody knows; its row says when that was noticed.
+    if (result.started_at && result.ended_at && run_.state != RunState::lost) {
       took = rough(std::max(Duration{}, *result.ended_at - *result.started_at));
     }
     switch (run_.state) {
       case RunState::failed:
         out_.verdict = Verdict::failed;
-        headline("ran " + when() + " and failed: " + id + ", " + alert::failure_words(run_));
+        headline("ran " + when() + " and failed: " + id + ", " + failure());
         break;
       case RunState::cancelled:
         cancelled(id);
@@ -57,14 +58,16 @@ class Ran final : RunAccount {
         std::string(to_string(out_.verdict)) +
         (out_.reason.empty() || run_.state == RunState::succeeded ? "" : " (" + out_.reason + ")") +
         ": " + id;
-    if (run_.state == RunState::failed)
-      out_.brief = "failed: " + id + ", " + alert::failure_words(run_);
-    if (f_.first_start) {
+    if (run_.state == RunState::failed) out_.brief = "failed: " + id + ", " + failure();
+    if (run_.cause == Cause::backfill) out_.brief += ", in a backfill";
+    if (f_.first_start && run_.cause != Cause::backfill) {
       const Duration late = *f_.first_start - f_.first_due.value_or(f_.at);
       if (late > kLateStart) out_.brief += ", started " + rough(late) + " late" + because();
     }
     if (!took.empty()) out_.brief += ", took " + took;
   }
+
+  std::string failure() const { return quoted_line(alert::failure_words(run_)); }
 
   std::string because() const {
     return f_.gaps.empty() ? "" : " (" + std::string(gap_reason(f_.gaps.front().kind)) + ")";
@@ -73,7 +76,7 @@ class Ran final : RunAccount {
   void cancelled(const std::string& id) {
     out_.verdict = Verdict::cancelled;
     if (run_.reason == Reason::shutdown) {
-      headline("ran " + when() + ", and the daemon ended " + id + " because it was stopped");
+      headline("ran " + when() + ", and was ended because the daemon was stopped: " + id);
       return;
     }
     const bool began = run_.result.started_at.has_value();
@@ -116,11 +119,12 @@ class Ran final : RunAccount {
           " late: it is one of several overdue occurrences, which run one after the other "
           "(coalesce = all)");
     } else if (!f_.late_words.empty()) {
-      say("It was " + rough(late) + " late: " + escape_control(f_.late_words));
+      say("It was " + rough(late) + " late: " + quoted_line(f_.late_words));
     } else {
       say("It was " + rough(late) +
-          " late, and no row says why: the machine was busy or asleep, or all " +
-          std::to_string(f_.max_running) + " slots (max_running) were taken for a moment");
+          " late, and no row says why: the machine was busy, or no slot was free for a moment "
+          "(max_running = " +
+          std::to_string(f_.max_running) + ")");
     }
   }
 
@@ -146,9 +150,7 @@ class Ran final : RunAccount {
     say(words);
     for (const Gap& gap : f_.gaps) {
       if (gap.kind == Gap::Kind::off || gap.kind == Gap::Kind::died) {
-        std::string text = gap_words(gap, m_);
-        text[0] = static_cast<char>(text[0] - 'a' + 'A');
-        say(text);
+        say(capital(gap_words(gap, m_)));
         break;
       }
     }
@@ -175,19 +177,22 @@ class Ran final : RunAccount {
       out_.brief = "running: " + number(run_) + ", being started";
       return;
     }
-    headline("is running " + when() + ": " + number(run_) + ", for " +
-             rough(f_.now - *result.started_at) + " now");
+    headline(f_.served ? "is running " + when() + ": " + number(run_) + ", for " +
+                             rough(f_.now - *result.started_at) + " now"
+                       : "was running " + when() + " when a daemon last looked: " + number(run_));
     asked();
     started("");
     attempts();
     if (f_.policy.timeout > Duration::zero()) {
       say("If it has not ended by " + m_.brief(*result.started_at + f_.policy.timeout) +
-          " it is ended (timeout = " + rough(f_.policy.timeout) + ")");
+          " it is ended (timeout = " + format_duration(f_.policy.timeout) + ")");
     }
     if (run_.cancel_requested) {
       say("It is being ended: its cancel was asked for " + deed_words(f_.cancelled, m_));
     }
-    nobody_there("It goes on without one, and its end is recorded when one comes");
+    nobody_there(
+        "Whether it still runs no row says: a command goes on without a daemon, and how it ended "
+        "is recorded when one comes (schedctl start)");
     clock_change();
     out_.brief = "running: " + number(run_) + ", since " + m_.brief(*result.started_at);
   }

@@ -41,9 +41,9 @@ bool put_off_by_jitter(const WhyFacts& facts) {
 }
 
 std::string RunAccount::put_off_words() const {
-  return put_off_by_jitter(f_) ? ", by its jitter of up to " + rough(f_.policy.jitter)
+  return put_off_by_jitter(f_) ? ", by its jitter of up to " + format_duration(f_.policy.jitter)
                                : ", because overdue runs are spread over its catchup_spread of " +
-                                     rough(f_.policy.catchup_spread);
+                                     format_duration(f_.policy.catchup_spread);
 }
 
 void RunAccount::clock_change() {
@@ -60,6 +60,10 @@ std::string down_sentence(const WhyFacts& facts, const Moments& moments) {
   }
   return "No daemon is running: the last sign of life of one was at " + moments.brief(down.from) +
          ", and it was not stopped properly";
+}
+
+std::string set_aside_words(const WhyFacts& facts) {
+  return "The job is set aside, because its fires cannot be told: " + quoted_line(facts.set_aside);
 }
 
 std::string pause_words(const WhyFacts& facts, const Moments& moments) {

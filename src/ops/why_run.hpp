@@ -18,6 +18,8 @@ Finding judge_not_run(const WhyFacts& facts);
 
 /// "No daemon is running: it was stopped at 23:12:03"; `facts.served` is false.
 std::string down_sentence(const WhyFacts& facts, const Moments& moments);
+/// "The job is set aside, because its fires cannot be told: ..."; `facts.set_aside` is there.
+std::string set_aside_words(const WhyFacts& facts);
 /// "It was paused by anna at 14:02:11: \"disk is full\"".
 std::string pause_words(const WhyFacts& facts, const Moments& moments);
 

@@ -52,7 +52,7 @@ class Waiting final : RunAccount {
     std::string words = "Attempt " + std::to_string(run_.result.attempt) + " ";
     const job::AttemptResult& r = run_.result;
     if (!r.error.empty()) {
-      words += "failed: " + escape_control(r.error);
+      words += "failed: " + quoted_line(r.error);
     } else if (r.exit_code) {
       words += "failed: exit status " + std::to_string(*r.exit_code);
     } else if (r.signal != 0) {
@@ -71,8 +71,9 @@ class Waiting final : RunAccount {
       say(down_sentence(f_, m_));
       std::string words = "It is started when a daemon comes: schedctl start";
       if (run_.cause == Cause::manual && run_.fence == 0) {
-        words += " (within its misfire_grace of " + rough(f_.policy.misfire_grace) + ", so by " +
-                 m_.brief(run_.created_at + f_.policy.misfire_grace) + "; later it is missed)";
+        words += " (within its misfire_grace of " + format_duration(f_.policy.misfire_grace) +
+                 ", so by " + m_.brief(run_.created_at + f_.policy.misfire_grace) +
+                 "; later it is missed)";
       }
       say(words);
       return;
@@ -96,7 +97,7 @@ class Waiting final : RunAccount {
     }
     if (!f_.keeper_trouble.empty()) {
       out_.reason = "keeper";
-      say("The keeper cannot be reached (" + escape_control(f_.keeper_trouble) +
+      say("The keeper cannot be reached (" + quoted_line(f_.keeper_trouble) +
           "); nothing is started until it answers, see schedctl doctor");
       return;
     }
@@ -115,7 +116,7 @@ class Waiting final : RunAccount {
   void refused() {
     out_.reason = "start_error";
     say("The machine could not start it (" + counted(run_.start_failures, "time") +
-        (run_.result.error.empty() ? "" : ": " + escape_control(run_.result.error)) +
+        (run_.result.error.empty() ? "" : ": " + quoted_line(run_.result.error)) +
         "); it is tried again at " + m_.brief(run_.due_at));
   }
 
@@ -131,7 +132,9 @@ class Waiting final : RunAccount {
   void slots() {
     out_.reason = "slots";
     std::string words =
-        "All " + std::to_string(f_.max_running) + " slots are taken (max_running), by ";
+        (f_.max_running == 1 ? "The only slot is taken"
+                             : "All " + std::to_string(f_.max_running) + " slots are taken") +
+        " (max_running), by ";
     const std::size_t named = std::min(f_.running.size(), kNamed);
     for (std::size_t i = 0; i < named; ++i) {
       const job::Run& run = f_.running[i];
@@ -143,7 +146,8 @@ class Waiting final : RunAccount {
       words += " and " + std::to_string(f_.running.size() - named) + " more";
     }
     say(words);
-    say("It starts when one of them ends; schedctl ps shows them");
+    say(f_.running.size() == 1 ? "It starts when that one ends"
+                               : "It starts when one of them ends; schedctl ps shows them");
   }
 };
 

@@ -18,14 +18,34 @@ std::string rough(Duration d) {
     return text;
   }
   if (d < minutes(10)) return format_duration(Duration(round<seconds>(d)));
-  if (d < hours(48)) return format_duration(Duration(round<minutes>(d)));
-  return format_duration(Duration(round<hours>(d)));
+  if (d < hours(24)) return format_duration(Duration(round<minutes>(d)));
+  const hours whole = round<hours>(d);
+  const auto rest = (whole % hours(24)).count();
+  return std::to_string(whole / hours(24)) + "d" + (rest > 0 ? std::to_string(rest) + "h" : "");
+}
+
+std::string quoted_line(std::string_view text) {
+  text = trimmed(text);
+  text = trimmed(text.substr(0, text.find('\n')));
+  while (text.ends_with('.')) text.remove_suffix(1);
+  return escape_control(text);
+}
+
+std::string capital(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') {
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  }
+  return text;
 }
 
 std::string counted(std::int64_t n, std::string_view noun) {
   std::string digits = std::to_string(n);
   for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
   return digits + " " + std::string(noun) + (n == 1 ? "" : "s");
+}
+
+std::string all_runs(std::int64_t max_runs) {
+  return max_runs == 1 ? "its one run" : "all its " + counted(max_runs, "run");
 }
 
 std::string number(RunId id) {
@@ -94,18 +114,17 @@ std::string gap_words(const Gap& gap, const Moments& moments) {
       return "the machine was restarted: the last sign of life of the daemon before was at " +
              moments.brief(gap.from) + ", the next was started at " + moments.brief(gap.to);
     case Gap::Kind::clock:
-      return "the clock was set forward by " + rough(gap.to - gap.from) + ", to " +
-             moments.brief(gap.to) + ", past that moment";
+      return "the clock was set forward by " + rough(gap.to - gap.from) + ", from " +
+             moments.brief(gap.from) + " to " + moments.brief(gap.to);
     case Gap::Kind::asleep:
       return "the machine slept " + span;
     case Gap::Kind::store:
       return "the store could not be written " + span +
-             (gap.detail.empty() ? "" : ": " + escape_control(gap.detail));
+             (gap.detail.empty() ? "" : ": " + quoted_line(gap.detail));
     case Gap::Kind::keeper:
       return "the keeper, which starts commands, could not be reached " + span;
     case Gap::Kind::slots:
-      return (gap.detail.empty() ? "all slots were taken (max_running)"
-                                 : escape_control(gap.detail)) +
+      return (gap.detail.empty() ? "all slots were taken (max_running)" : quoted_line(gap.detail)) +
              " " + span;
   }
   return "";

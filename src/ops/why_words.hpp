@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "src/ops/why_facts.hpp"
 
@@ -10,8 +11,17 @@ namespace schedctl::ops {
 /// "12ms", "4.5s", "2m3s", "5h10m", "3d4h".
 std::string rough(Duration d);
 
+/// What somebody else wrote, fit for a sentence: its first line, escaped, without a full stop.
+std::string quoted_line(std::string_view text);
+
+/// `text` with its first letter in upper case.
+std::string capital(std::string text);
+
 /// "1 occurrence", "12 occurrences".
 std::string counted(std::int64_t n, std::string_view noun);
+
+/// "its one run", "all its 3 runs": what max_runs allows.
+std::string all_runs(std::int64_t max_runs);
 
 /// "#42".
 std::string number(const job::Run& run);

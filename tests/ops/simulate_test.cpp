@@ -128,8 +128,18 @@ TEST_CASE("jobs without fires say why") {
   CHECK(day.peak == 0);
   REQUIRE(day.idle.size() == 3);
   CHECK(day.idle[0].why == "only triggered by hand");
-  CHECK(day.idle[1].why == "next 2026-12-24T02:00:00Z");
+  CHECK(day.idle[1].why == "next at 2026-12-24 02:00:00+00:00");
   CHECK(day.idle[2].why == "paused");
+}
+
+TEST_CASE("a job that is set aside does not fire") {
+  SimulatedWorld world;
+  const job::Job job = world.add("aside", every("1h"));
+  World::must(world.store->set_planned(job.id, job.planned_through, std::nullopt));
+  const Simulation day = world.simulate();
+  CHECK(day.fires == 0);
+  REQUIRE(day.idle.size() == 1);
+  CHECK(day.idle[0].why == "set aside, see schedctl why aside");
 }
 
 TEST_CASE("a pause that ends in the span, and max_runs, cut what is counted") {

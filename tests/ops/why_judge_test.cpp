@@ -160,7 +160,7 @@ TEST_CASE("what was started is told with how it went, and why it was late") {
                [](WhyFacts& f) { f.cancelled = deed("anna", "cancel", kAt + minutes(5), "#42"); }),
        Verdict::cancelled, "operator", "#42 was cancelled by anna at 02:05:00."},
       {"ended by a stop", with_row(RunState::cancelled, Reason::shutdown), Verdict::cancelled,
-       "shutdown", "because it was stopped"},
+       "shutdown", "and was ended because the daemon was stopped: #42."},
       {"running", with_row(RunState::running), Verdict::running, "",
        "backup is running for 2026-03-02 02:00:00+00:00 (6h ago): #42, for 6h now."},
       {"a fold",
@@ -234,7 +234,8 @@ TEST_CASE("what waits is told with what it waits for") {
                  f.running.back().job_name = "report";
                  f.running.back().id = RunId(7);
                }),
-       Verdict::waiting, "slots", "All 1 slots are taken (max_running), by report #7."},
+       Verdict::waiting, "slots",
+       "The only slot is taken (max_running), by report #7. It starts when that one ends."},
       {"a machine that cannot fork",
        changed(waits,
                [](WhyFacts& f) {
@@ -282,7 +283,8 @@ TEST_CASE("what was skipped or missed is told with what was in the way") {
                  f.other->id = RunId(43);
                  f.gaps = {gap(Gap::Kind::stopped)};
                }),
-       Verdict::skipped, "coalesced", "only #43 of them ran in their place"},
+       Verdict::skipped, "coalesced",
+       "it was overdue together with others, and #43 took their place."},
       {"paused",
        changed(skipped(Reason::paused),
                [](WhyFacts& f) {
@@ -328,7 +330,7 @@ TEST_CASE("what was skipped or missed is told with what was in the way") {
       {"missed, a trigger", missed(Reason::expired, {}), Verdict::missed, "expired",
        "no daemon came in time"},
       {"missed, a slot", missed(Reason::waited_too_long, {gap(Gap::Kind::slots)}), Verdict::missed,
-       "waited_too_long", "no free slot within its max_wait"},
+       "waited_too_long", "it could not start within its max_wait of 0s. Meanwhile all slots were"},
   };
   for (const Cell& cell : cells) check(cell);
 }
@@ -352,8 +354,8 @@ TEST_CASE("a moment without a row is told with what it is instead") {
        changed(fire,
                [](WhyFacts& f) {
                  f.life.reset();
-                 f.next_created = kAt + hours(1);
-                 f.next_added = deed("anna", "add", kAt + hours(1));
+                 f.next_life = Life{JobId(2), kAt + hours(1), {}, {}, {}, {}, {}, {}, {}};
+                 f.next_life->added = deed("anna", "add", kAt + hours(1));
                }),
        Verdict::no_job, "not_created", "It was made at 03:00:00, by anna."},
       {"removed before",
@@ -370,14 +372,16 @@ TEST_CASE("a moment without a row is told with what it is instead") {
       {"manual", not_due(NotDue::manual), Verdict::not_due, "manual", "fires by no clock"},
       {"reboot", not_due(NotDue::reboot), Verdict::not_due, "on_reboot", "after each boot"},
       {"not_before", not_due(NotDue::not_before), Verdict::not_due, "not_before", "not_before"},
-      {"until", not_due(NotDue::until), Verdict::not_due, "until", "Its time was over"},
+      {"until", not_due(NotDue::until), Verdict::not_due, "until",
+       "after its time is over (until)"},
       {"once", not_due(NotDue::once), Verdict::not_due, "once", "one moment only"},
       {"used up", changed(not_due(NotDue::used_up), [](WhyFacts& f) { f.policy.max_runs = 3; }),
        Verdict::not_due, "max_runs", "all its 3 runs"},
-      {"gap", not_due(NotDue::gap_skipped), Verdict::not_due, "dst_gap", "it never came"},
+      {"gap", not_due(NotDue::gap_skipped), Verdict::not_due, "dst_gap",
+       "The clock goes forward past that time (dst_gap = skip"},
       {"fold", changed(not_due(NotDue::fold_other), [](WhyFacts& f) { f.meant = kAt + hours(1); }),
        Verdict::not_due, "dst_fold", "fires only once, at 2026-03-02 03:00:00+00:00."},
-      {"week", not_due(NotDue::other_week), Verdict::not_due, "other_week", "not in that one"},
+      {"week", not_due(NotDue::other_week), Verdict::not_due, "other_week", "leaves that week out"},
       {"calendar",
        changed(not_due(NotDue::excluded), [](WhyFacts& f) { f.calendars = "holidays"; }),
        Verdict::not_due, "excluded", "(holidays)"},
@@ -407,7 +411,7 @@ TEST_CASE("a moment without a row is told with what it is instead") {
                  f.at = kNow + hours(1);
                  f.served = false;
                }),
-       Verdict::upcoming, "", "nothing runs before schedctl start."},
+       Verdict::upcoming, "", "Nothing runs before schedctl start."},
       {"due, paused", due([](WhyFacts& f) { f.job->paused = true; }), Verdict::skipped, "paused",
        ": it is paused."},
       {"due, set aside", due([](WhyFacts& f) { f.set_aside = "no zone Mars/Base"; }), Verdict::due,
@@ -435,7 +439,7 @@ TEST_CASE("a run under an older schedule says that it was another") {
   WhyFacts facts = with_row(RunState::succeeded);
   facts.schedule_now = "every hour";
   CHECK(contains(said(facts),
-                 "Its schedule was another then: at 02:00 every day, UTC (version 1); today's is: "
+                 "Its schedule was another then: at 02:00 every day, UTC (version 1). Today's is: "
                  "every hour."));
 }
 
@@ -447,8 +451,73 @@ TEST_CASE("a stretch is told as one") {
   CHECK(finding.count == 12);
   CHECK(finding.last == kAt + hours(3));
   CHECK(contains(finding.headline,
-                 "12 occurrences from 2026-03-02 02:00:00+00:00 to 2026-03-02 "
+                 "nor for the 11 occurrences after it, the last of them at 2026-03-02 "
                  "05:00:00+00:00"));
+  facts.at = kAt + hours(1);
+  CHECK(contains(judge(facts).headline,
+                 "did not run for 2026-03-02 03:00:00+00:00 (5h ago), which is one of 12 "
+                 "occurrences from 2026-03-02 02:00:00+00:00 to 2026-03-02 05:00:00+00:00:"));
+  facts.at = kAt;
+  facts.run->count = 2;
+  CHECK(contains(judge(facts).headline, "nor for the one after it, at 2026-03-02 05:00"));
+}
+
+TEST_CASE("a word of others is one line in the sentence, and does nothing to the terminal") {
+  WhyFacts facts = with_row(RunState::failed, Reason::exec_error);
+  facts.run->result.error = "no such file \x1b[2J\nline 2";
+  CHECK(contains(judge(facts).headline, "and failed: #42, no such file \\x1b[2J."));
+  facts = occurrence();
+  facts.job->planned_through = kAt - hours(1);
+  facts.set_aside = "minute 99 is out of range 0-59\n  99 * * * *\n  ^";
+  CHECK(
+      contains(said(facts), "because its fires cannot be told: minute 99 is out of range 0-59. "));
+}
+
+TEST_CASE("how long a lost run took is not known") {
+  const std::string text = said(with_row(RunState::lost, Reason::keeper_died));
+  CHECK_FALSE(contains(text, "took"));
+  CHECK_FALSE(contains(judge(with_row(RunState::lost, Reason::keeper_died)).brief, "took"));
+}
+
+TEST_CASE("of a run that a daemon left behind nobody claims that it still runs") {
+  WhyFacts facts = with_row(RunState::running);
+  facts.served = false;
+  const std::string text = said(facts);
+  CHECK(contains(text, "backup was running for"));
+  CHECK(contains(text, "Whether it still runs no row says"));
+}
+
+TEST_CASE("several overdue ones are judged by the last of them") {
+  WhyFacts facts = occurrence();
+  facts.job->planned_through = kAt - hours(1);
+  facts.served = false;
+  facts.count = 6;
+  facts.last = kAt + hours(5);
+  facts.policy.misfire_grace = minutes(30);
+  CHECK(contains(said(facts),
+                 "They are all later than its misfire_grace (30m) already: when a "
+                 "daemon is started they are recorded as missed"));
+  facts.policy.misfire_grace = hours(2);
+  CHECK(contains(said(facts),
+                 "Of those that are not later than its misfire_grace (2h) when a "
+                 "daemon is started, the latest runs (coalesce = latest)"));
+}
+
+TEST_CASE("of overdue ones that all run only the latest were kept") {
+  WhyFacts facts = with_row(RunState::skipped, Reason::coalesced);
+  facts.policy.coalesce = job::Coalesce::all;
+  facts.other = row(RunState::succeeded);
+  facts.other->id = RunId(43);
+  CHECK(contains(judge(facts).headline, "and only the latest were kept, from #43 on."));
+}
+
+TEST_CASE("a trigger that was skipped needs no force once the other has ended") {
+  WhyFacts facts = with_row(RunState::skipped, Reason::overlap);
+  facts.run->cause = Cause::manual;
+  facts.other = row(RunState::running);
+  CHECK(contains(said(facts), "schedctl trigger backup --force"));
+  facts.other->state = RunState::succeeded;
+  CHECK(contains(said(facts), "schedctl trigger backup runs it now."));
 }
 
 TEST_CASE("events tell since when a gap lasted") {

@@ -63,6 +63,7 @@ struct WhyWindow {
   Time from{};
   Time to{};
   bool is_day = false;
+  std::string note = {};  ///< where a change of the clock makes it another moment than was written
 };
 
 /// Reads what somebody asks about, by the wall clock of `zone`: "2026-11-20" and "yesterday" are
