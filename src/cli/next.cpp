@@ -94,20 +94,28 @@ Result<std::vector<NamedFire>> fires_of_all(Session& session, std::size_t n) {
   const ops::Context context = session.context();
   using Entry = std::pair<Time, std::size_t>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> earliest;
-  const auto enter = [&](std::size_t i, Time after) -> Result<void> {
+  // One that cannot be planned must not hide the others.
+  const auto fires_after = [&](std::size_t i, Time after, std::size_t most) {
     const job::Job& job = jobs[i].job;
-    TRY(const std::vector<ops::Fire> fires, ops::next_of_job(context, job, after, 1));
+    Result<std::vector<ops::Fire>> fires = ops::next_of_job(context, job, after, most);
+    if (fires) return std::move(*fires);
+    talk(session.call, job.name + " is left out: " + fires.error().message);
+    return std::vector<ops::Fire>();
+  };
+  const auto enter = [&](std::size_t i, Time after) {
+    const std::vector<ops::Fire> fires = fires_after(i, after, 1);
     if (!fires.empty()) earliest.emplace(fires.front().at, i);
-    return {};
   };
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     const job::Job& job = jobs[i].job;
+    // A pause with an end leaves out what is due up to that.
+    if (job.paused && job.paused_until) enter(i, std::max(from, *job.paused_until));
     if (job.paused || !job.next_fire) continue;
     // What the row knows holds if nothing lies between; otherwise the schedule itself is asked.
     if (from == session.now && *job.next_fire > from)
       earliest.emplace(*job.next_fire, i);
     else
-      TRY_VOID(enter(i, from));
+      enter(i, from);
   }
   std::vector<NamedFire> fires;
   while (fires.size() < n && !earliest.empty()) {
@@ -115,7 +123,7 @@ Result<std::vector<NamedFire>> fires_of_all(Session& session, std::size_t n) {
     earliest.pop();
     const job::Job& job = jobs[i].job;
     // Asked again for its note.
-    TRY(std::vector<ops::Fire> two, ops::next_of_job(context, job, at - Duration(1), 2));
+    std::vector<ops::Fire> two = fires_after(i, at - Duration(1), 2);
     if (two.empty()) continue;
     TRY(job::ZonePtr zone, session.zone_of(job.definition.schedule));
     fires.push_back({job.name, std::move(two[0]), std::move(zone)});

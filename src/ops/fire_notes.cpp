@@ -110,31 +110,36 @@ std::string FireNotes::gap(const job::ZoneChange& change) const {
   skipping.dst_gap = job::DstGap::skip;
   const auto unmoved = job::FireSeries::make(skipping, zone_, seed_);
   if (!unmoved || unmoved->next_after(change.at - kTick) == change.at) return "";
-  const std::optional<CivilTime> meant = removed_by(change);
-  if (!meant) return "";
+  const Removed removed = removed_by(change);
+  if (removed.count == 0) return "";
   return "clock goes forward at " + time_of_day(FixedZone(change.before).civil(change.at)) + ": " +
-         time_of_day(*meant) + " does not exist, runs at " + time_of_day(zone_->civil(change.at));
+         time_of_day(removed.first) + " does not exist, runs at " +
+         time_of_day(zone_->civil(change.at));
 }
 
-// The first fire that a clock without the change would show in the gap.
-std::optional<CivilTime> FireNotes::removed_by(const job::ZoneChange& change) const {
+FireNotes::Removed FireNotes::removed_by(const job::ZoneChange& change) const {
   const auto old_clock = std::make_shared<FixedZone>(change.before);
   const auto series = job::FireSeries::make(schedule_, old_clock, seed_);
-  if (!series) return std::nullopt;
-  const std::optional<Time> meant = series->next_after(change.at - kTick);
-  if (!meant || *meant >= change.at + (change.after - change.before)) return std::nullopt;
-  return old_clock->civil(*meant);
+  if (!series) return {};
+  const job::FireSeries::Stretch gap =
+      series->count(change.at - kTick, change.at + (change.after - change.before) - kTick);
+  return {old_clock->civil(gap.first), gap.count};
 }
 
 std::string FireNotes::lost_in_gap(Time from, Time to) const {
   if (schedule_.kind != job::ScheduleKind::cron) return "";
   const auto change = zone_->next_change(from - kTick);
   if (!change || change->at >= to || change->after <= change->before) return "";
-  const std::optional<CivilTime> meant = removed_by(*change);
-  if (!meant) return "";
-  return "at " + time_of_day(FixedZone(change->before).civil(change->at)) +
-         " the clock goes forward to " + time_of_day(zone_->civil(change->at)) + ", so " +
-         time_of_day(*meant) + " is left out";
+  const Removed removed = removed_by(*change);
+  if (removed.count == 0) return "";
+  std::string words = "at " + time_of_day(FixedZone(change->before).civil(change->at)) +
+                      " the clock goes forward to " + time_of_day(zone_->civil(change->at)) +
+                      ", so " + time_of_day(removed.first);
+  words += removed.count == 1 ? " is" : " and " + std::to_string(removed.count - 1) + " more are";
+  return words + " left out" +
+         (schedule_.dst_gap == job::DstGap::skip
+              ? " (dst_gap = skip)"
+              : ", as its minute or hour begins with * and so it follows elapsed time");
 }
 
 }  // namespace schedctl::ops

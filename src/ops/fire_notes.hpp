@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "schedctl/job/schedule.hpp"
@@ -17,8 +18,8 @@ class FireNotes {
   std::string of(const job::FireSeries& series, Time fire) const;
   /// "2 before it left out (holidays)": what calendars took away in (after, fire).
   std::string left_out(const job::FireSeries& series, Time after, Time fire) const;
-  /// "at 02:00 the clock goes forward to 03:00, so 02:30 is left out": of a gap that begins in
-  /// [from, to) and removes a fire; "" if none does.
+  /// "at 02:00 the clock goes forward to 03:00, so 02:30 is left out (dst_gap = skip)": of a gap
+  /// that begins in [from, to) and removes fires; "" if none does.
   std::string lost_in_gap(Time from, Time to) const;
 
  private:
@@ -26,7 +27,12 @@ class FireNotes {
   std::string clock_change(Time fire) const;
   std::string fold(Time fire, const job::CivilMeaning& meaning) const;
   std::string gap(const job::ZoneChange& change) const;
-  std::optional<CivilTime> removed_by(const job::ZoneChange& change) const;
+  /// What a clock without the change would show in the gap.
+  struct Removed {
+    CivilTime first;
+    std::int64_t count = 0;
+  };
+  Removed removed_by(const job::ZoneChange& change) const;
 
   job::Schedule schedule_;  ///< without its calendars: a clock knows none
   job::ZonePtr zone_;

@@ -390,7 +390,10 @@ std::string about_reading(const std::string& said, Time meant, const job::Zone& 
 void add_note(WhyAnswer& answer) {
   if (answer.window->note.empty() || answer.findings.empty() || !answer.totals.empty()) return;
   Finding& first = answer.findings.front();
-  const bool said = first.reason == "dst_gap" || first.reason == "dst_fold";
+  const bool said = first.reason == "dst_gap" || first.reason == "dst_fold" ||
+                    std::ranges::any_of(first.details, [](const std::string& line) {
+                      return line.find("does not exist, runs at") != std::string::npos;
+                    });
   if (!said) first.details.insert(first.details.begin(), answer.window->note);
 }
 

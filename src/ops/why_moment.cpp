@@ -138,8 +138,7 @@ class Moment {
             " (max_runs)");
         break;
       case NotDue::gap_skipped:
-        say(capital(f_.gap_words.empty() ? "the clock goes forward past that time" : f_.gap_words) +
-            " (" + skip_words() + ")");
+        say(capital(f_.gap_words));
         break;
       case NotDue::fold_other:
         say("The clock goes back and shows that time twice, and the job fires only once" +
@@ -158,9 +157,6 @@ class Moment {
     }
   }
 
-  static std::string skip_words() {
-    return "dst_gap = skip, or a schedule for all hours or minutes";
-  }
   /// The schedule of that time, where it was another than today's.
   void schedule_then() {
     if (f_.schedule_then.empty()) return;
@@ -222,9 +218,8 @@ class Moment {
   void set_aside() {
     out_.reason = "set_aside";
     say(set_aside_words(f_));
-    say("Once its definition is right again (schedctl set " + f_.name +
-        " with what is wrong in it, or its job file and schedctl reload), it is planned from then "
-        "on");
+    say("Once its definition is mended (schedctl set " + f_.name +
+        " ..., or its job file and schedctl reload) it is planned again, from then on");
   }
 
   // --- should have come ------------------------------------------------------------------------
@@ -284,7 +279,7 @@ class Moment {
           (f_.policy.coalesce == job::Coalesce::all
                ? "at most the latest " + std::to_string(f_.policy.max_catchup) + " run"
                : "the " + std::string(job::to_string(f_.policy.coalesce)) + " runs") +
-          coalesce + ", and the others are missed: schedctl start");
+          coalesce + ", and the others are recorded as missed or coalesced: schedctl start");
       return;
     }
     say("If a daemon is started by " + m_.brief(latest) + " it still runs" +

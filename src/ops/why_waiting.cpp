@@ -58,7 +58,7 @@ class Waiting final : RunAccount {
     } else if (r.signal != 0) {
       words += "was ended by signal " + std::to_string(r.signal);
     } else {
-      words += "was lost";
+      words += "was lost (on_lost = retry)";
     }
     if (r.ended_at) words += ", at " + m_.brief(*r.ended_at);
     say(words);

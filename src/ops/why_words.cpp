@@ -99,7 +99,8 @@ std::string Moments::age(Time t) const {
 }
 
 std::string gap_words(const Gap& gap, const Moments& moments) {
-  const std::string span = moments.span(gap.from, gap.to);
+  // Before the first daemon there was no beginning to count from.
+  const std::string span = gap.kind == Gap::Kind::never ? "" : moments.span(gap.from, gap.to);
   switch (gap.kind) {
     case Gap::Kind::never:
       return "the first daemon of this store was started at " + moments.brief(gap.to);

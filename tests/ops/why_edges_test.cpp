@@ -98,7 +98,9 @@ TEST_CASE("a time that the clock never showed, or showed twice, is said to be on
   const Finding lost = world.one("two", "2026-03-29 02:30");
   CHECK(world.brief(lost) == "not_due dst_gap");
   CHECK(
-      contains(world.text(lost), "At 02:00 the clock goes forward to 03:00, so 02:00 is left out"));
+      contains(world.text(lost),
+               "At 02:00 the clock goes forward to 03:00, so 02:00 and 1 more are left out, as its "
+               "minute or hour begins with *"));
   CHECK(world.one("two", "2026-03-29").reason == "dst_gap");
   CHECK(contains(world.text(world.one("fixed", "2026-03-29 02:30")),
                  "02:30 does not exist, runs at 03:00"));
@@ -177,6 +179,16 @@ TEST_CASE("full slots keep nothing from being planned, but from being started") 
   const Finding late = world.one("backup", "02:00");
   CHECK(world.brief(late) == "missed misfire");
   CHECK_FALSE(contains(world.text(late), "slots"));
+}
+
+TEST_CASE("what was due before the first daemon is told so") {
+  WhyWorld world;
+  world.add("backup", cron("30 2 * * *"));
+  world.clock.advance(hours(7));
+  world.event("daemon-up", "first start");
+  world.plan("backup");
+  CHECK(contains(world.text(world.one("backup", "02:30")),
+                 "The first daemon of this store was started at 07:00:00."));
 }
 
 TEST_CASE("what is due in a pause is counted as that") {
