@@ -51,8 +51,8 @@ struct CronExpr {
 };
 
 /// Reads an expression of 5 fields, 6 with seconds first, or a macro like @daily. `seed` decides
-/// `H` and `~`. Errors are of kind usage; the message has three lines: what is wrong and what was
-/// expected, the expression, a caret under the first wrong character.
+/// `H` and `~`, among what can fire. Errors are of kind usage; the message has three lines: what is
+/// wrong and what was expected, the expression, a caret under the first wrong character.
 Result<CronExpr> parse_cron(std::string_view text, std::uint64_t seed);
 
 /// Whether any job could have this expression: parse_cron() with an unimportant seed.

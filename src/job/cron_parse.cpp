@@ -38,6 +38,9 @@ constexpr FieldKind kKinds[] = {
     {"day of week", 0, 7, 6, kWeekdayNames},
 };
 
+/// Worst is one choice in three that will do: so many are wrong once in 10^11 jobs.
+constexpr int kChoices = 64;
+
 struct Macro {
   std::string_view name;
   std::string_view meaning;
@@ -81,6 +84,14 @@ tl::unexpected<Error> pointed(std::string_view text, std::size_t at, const std::
               "cron");
 }
 
+/// What is pasted from a page or a letter, and looks like what was meant.
+std::string lookalike(std::string_view character) {
+  if (character == "\u00a0") return " (a no-break space)";
+  if (character == "\u2013" || character == "\u2014" || character == "\u2212")
+    return " (a dash that is no '-')";
+  return "";
+}
+
 /// An inclusive range of values with a step.
 struct Range {
   int low = 0;
@@ -107,8 +118,9 @@ class FieldParser {
       TRY_VOID(item());
       if (at_ == end_) break;
       if (peek() != ',') {
-        return error("unexpected " + here() + "; expected ',', '-', '/' or the end of the " +
-                     std::string(kind_.name) + " field");
+        return error("unexpected " + here() + long_name() + "; expected " +
+                     std::string(may_follow_) + " or the end of the " + std::string(kind_.name) +
+                     " field");
       }
       ++at_;
     }
@@ -128,7 +140,15 @@ class FieldParser {
     if (at_ == end_) return "end of field";
     std::size_t next = at_ + 1;
     while (next < end_ && (static_cast<unsigned char>(text_[next]) & 0xc0) == 0x80) ++next;
-    return "'" + escape_control(text_.substr(at_, next - at_)) + "'";
+    const std::string_view character = text_.substr(at_, next - at_);
+    return "'" + escape_control(character) + "'" + lookalike(character);
+  }
+  /// After a name that is written out, such as "monday".
+  std::string long_name() const {
+    if (kind_.names.empty() || !is_letter(peek()) || at_ < start_ + 3) return "";
+    const std::string_view name = text_.substr(at_ - 3, 3);
+    if (!is_letter(name[0]) || !is_letter(name[2])) return "";
+    return " after '" + std::string(name) + "': names have three letters";
   }
   std::string legal() const {
     std::string out = std::string(kind_.name) + " " + std::to_string(kind_.low) + "-" +
@@ -148,6 +168,7 @@ class FieldParser {
       return error("nothing before " + std::string(at_ == end_ ? "the end of" : "this ',' in") +
                    " the " + std::string(kind_.name) + " field; expected " + legal());
     }
+    may_follow_ = "','";
     if (take('*')) return stepped({kind_.low, top(), 1}, false);
     if (peek() == '?') return question_mark();
     if (lower(peek()) == 'h') return hashed();
@@ -177,8 +198,8 @@ class FieldParser {
       TRY(range.low, value());
       if (!take('-')) return error("expected '-' and the end of the range of H");
       const std::size_t high_at = at_;
-      TRY(range.high, value());
-      if (range.high < range.low) return backwards(high_at, range);
+      TRY(range.high, end_of_range(range.low));
+      if (range.high < range.low) return backwards(high_at, range, true);
       if (!take(')')) return error("expected ')'");
     }
     return stepped(range, true);
@@ -191,8 +212,8 @@ class FieldParser {
     Range range{low, bare ? kind_.hash_high : std::max(low, top()), 1};
     if (is_digit(peek()) || is_letter(peek())) {
       const std::size_t high_at = at_;
-      TRY(range.high, value());
-      if (range.high < range.low) return backwards(high_at, range);
+      TRY(range.high, end_of_range(range.low));
+      if (range.high < range.low) return backwards(high_at, range, true);
     }
     return stepped(range, true);
   }
@@ -215,6 +236,7 @@ class FieldParser {
       if (back > 30) return error(number_at, "L-" + std::to_string(back) + " is out of range 0-30");
     }
     expr_.from_end |= 1U << back;
+    if (back == 0 && text_[at_ - 1] != '0') may_follow_ = "',', '-'";
     return {};
   }
 
@@ -234,7 +256,7 @@ class FieldParser {
     }
     if (field_ == kWeekday && take('#')) {
       const std::size_t number_at = at_;
-      TRY(const int nth, number("which one of the month, 1-5"));
+      TRY(const int nth, number("its number in the month, 1-5"));
       if (nth < 1 || nth > 5) {
         return error(number_at,
                      "a month has no weekday number " + std::to_string(nth) + "; expected 1-5");
@@ -246,24 +268,41 @@ class FieldParser {
     Range range{low, low, 1};
     if (take('-')) {
       const std::size_t high_at = at_;
-      TRY(range.high, value());
-      // "fri-sun" means up to the Sunday that follows; with digits that is 5-7. "sun-sun" is one
-      // day.
-      const bool sunday_by_name =
-          field_ == kWeekday && range.high == 0 && is_letter(text_[high_at]);
-      if (sunday_by_name && low > 0) range.high = 7;
-      if (range.high < range.low) return backwards(high_at, range);
+      TRY(range.high, end_of_range(low));
+      if (range.high < range.low) return backwards(high_at, range, false);
     } else if (peek() == '/') {
       range.high = std::max(low, top());
+    } else {
+      TRY_VOID(stepped(range, false));
+      may_follow_ = "',', '-', '/'";
+      return {};
     }
     return stepped(range, false);
   }
 
-  tl::unexpected<Error> backwards(std::size_t at, Range range) const {
-    std::string hint = field_ == kWeekday && range.high == 0 ? "; write 7 for the Sunday at its end"
-                                                             : "; write it as two ranges";
-    return error(at, std::string(kind_.name) + " range " + std::to_string(range.low) + "-" +
-                         std::to_string(range.high) + " runs backwards" + hint);
+  /// "fri-sun" means up to the Sunday that follows; with digits that is 5-7. "sun-sun" is one day.
+  Result<int> end_of_range(int low) {
+    const bool named = is_letter(peek());
+    TRY(const int high, value());
+    return field_ == kWeekday && named && high == 0 && low > 0 ? 7 : high;
+  }
+
+  tl::unexpected<Error> backwards(std::size_t at, Range range, bool hash) const {
+    const auto word = [&](int value) {
+      if (!is_letter(text_[at])) return std::to_string(value);
+      const auto nth = static_cast<std::size_t>(value - kind_.low) % kind_.names.size();
+      return std::string(kind_.names[nth]);
+    };
+    const auto span = [&](int low, int high) {
+      return low == high ? word(low) : word(low) + "-" + word(high);
+    };
+    const int first = field_ == kWeekday ? 1 : kind_.low;
+    std::string hint =
+        "; write it as two: " + span(range.low, kind_.high) + "," + span(first, range.high);
+    if (hash) hint = "; its lower end comes first";
+    if (field_ == kWeekday && range.high == 0) hint = "; write 7 for the Sunday at its end";
+    return error(at, std::string(kind_.name) + " range " + word(range.low) + "-" +
+                         word(range.high) + " runs backwards" + hint);
   }
 
   /// An optional "/step", then the values. A hashed range without step is one value of it, with a
@@ -271,13 +310,17 @@ class FieldParser {
   Result<void> stepped(Range range, bool hash) {
     const int size = range.high - range.low + 1;
     int step = 0;
+    may_follow_ = "',', '/'";
     if (take('/')) {
+      may_follow_ = "','";
       const std::size_t number_at = at_;
-      TRY(step, number("a step"));
+      TRY(step, number("a step, 1 or more"));
       if (step == 0) return error(number_at, "a step of 0 never moves; expected 1 or more");
       if (step > size) {
-        return error(number_at, "step " + std::to_string(step) + " is larger than the range " +
-                                    std::to_string(range.low) + "-" + std::to_string(range.high));
+        return error(number_at, "step " + std::string(text_.substr(number_at, at_ - number_at)) +
+                                    " is larger than the range " + std::to_string(range.low) + "-" +
+                                    std::to_string(range.high) + "; expected at most " +
+                                    std::to_string(size));
       }
     }
     if (hash) {
@@ -357,6 +400,8 @@ class FieldParser {
   std::size_t end_;
   Field field_;
   const FieldKind& kind_;
+  /// What could go on after the item that was read last.
+  std::string_view may_follow_;
   std::uint64_t seed_;
   CronExpr& expr_;
   std::uint64_t values_ = 0;
@@ -420,6 +465,14 @@ Result<void> check_text(std::string_view text) {
   if (rest.starts_with("CRON_TZ=") || rest.starts_with("TZ=")) {
     return pointed(text, begin, "a zone inside the expression is not read; use --timezone");
   }
+  const auto control = std::find_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+  });
+  if (control != text.end()) {
+    return pointed(text, static_cast<std::size_t>(control - text.begin()),
+                   "unexpected '" + escape_control(std::string_view(&*control, 1)) +
+                       "'; expected one line, with blanks between its fields");
+  }
   return {};
 }
 
@@ -442,7 +495,7 @@ struct Parsed {
   std::size_t day_at = 0;  ///< where the day of month field begins
 };
 
-Result<Parsed> parse(std::string_view text, std::uint64_t seed) {
+Result<Parsed> parse_seeded(std::string_view text, std::uint64_t seed) {
   TRY_VOID(check_text(text));
   const std::vector<Word> words = words_of(text);
   Parsed out;
@@ -460,22 +513,28 @@ Result<Parsed> parse(std::string_view text, std::uint64_t seed) {
   return out;
 }
 
-tl::unexpected<Error> never_fires(std::string_view text, const Parsed& parsed) {
-  return pointed(text, parsed.day_at, "this never fires: no date of the calendar has such a day");
+/// What `H` and `~` choose may be a day that never comes, as in `29~31` of February, for one job
+/// and not for another. Then the choice is made again.
+Result<Parsed> parse(std::string_view text, std::uint64_t seed) {
+  TRY(Parsed parsed, parse_seeded(text, seed));
+  for (int again = 1; parsed.expr.seeded && !parsed.possible && again < kChoices; ++again) {
+    TRY(parsed, parse_seeded(text, seed + static_cast<std::uint64_t>(again)));
+  }
+  return parsed;
 }
 
 }  // namespace
 
 Result<CronExpr> parse_cron(std::string_view text, std::uint64_t seed) {
   TRY(const Parsed parsed, parse(text, seed));
-  if (!parsed.possible) return never_fires(text, parsed);
+  if (!parsed.possible) {
+    return pointed(text, parsed.day_at, "this never fires: no date of the calendar has such a day");
+  }
   return parsed.expr;
 }
 
 Result<void> check_cron(std::string_view text) {
-  TRY(const Parsed parsed, parse(text, 0));
-  // Another seed may choose another day of `29~31`.
-  if (!parsed.possible && !parsed.expr.seeded) return never_fires(text, parsed);
+  TRY_VOID(parse_cron(text, 0));
   return {};
 }
 

@@ -190,10 +190,11 @@ TEST_CASE("a value out of range is pointed at with its range") {
 
 TEST_CASE("what cannot be read is pointed at with what was expected") {
   check_refused("x * * * *", "unexpected 'x'; expected minute 0-59", 0);
-  check_refused("5x * * * *", "unexpected 'x'; expected ',', '-', '/' or the end", 1);
+  check_refused("5x * * * *", "unexpected 'x'; expected ',', '-', '/' or the end of the minute", 1);
   check_refused("-5 * * * *", "unexpected '-'; expected minute 0-59", 0);
   check_refused("* * * foo *", "unexpected 'f'; expected month 1-12 or jan-dec", 6);
-  check_refused("* * * * monday", "unexpected 'd'; expected ','", 11);
+  check_refused("* * * * monday", "unexpected 'd' after 'mon': names have three letters", 11);
+  check_refused("* * * january *", "unexpected 'u' after 'jan': names have three letters", 9);
   check_refused("5- * * * *", "unexpected end of field; expected minute 0-59", 2);
   check_refused("*/ * * * *", "unexpected end of field; expected a step", 2);
   check_refused("*5 * * * *", "unexpected '5'", 1);
@@ -201,11 +202,66 @@ TEST_CASE("what cannot be read is pointed at with what was expected") {
   check_refused(
       "1\xe2\x80\x93"
       "5 * * * *",
-      "unexpected '\xe2\x80\x93'", 1);
+      "unexpected '\xe2\x80\x93' (a dash that is no '-')", 1);
+  check_refused("0 0 * * *\xc2\xa0", "unexpected '\xc2\xa0' (a no-break space)", 9);
   check_refused("H( * * * *", "unexpected end of field", 2);
   check_refused("H(1-5 * * * *", "expected ')'", 5);
   check_refused("1-5W * * * *", "unexpected 'W'", 3);
   check_refused("* * 1-5W * *", "unexpected 'W'", 7);
+}
+
+TEST_CASE("what is expected next is only what could stand there") {
+  check_refused("1-2-3 * * * *", "unexpected '-'; expected ',', '/' or the end", 3);
+  check_refused("*-5 * * * *", "unexpected '-'; expected ',', '/' or the end", 1);
+  check_refused("*/5/5 * * * *", "unexpected '/'; expected ',' or the end", 3);
+  check_refused("H-5 * * * *", "unexpected '-'; expected ',', '/' or the end", 1);
+  check_refused("* * 15W/2 * *", "unexpected '/'; expected ',' or the end", 7);
+  check_refused("* * L/2 * *", "unexpected '/'; expected ',', '-' or the end", 5);
+  check_refused("* * L-3/2 * *", "unexpected '/'; expected ',' or the end", 7);
+  check_refused("* * LW-3 * *", "unexpected '-'; expected ',' or the end", 6);
+  check_refused("* * * * 5#1-2", "unexpected '-'; expected ',' or the end", 11);
+  check_refused("1,2-3- * * * *", "unexpected '-'; expected ',', '/' or the end", 5);
+}
+
+TEST_CASE("a range that runs backwards is told in its own words, with what to write") {
+  check_refused("* * * * sat-mon",
+                "day of week range sat-mon runs backwards; write it as two: "
+                "sat-sun,mon\n",
+                12);
+  check_refused("* * * * 6-2", "day of week range 6-2 runs backwards; write it as two: 6-7,1-2\n",
+                10);
+  check_refused("* * * dec-feb *",
+                "month range dec-feb runs backwards; write it as two: "
+                "dec,jan-feb\n",
+                10);
+  check_refused("50-10 * * * *", "minute range 50-10 runs backwards; write it as two: 50-59,0-10\n",
+                3);
+  check_refused("H(50-10) * * * *",
+                "minute range 50-10 runs backwards; its lower end comes first\n", 5);
+  CHECK(parse_cron("0 0 * * sat-sun,mon", 0)->weekday_set == (1 << 6 | 1 | 1 << 1));
+  CHECK(parse_cron("0 0 * * 6-7,1-2", 0)->weekday_set == (1 << 6 | 1 | 1 << 1 | 1 << 2));
+}
+
+TEST_CASE("a range of H and ~ may end with the Sunday that follows, like any other") {
+  for (const char* range : {"H(fri-sun)", "fri~sun"}) {
+    std::set<int> seen;
+    for (std::uint64_t seed = 0; seed < 200; ++seed)
+      seen.insert(parsed(std::string("0 0 * * ") + range, seed).weekday_set);
+    CHECK(seen == std::set<int>{1 << 5, 1 << 6, 1});
+  }
+}
+
+TEST_CASE("H and ~ choose among what can fire, so that no job is refused for its number") {
+  for (const char* text : {"0 0 29~31 2 *", "H H 31 H *", "0 0 30,31 H *", "0 0 ~ 2 ?"}) {
+    INFO(text);
+    for (std::uint64_t seed = 0; seed < 300; ++seed) {
+      const CronExpr expr = parsed(text, seed);
+      REQUIRE(expr.can_fire());
+      REQUIRE(expr.month_set == parsed(text, seed).month_set);
+      REQUIRE(expr.day_set == parsed(text, seed).day_set);
+    }
+  }
+  CHECK(refusal("0 0 30~31 2 *").starts_with("this never fires"));
 }
 
 TEST_CASE("empty fields, backward ranges and useless steps are refused") {
@@ -214,12 +270,14 @@ TEST_CASE("empty fields, backward ranges and useless steps are refused") {
   check_refused(", * * * *", "nothing before this ','", 0);
   check_refused("30-10 * * * *", "minute range 30-10 runs backwards", 3);
   check_refused("* * * * 5-0", "day of week range 5-0 runs backwards; write 7", 10);
-  check_refused("* * * dec-jan *", "month range 12-1 runs backwards", 10);
+  check_refused("* * * dec-jan *", "month range dec-jan runs backwards", 10);
   check_refused("9~5 * * * *", "minute range 9-5 runs backwards", 2);
   check_refused("*/0 * * * *", "a step of 0", 2);
   check_refused("*/61 * * * *", "step 61 is larger than the range 0-59", 2);
   check_refused("10-12/5 * * * *", "step 5 is larger than the range 10-12", 6);
   check_refused("H/90 * * * *", "step 90 is larger", 2);
+  check_refused("*/99999999999 * * * *",
+                "step 99999999999 is larger than the range 0-59; expected at most 60\n", 2);
 }
 
 TEST_CASE("marks are refused where they mean nothing") {
@@ -254,6 +312,8 @@ TEST_CASE("control characters are shown escaped, with the caret still in place")
   const std::string message = refusal("1\n2 * * * *");
   CHECK(message.find('\x1b') == std::string::npos);
   CHECK(message.ends_with("\n  1\\n2 * * * *\n   ^"));
+  CHECK(refusal("0 0 * * *\n").starts_with("unexpected '\\n'; expected one line"));
+  CHECK(refusal("0 0\n* * *").starts_with("unexpected '\\n'; expected one line"));
   CHECK(refusal("\x1b[31m * * * *").find('\x1b') == std::string::npos);
   CHECK(refusal(std::string("1\0 * * * *", 10)).find('\0') == std::string::npos);
 }
