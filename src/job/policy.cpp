@@ -45,6 +45,29 @@ constexpr Setting duration_setting(std::string_view key) {
       [](PolicyDraft& draft) { (draft.*member).reset(); }};
 }
 
+/// The daemon looks at a fire some milliseconds after its time, on a busy machine some hundred:
+/// with less grace than this a job would be missed every time, or now and then.
+constexpr Duration kShortestGrace = std::chrono::seconds(1);
+
+Result<void> read_misfire_grace(PolicyDraft& draft, std::string_view key, std::string_view value) {
+  const Result<Duration> parsed = parse_duration(value);
+  if (!parsed) return fail(ErrorKind::usage, parsed.error().message, std::string(key));
+  if (*parsed < kShortestGrace) {
+    return fail(ErrorKind::usage,
+                quoted(value) +
+                    " is too short: a fire is seen a little after its time, and would " +
+                    "be missed; at least " + format_duration(kShortestGrace),
+                std::string(key));
+  }
+  draft.misfire_grace = *parsed;
+  return {};
+}
+
+std::optional<std::string> misfire_grace_value(const PolicyDraft& draft) {
+  if (!draft.misfire_grace) return std::nullopt;
+  return format_duration(*draft.misfire_grace);
+}
+
 Result<void> read_overlap(PolicyDraft& draft, std::string_view key, std::string_view value) {
   if (const std::optional<Overlap> parsed = parse_overlap(value)) {
     draft.overlap = parsed;
@@ -121,7 +144,8 @@ constexpr Setting number_setting(std::string_view key) {
 const std::array<Setting, 15>& settings() {
   static const std::array<Setting, 15> kSettings{{
       {"overlap", read_overlap, named_value<&PolicyDraft::overlap>, forget<&PolicyDraft::overlap>},
-      duration_setting<&PolicyDraft::misfire_grace>("misfire_grace"),
+      {"misfire_grace", read_misfire_grace, misfire_grace_value,
+       forget<&PolicyDraft::misfire_grace>},
       {"coalesce", read_coalesce, named_value<&PolicyDraft::coalesce>,
        forget<&PolicyDraft::coalesce>},
       duration_setting<&PolicyDraft::jitter>("jitter"),

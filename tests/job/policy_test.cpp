@@ -55,6 +55,8 @@ TEST_CASE("bad policy values are refused, name their key and change nothing") {
                                                         {"overlap", "allow"},
                                                         {"misfire_grace", "1"},
                                                         {"misfire_grace", "-5s"},
+                                                        {"misfire_grace", "0s"},
+                                                        {"misfire_grace", "999ms"},
                                                         {"coalesce", "newest"},
                                                         {"jitter", "soon"},
                                                         {"max_attempts", "0"},
@@ -74,6 +76,8 @@ TEST_CASE("bad policy values are refused, name their key and change nothing") {
   CHECK(set_policy(draft, "overlap", "queue")
             .error()
             .message.find("not available in this version; only skip") != std::string::npos);
+  CHECK(set_policy(draft, "misfire_grace", "1s").has_value());
+  CHECK(set_policy(draft, "misfire_grace", "0s").error().message.ends_with("at least 1s"));
   CHECK(set_policy(draft, "misfire-grace", "1h")
             .error()
             .message.find("did you mean misfire_grace?") != std::string::npos);

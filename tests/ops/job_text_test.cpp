@@ -134,7 +134,7 @@ class Definitions {
       bool taken = false;
       for (const std::string& value :
            {format_duration(duration()), std::to_string(number(1, 100)), std::string("skip"),
-            std::string("all"), std::string("retry")})
+            std::string("all"), std::string("retry"), std::string("2h")})
         taken = taken || job::set_policy(policy, key, value).has_value();
       REQUIRE_MESSAGE(taken, key);
     }
