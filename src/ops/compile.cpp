@@ -187,6 +187,8 @@ Result<void> read_weeks(const JobDraft& draft, const Schedule* existing, const S
     const Result<Time> given = job::parse_time(*draft.anchor, zone, now);
     if (!given) return fail(at_field(given.error(), "anchor"));
     anchor = *given;
+  } else if (base.weeks > 1) {
+    return {};
   } else if (existing != nullptr && existing->weeks == schedule.weeks) {
     schedule.week_anchor = existing->week_anchor;
     return {};
@@ -400,6 +402,11 @@ Result<void> forget(const std::string& key, job::Definition& definition) {
     std::vector<std::string> known = job::policy_keys();
     known.insert(known.end(), {"cwd", "tags", "env", "retry", "weeks", "not_before", "until",
                                "only", "exclude", "on_excluded"});
+    for (const char* kept : {"every", "cron", "at", "in", "on_reboot", "manual", "timezone",
+                             "anchor", "dst_gap", "dst_fold", "command", "shell"}) {
+      if (key == kept)
+        return wrong("'" + key + "' cannot be unset; give it another value instead", "unset");
+    }
     std::string message = "cannot unset '" + escape_control(key) + "'";
     if (const auto near = nearest(key, known)) message += "; did you mean " + *near + "?";
     return wrong(std::move(message), "unset");

@@ -49,6 +49,25 @@ TEST_CASE("without an anchor the present week is the first, and stays it") {
   CHECK(dates(world, "a", 1) == Dates{"2026-03-11"});
 }
 
+TEST_CASE("another number of weeks is counted from the same week, unless another is named") {
+  World world;
+  job::JobDraft draft = cron("0 9 * * 1");
+  draft.weeks = "2";
+  draft.anchor = "2026-03-16";
+  world.add("a", draft);
+  job::JobDraft change;
+  change.weeks = "3";
+  World::must(world.ops.set("a", change, {}));
+  CHECK(dates(world, "a", 2) == Dates{"2026-03-16", "2026-04-06"});
+  change.anchor = "2026-03-09";
+  World::must(world.ops.set("a", change, {}));
+  CHECK(dates(world, "a", 2) == Dates{"2026-03-09", "2026-03-30"});
+  change.anchor.reset();
+  change.weeks = "2";
+  World::must(world.ops.set("a", change, {"weeks"}));  // forgotten first: the present week
+  CHECK(dates(world, "a", 2) == Dates{"2026-03-02", "2026-03-16"});
+}
+
 TEST_CASE("nothing fires before not_before or after until, and both ends may fire") {
   World world;
   job::JobDraft draft = cron("0 9 * * *");

@@ -208,6 +208,16 @@ TEST_CASE("unset forgets policies, the directory, variables and tags") {
         ErrorKind::usage);
 }
 
+TEST_CASE("what every job has cannot be unset, and the message says what to do") {
+  World world;
+  world.add("x", cron("0 9 * * *"));
+  for (const char* key : {"timezone", "cron", "anchor", "command"}) {
+    const Error error = world.refused([&] { return world.ops.set("x", job::JobDraft{}, {key}); });
+    CHECK(error.where == "unset");
+    CHECK(contains(error.message, "give it another value instead"));
+  }
+}
+
 TEST_CASE("set that changes nothing writes nothing, and set without a word is refused") {
   World world;
   world.add("x", every("5m"));
