@@ -17,7 +17,12 @@ std::string range_words(Time from, Time to) {
   return "from " + format_rfc3339(from) + " to " + format_rfc3339(to);
 }
 
-Result<void> check_request(const BackfillRequest& request, Time now) {
+/// As the one who asked thinks of it: by the clock of the job.
+std::string local_range(const job::Zone& zone, Time from, Time to) {
+  return "from " + job::format_local(from, zone) + " to " + job::format_local(to, zone);
+}
+
+Result<void> check_request(const BackfillRequest& request, const job::Zone& zone, Time now) {
   const int parallel = request.max_parallel.value_or(1);
   if (parallel < 1 || parallel > limits::kMaxParallel) {
     return fail(ErrorKind::usage,
@@ -25,9 +30,10 @@ Result<void> check_request(const BackfillRequest& request, Time now) {
                     std::to_string(limits::kMaxParallel),
                 "max_parallel");
   }
-  const auto future = [now](Time t, const char* where) {
+  const auto future = [&zone, now](Time t, const char* where) {
     return fail(ErrorKind::usage,
-                format_rfc3339(t) + " lies in the future (it is " + format_rfc3339(now) +
+                job::format_local(t, zone) + " lies in the future (it is " +
+                    job::format_local(now, zone) +
                     "); a backfill runs what is past, schedctl next shows what is to come",
                 where);
   };
@@ -36,33 +42,34 @@ Result<void> check_request(const BackfillRequest& request, Time now) {
   const Time to = request.to.value_or(now);
   if (request.from >= to) {
     return fail(ErrorKind::usage,
-                format_rfc3339(request.from) + " is not before the end of the range, " +
-                    format_rfc3339(to) + "; --to itself is not part of it",
+                job::format_local(request.from, zone) + " is not before the end of the range, " +
+                    job::format_local(to, zone) + "; --to itself is not part of it",
                 "from");
   }
   return {};
 }
 
 /// Why a range without fires has none, where it can be told.
-Error no_fires(const job::Job& job, Time from, Time to) {
-  std::string message = "job " + job.name + " has no fires " + range_words(from, to);
+Error no_fires(const job::Job& job, const job::Zone& zone, Time from, Time to) {
+  std::string message = "job " + job.name + " has no fires " + local_range(zone, from, to);
   const job::Schedule& schedule = job.definition.schedule;
   if (schedule.kind == job::ScheduleKind::every && to <= schedule.anchor) {
-    message += ": its grid begins at " + format_rfc3339(schedule.anchor) + " (--anchor)";
+    message += ": its grid begins at " + job::format_local(schedule.anchor, zone) + " (--anchor)";
   } else if (schedule.not_before && to <= *schedule.not_before) {
-    message += ": nothing of it fires before " + format_rfc3339(*schedule.not_before);
+    message += ": nothing of it fires before " + job::format_local(*schedule.not_before, zone);
   } else if (schedule.until && from > *schedule.until) {
-    message += ": nothing of it fires after " + format_rfc3339(*schedule.until);
+    message += ": nothing of it fires after " + job::format_local(*schedule.until, zone);
   }
   return Error{ErrorKind::usage, std::move(message), "from"};
 }
 
-Result<void> check_fires(const job::Job& job, std::int64_t count, Time from, Time to) {
-  if (count == 0) return fail(no_fires(job, from, to));
+Result<void> check_fires(const job::Job& job, const job::Zone& zone, std::int64_t count, Time from,
+                         Time to) {
+  if (count == 0) return fail(no_fires(job, zone, from, to));
   if (count <= store::kMostBackfillFires) return {};
   return fail(ErrorKind::usage,
               "job " + job.name + " has " + std::to_string(count) + " fires " +
-                  range_words(from, to) + ", and one backfill may have " +
+                  local_range(zone, from, to) + ", and one backfill may have " +
                   std::to_string(store::kMostBackfillFires) +
                   "; narrow the range, and ask for the next part when it is done",
               "from");
@@ -77,10 +84,10 @@ Result<std::optional<store::Backfill>> open_backfill(const Context& context, Job
 
 /// Somebody asks again for what is open: they mean that one.
 Result<Backfilled> take_up(const Context& context, const job::Job& job, store::Backfill open,
-                           const BackfillRequest& request, Time now) {
+                           const BackfillRequest& request, const job::Zone& zone, Time now) {
   if (open.from != request.from || (request.to && open.to != *request.to)) {
     return fail(ErrorKind::conflict, "job " + open.job_name + " is being backfilled already, " +
-                                         range_words(open.from, open.to) +
+                                         local_range(zone, open.from, open.to) +
                                          "; wait for that one, or end it with " +
                                          "schedctl cancel " + open.job_name);
   }
@@ -138,7 +145,7 @@ std::string audit_words(const Backfilled& asked) {
 }
 
 Result<Backfilled> ask(const Context& context, const job::Job& job, const BackfillRequest& request,
-                       Time now) {
+                       const job::Zone& zone, Time now) {
   Backfilled asked;
   store::Backfill& backfill = asked.backfill;
   backfill.job_id = job.id;
@@ -152,7 +159,7 @@ Result<Backfilled> ask(const Context& context, const job::Job& job, const Backfi
   backfill.created_at = now;
   TRY(job::FireSeries series, series_of(context, job.definition.schedule, job.seed()));
   TRY_VOID(count_fires(context, asked, std::move(series)));
-  TRY_VOID(check_fires(job, asked.fires_in_range, backfill.from, backfill.to));
+  TRY_VOID(check_fires(job, zone, asked.fires_in_range, backfill.from, backfill.to));
   if (request.dry_run || backfill.fires == 0) return asked;
   TRY_VOID(context.store.insert_backfill(backfill));
   TRY_VOID(audit(context, "backfill", job.name, audit_words(asked), now));
@@ -163,9 +170,10 @@ Result<Backfilled> ask(const Context& context, const job::Job& job, const Backfi
 
 Result<Backfilled> Ops::backfill(const std::string& name, const BackfillRequest& request) {
   const Time now = context_.clock.wall();
-  TRY_VOID(check_request(request, now));
   TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
   TRY(const job::Job job, find_job(context_, name));
+  TRY(const job::ZonePtr zone, zone_of(context_, job.definition.schedule));
+  TRY_VOID(check_request(request, *zone, now));
   const job::ScheduleKind kind = job.definition.schedule.kind;
   if (kind == job::ScheduleKind::manual || kind == job::ScheduleKind::reboot) {
     return fail(ErrorKind::conflict, "job " + name +
@@ -174,8 +182,8 @@ Result<Backfilled> Ops::backfill(const std::string& name, const BackfillRequest&
                                          name + " runs it now");
   }
   TRY(std::optional<store::Backfill> open, open_backfill(context_, job.id));
-  Result<Backfilled> asked = open ? take_up(context_, job, std::move(*open), request, now)
-                                  : ask(context_, job, request, now);
+  Result<Backfilled> asked = open ? take_up(context_, job, std::move(*open), request, *zone, now)
+                                  : ask(context_, job, request, *zone, now);
   if (!asked) return asked;
   TRY_VOID(transaction.commit());
   if (asked->backfill.id && !request.dry_run) context_.poke();

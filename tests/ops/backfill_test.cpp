@@ -95,7 +95,7 @@ TEST_CASE("another range while one is open is refused and names that one") {
   const Error error =
       w.refused([&] { return w.ops.backfill("x", {.from = kStart, .to = kStart + hours(6)}); });
   CHECK(error.kind == ErrorKind::conflict);
-  CHECK(contains(error.message, "to 2026-03-02T05:00:00Z"));
+  CHECK(contains(error.message, "to 2026-03-02T05:00:00+00:00"));
   CHECK(contains(error.message, "schedctl cancel x"));
   CHECK(w.backfills().size() == 1);
 }
@@ -125,7 +125,29 @@ TEST_CASE("a range without fires says why there are none") {
   w.add("grid", every("1h"));
   const Error error = w.refused([&] { return w.ops.backfill("grid", {.from = kStart}); });
   CHECK(error.kind == ErrorKind::usage);
-  CHECK(contains(error.message, "its grid begins at 2026-03-03T00:00:00Z"));
+  CHECK(contains(error.message, "its grid begins at 2026-03-03T00:00:00+00:00"));
+}
+
+TEST_CASE("what is said of a range is said by the clock of the job") {
+  DayLater w;
+  job::JobDraft draft = cron("0 6 * * *");
+  draft.timezone = "America/New_York";
+  w.add("ny", draft);
+  const Time eight = kStart + hours(13);  // 08:00 in New York
+  CHECK(contains(w.refused([&] {
+                    return w.ops.backfill("ny", {.from = eight, .to = eight + hours(1)});
+                  }).message,
+                 "no fires from 2026-03-02T08:00:00-05:00 to 2026-03-02T09:00:00-05:00"));
+  CHECK(contains(
+      w.refused([&] { return w.ops.backfill("ny", {.from = eight, .to = eight}); }).message,
+      "2026-03-02T08:00:00-05:00 is not before"));
+  CHECK(contains(
+      w.refused([&] { return w.ops.backfill("ny", {.from = w.now() + hours(1)}); }).message,
+      "2026-03-02T20:00:00-05:00 lies in the future (it is 2026-03-02T19:00:00-05:00)"));
+  World::must(w.ops.backfill("ny", {.from = eight - hours(10), .to = eight}));
+  CHECK(
+      contains(w.refused([&] { return w.ops.backfill("ny", {.from = eight - hours(9)}); }).message,
+               "backfilled already, from 2026-03-01T22:00:00-05:00 to 2026-03-02T08:00:00-05:00"));
 }
 
 TEST_CASE("a job that fires by no clock cannot be backfilled") {
