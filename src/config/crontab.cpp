@@ -15,6 +15,8 @@ namespace schedctl::config {
 namespace {
 
 constexpr std::size_t kFields = 5;
+/// What some editors put before the text.
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 /// What of a line is quoted in a message.
 constexpr std::size_t kQuotedBytes = 60;
 
@@ -110,6 +112,12 @@ class Reader {
   explicit Reader(bool system) : system_(system) {}
 
   Crontab read(std::string_view text) {
+    if (text.starts_with(kByteOrderMark)) {
+      text.remove_prefix(kByteOrderMark.size());
+      line_ = 1;
+      note(1, "the byte order mark at the beginning is left out");
+      line_ = 0;
+    }
     while (!text.empty()) {
       if (line_++ == kCrontabLines) {
         refuse(1, "this line and those after it are not read: a crontab has at most " +

@@ -96,6 +96,16 @@ std::optional<std::string> setting(const std::string& name, const std::string& v
   return name + "=" + (bare ? value : "\"" + value + "\"");
 }
 
+/// The zones that have always been UTC, under all their names.
+bool same_zone(const std::string& a, const std::string& b) {
+  static constexpr std::string_view kUtc[] = {"UTC",  "Etc/UTC",  "Etc/UCT",   "UCT",
+                                              "Zulu", "Etc/Zulu", "Universal", "Etc/Universal"};
+  const auto is_utc = [](const std::string& name) {
+    return std::find(std::begin(kUtc), std::end(kUtc), name) != std::end(kUtc);
+  };
+  return a == b || (is_utc(a) && is_utc(b));
+}
+
 bool is_cron_own(const std::string& name) {
   return name == "MAILTO" || name == "MAILFROM" || name == "CONTENT_TYPE" ||
          name == "CONTENT_TRANSFER_ENCODING" || name == "CRON_TZ" || name == "RANDOM_DELAY" ||
@@ -321,7 +331,9 @@ std::string crontab_text(const std::vector<job::Job>& jobs, const std::string& h
     Line& line = lines.emplace_back();
     line.name = job.name;
     const job::Schedule& schedule = job.definition.schedule;
-    line.timezone = schedule.kind == job::ScheduleKind::reboot ? host_timezone : schedule.timezone;
+    const bool host_zone =
+        schedule.kind == job::ScheduleKind::reboot || same_zone(schedule.timezone, host_timezone);
+    line.timezone = host_zone ? host_timezone : schedule.timezone;
     if (job.paused) line.reasons.emplace_back("it is paused");
     read_schedule(schedule, line);
     read_policy(job.definition.policy, defaults, line);

@@ -102,6 +102,22 @@ TEST_CASE("the last line needs no newline, and lines may end in CR LF, which is 
   CHECK(crontab.unread.empty());
 }
 
+TEST_CASE("a byte order mark before the first line is no part of it, which is said") {
+  const Crontab crontab = read_crontab(
+      "\xef\xbb\xbf"
+      "0 5 * * * x\n0 6 * * * y\n",
+      false);
+  CHECK(crontab.unread.empty());
+  REQUIRE(crontab.entries.size() == 2);
+  CHECK(crontab.entries[0].schedule == "0 5 * * *");
+  CHECK(crontab.entries[0].line == 1);
+  CHECK(crontab.entries[0].column == 1);
+  REQUIRE(crontab.notes.size() == 1);
+  CHECK(crontab.notes[0].line == 1);
+  CHECK(crontab.notes[0].message.find("byte order mark") != std::string::npos);
+  CHECK(read_crontab("\xef\xbb\xbf", false).entries.empty());
+}
+
 TEST_CASE("variables follow cron's quoting, nothing is expanded, and hold from their line on") {
   CHECK(variables("A=b") == Pairs{{"A", "b"}});
   CHECK(variables("  A  =  b c  ") == Pairs{{"A", "b c"}});

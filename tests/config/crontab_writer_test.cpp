@@ -139,6 +139,16 @@ TEST_CASE("zones are groups under CRON_TZ, the host's first, and delays are set 
   CHECK(contains(text, "Debian's cron ignores it and goes by the host's zone, Europe/Berlin"));
 }
 
+TEST_CASE("a zone that is the host's under another name needs no CRON_TZ") {
+  job::Job job = cron_job("a", "0 5 * * *", "x");
+  for (const char* zone : {"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Etc/Zulu", "Universal"}) {
+    job.definition.schedule.timezone = zone;
+    for (const char* host : {"UTC", "Etc/UTC", "Zulu"})
+      CHECK(lines(crontab_text({job}, host, {})) == Lines{"0 5 * * * x"});
+    CHECK(lines(crontab_text({job}, "Europe/London", {})).size() == 2);
+  }
+}
+
 TEST_CASE("variables that all lines share stand at the top, the others in the lines") {
   job::Job a = cron_job("a", "@daily", "x");
   a.definition.env = {{"PATH", "/bin"}, {"A", "it's 100%"}, {"HOME", "/srv"}};
