@@ -6,6 +6,7 @@
 #include "schedctl/job/plan.hpp"
 #include "src/ops/compile.hpp"
 #include "src/ops/fire_notes.hpp"
+#include "src/ops/why_words.hpp"
 
 namespace schedctl::ops {
 namespace {
@@ -17,11 +18,6 @@ constexpr std::int64_t kNoEnd = std::numeric_limits<std::int64_t>::max();
 void add(std::string& note, const std::string& more) {
   if (more.empty()) return;
   note += (note.empty() ? "" : "; ") + more;
-}
-
-/// "12s", "1m3.5s": to the millisecond.
-std::string length(Duration d) {
-  return format_duration(Duration(std::chrono::floor<std::chrono::milliseconds>(d)));
 }
 
 /// What a job adds to the fires of its schedule.
@@ -42,7 +38,7 @@ class JobNotes {
     std::string note;
     if (is_paused(fire)) add(note, "paused: will not run");
     const Duration jitter = job::jitter_of(policy_.jitter, job_.seed(), fire);
-    if (jitter > Duration::zero()) add(note, "starts " + length(jitter) + " later (jitter)");
+    if (jitter > Duration::zero()) add(note, "starts " + rough(jitter) + " later (jitter)");
     return note;
   }
 
@@ -76,7 +72,7 @@ Result<std::vector<Fire>> walk(const Context& context, const job::Schedule& sche
     one.at = *fire;
     one.local = job::format_local(*fire, *zone);
     one.note = notes.of(series, *fire);
-    if (fires.size() > 1) add(one.note, notes.left_out(series, from, *fire));
+    add(one.note, notes.left_out(series, from, *fire));
     if (of_job != nullptr) add(one.note, of_job->of(*fire));
     if (begins) add(one.note, "the first one (not_before)");
     begins = false;

@@ -325,10 +325,14 @@ Result<void> name_jobs(const Context& context, Simulation& simulation) {
 }  // namespace
 
 Result<Simulation> simulate(const Context& context, const job::Zone& zone, Time from, Time to) {
-  if (to <= from) return fail(ErrorKind::usage, "the span ends before it begins", "to");
+  if (to <= from) {
+    return fail(ErrorKind::usage, "the span has to end after it begins", "to");
+  }
   if (to - from > Simulation::kLongest) {
     return fail(ErrorKind::usage,
-                "the span is longer than " + format_duration(Simulation::kLongest), "to");
+                "the span is longer than " +
+                    std::to_string(Simulation::kLongest / std::chrono::hours(24)) + " days",
+                "to");
   }
   TRY(Simulation simulation, Simulator(context, zone, from, to).run());
   TRY_VOID(name_jobs(context, simulation));

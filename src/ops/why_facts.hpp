@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "schedctl/job/job.hpp"
@@ -31,6 +32,9 @@ struct Gap {
   Time to{};
   std::string detail;  ///< an error, or how far the clock was set
 };
+
+/// The instant that follows `word` in the text: "stopped at 2026-03-29T01:00:00Z, ...".
+std::optional<Time> instant_after(std::string_view text, std::string_view word);
 
 /// The gap that an event ended; nothing if it ended none.
 std::optional<Gap> gap_ended_by(const store::Event& event);
@@ -109,6 +113,7 @@ struct WhyFacts {
   std::string late_words;      ///< what an alert said of its delay
   std::string keeper_trouble;  ///< why the keeper cannot be reached now
   std::string set_aside;       ///< the job cannot be planned
+  bool unreadable = false;     ///< because its row means nothing
 
   // The surroundings of a moment.
   NotDue why_not = NotDue::between;

@@ -26,18 +26,6 @@ class UtcZone final : public job::Zone {
   std::string name_ = "UTC";
 };
 
-/// The instant that follows `word` in the text: "stopped at 2026-03-29T01:00:00Z, ...".
-std::optional<Time> instant_after(std::string_view text, std::string_view word) {
-  const std::size_t at = text.find(word);
-  if (at == std::string_view::npos) return std::nullopt;
-  text.remove_prefix(at + word.size());
-  // RFC 3339 in UTC ends at its Z.
-  const std::size_t end = text.find('Z');
-  if (end == std::string_view::npos) return std::nullopt;
-  const Result<Time> t = job::parse_time(text.substr(0, end + 1), UtcZone(), Time{});
-  return t ? std::optional(*t) : std::nullopt;
-}
-
 std::optional<Gap> before_daemon(const store::Event& event) {
   Gap gap{.kind = Gap::Kind::never, .from = Time::min(), .to = event.at, .detail = {}};
   if (event.detail == "first start") return gap;
@@ -79,6 +67,17 @@ std::optional<Gap> since(const store::Event& event, Gap::Kind kind) {
 }
 
 }  // namespace
+
+std::optional<Time> instant_after(std::string_view text, std::string_view word) {
+  const std::size_t at = text.find(word);
+  if (at == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(at + word.size());
+  // RFC 3339 in UTC ends at its Z.
+  const std::size_t end = text.find('Z');
+  if (end == std::string_view::npos) return std::nullopt;
+  const Result<Time> t = job::parse_time(text.substr(0, end + 1), UtcZone(), Time{});
+  return t ? std::optional(*t) : std::nullopt;
+}
 
 std::optional<Gap> gap_ended_by(const store::Event& event) {
   std::optional<Gap> gap;

@@ -78,6 +78,7 @@ WhyFacts History::base(const Life& life, std::size_t version, Time at) const {
   facts.served = served_;
   facts.down = down_;
   facts.max_running = context_.config.max_running;
+  facts.unreadable = !unreadable_.empty();
   return facts;
 }
 
@@ -317,15 +318,12 @@ Result<void> History::add_coalesced(WhyFacts& facts, const Life& life) const {
 }
 
 void History::add_pause(WhyFacts& facts, const Life& life, Time first, Time last) const {
-  const auto* pause = find_audit([&](const store::Audit& one) {
-    return one.action == "pause" && one.at <= first && one.at >= life.created;
-  });
-  const auto* resumed_before = find_audit([&](const store::Audit& one) {
-    return one.action == "resume" && one.at <= first && one.at >= life.created;
-  });
-  // A resume after it: that pause was over, and this one came with the definition.
-  if (pause != nullptr && resumed_before != nullptr && resumed_before->at > pause->at) {
-    pause = nullptr;
+  // The one that began it: a pause of a paused job moves its end. Before a resume lies another one.
+  const store::Audit* pause = nullptr;
+  for (const store::Audit& one : audits_) {
+    if (one.at > first) continue;
+    if (one.at < life.created || one.action == "resume") break;
+    if (one.action == "pause") pause = &one;
   }
   if (pause == nullptr && facts.job && facts.job->paused) {
     const Time since = facts.job->paused_at;

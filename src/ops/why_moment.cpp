@@ -218,8 +218,7 @@ class Moment {
   void set_aside() {
     out_.reason = "set_aside";
     say(set_aside_words(f_));
-    say("Once its definition is mended (schedctl set " + f_.name +
-        " ..., or its job file and schedctl reload) it is planned again, from then on");
+    say(set_aside_cure(f_));
   }
 
   // --- should have come ------------------------------------------------------------------------

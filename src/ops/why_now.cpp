@@ -63,6 +63,7 @@ Result<WhyNow> History::stand() const {
   TRY(facts.set_aside, why_set_aside());
   if (!facts.set_aside.empty()) {
     add(out, set_aside_words(facts));
+    add(out, set_aside_cure(facts));
   } else if (!job.paused) {
     const bool back = job.planned_through > now_ + kAhead;
     if (back) {

@@ -66,20 +66,36 @@ std::string set_aside_words(const WhyFacts& facts) {
   return "The job is set aside, because its fires cannot be told: " + quoted_line(facts.set_aside);
 }
 
+std::string set_aside_cure(const WhyFacts& facts) {
+  if (facts.unreadable) {
+    return "Somebody wrote that into the database, and no command changes the job until it is put "
+           "right there, or a backup is restored: schedctl db check, schedctl db restore";
+  }
+  return "Once its definition is mended (schedctl set " + facts.name +
+         " ..., or its job file and schedctl reload) it is planned again, from then on";
+}
+
 std::string pause_words(const WhyFacts& facts, const Moments& moments) {
   std::string words = "It was paused ";
   if (facts.paused && facts.paused->action == "pause") {
     words += deed_words(facts.paused, moments);
-    if (!facts.paused->detail.empty()) {
-      words += ": \"" + escape_control(facts.paused->detail) + "\"";
+    std::string_view reason = facts.paused->detail;
+    // The audit holds its end, too.
+    const auto until =
+        reason.starts_with("until ") ? instant_after(reason, "until ") : std::nullopt;
+    if (until) {
+      words += " until " + moments.brief(*until);
+      const std::size_t colon = reason.find("Z: ");
+      reason.remove_prefix(colon == std::string_view::npos ? reason.size() : colon + 3);
     }
+    if (!reason.empty()) words += ": \"" + quoted_line(reason) + "\"";
     return words;
   }
   if (facts.paused) return words + "from its definition on, " + deed_words(facts.paused, moments);
   if (facts.job && facts.job->paused) {
     words += "at " + moments.brief(facts.job->paused_at);
     if (!facts.job->paused_reason.empty()) {
-      words += ": \"" + escape_control(facts.job->paused_reason) + "\"";
+      words += ": \"" + quoted_line(facts.job->paused_reason) + "\"";
     }
     return words;
   }

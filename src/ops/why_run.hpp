@@ -20,7 +20,9 @@ Finding judge_not_run(const WhyFacts& facts);
 std::string down_sentence(const WhyFacts& facts, const Moments& moments);
 /// "The job is set aside, because its fires cannot be told: ..."; `facts.set_aside` is there.
 std::string set_aside_words(const WhyFacts& facts);
-/// "It was paused by anna at 14:02:11: \"disk is full\"".
+/// What to do about that.
+std::string set_aside_cure(const WhyFacts& facts);
+/// "It was paused by anna at 14:02:11 until 18:00:00: \"disk is full\"".
 std::string pause_words(const WhyFacts& facts, const Moments& moments);
 
 /// Whether that is what keeps it from starting at its fire time.

@@ -1,5 +1,6 @@
 #include "schedctl/ops/next.hpp"
 #include "schedctl/job/plan.hpp"
+#include "src/ops/why_words.hpp"
 #include "tests/ops/world.hpp"
 
 using namespace schedctl;
@@ -102,8 +103,7 @@ TEST_CASE("the fires of a job say when its jitter lets them start") {
   const Context context{*world.store, *world.zones, world.clock, world.config, "", [] {}};
   const auto fires = World::must(next_of_job(context, job, world.now(), 2));
   const Duration jitter = job::jitter_of(minutes(5), job.seed(), fires[0].at);
-  const auto shown = std::chrono::floor<std::chrono::milliseconds>(jitter);
-  CHECK(fires[0].note == "starts " + format_duration(shown) + " later (jitter)");
+  CHECK(fires[0].note == "starts " + rough(jitter) + " later (jitter)");
   CHECK(fires[0].note != fires[1].note);
 }
 

@@ -191,6 +191,19 @@ TEST_CASE("what was due before the first daemon is told so") {
                  "The first daemon of this store was started at 07:00:00."));
 }
 
+TEST_CASE("a pause is of whom began it, not of whom moved its end") {
+  WhyWorld world;
+  world.add("tick", every("1h"));
+  world.clock.advance(minutes(10));
+  World::must(world.ops.pause({"tick"}, "disk is full", World::kStart + hours(3)));
+  world.clock.advance(minutes(10));
+  World::must(world.ops.pause({"tick"}, "", World::kStart + hours(5)));
+  world.clock.advance(hours(1));
+  const std::string text = world.text(world.one("tick"));
+  CHECK(contains(text, "It was paused by alice at 00:10:00 until 03:00:00: \"disk is full\"."));
+  CHECK(contains(text, "The pause ends by itself at 2026-03-02 05:00:00+00:00"));
+}
+
 TEST_CASE("what is due in a pause is counted as that") {
   WhyWorld world;
   world.add("tick", every("6h"));
