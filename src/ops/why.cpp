@@ -71,6 +71,7 @@ class Inquiry {
   Result<void> before_that(const Life& life);
   Result<void> collect(const Life& life, Time from, Time to);
   Result<void> collect_fires(const Life& life, Time from, Time to);
+  Result<void> collect_others(const Life& life, Time from, Time to);
   void add_fires(const Life& life, Time after, Time through, bool planned);
   void add_lost_rows(const Life& life, Time from, Time to);
   Result<Finding> explain(const Item& item) const;
@@ -166,7 +167,11 @@ Result<void> Inquiry::before_that(const Life& life) {
 Result<void> Inquiry::in_window(const WhyWindow& window) {
   for (const Life& life : history_.lives()) {
     const Time end = life.ended.value_or(Time::max());
-    if (life.created >= window.to || end < window.from) continue;
+    if (life.created >= window.to || end < window.from) {
+      // A backfill reaches back to before the job was made.
+      if (life.created >= window.to) TRY_VOID(collect_others(life, window.from, window.to));
+      continue;
+    }
     // What came after a job was renamed is told under its new name.
     TRY_VOID(
         collect(life, window.from, std::min(window.to, end == Time::max() ? end : end + kTick)));
@@ -207,6 +212,10 @@ Result<void> Inquiry::collect(const Life& life, Time from, Time to) {
     items_.push_back(std::move(item));
   }
   TRY_VOID(collect_fires(life, from, to));
+  return collect_others(life, from, to);
+}
+
+Result<void> Inquiry::collect_others(const Life& life, Time from, Time to) {
   TRY(std::vector<job::Run> others, history_.other_runs_in(life, from, to));
   for (job::Run& run : others) {
     items_.push_back({.life = &life, .at = run.fire_time, .run = std::move(run)});

@@ -16,6 +16,8 @@ namespace {
 constexpr Duration kTick{1};
 constexpr std::size_t kGapsTold = 3;
 constexpr std::size_t kEvents = 1000;
+/// What ends a gap starts runs, and is written down in the beat after.
+constexpr Duration kWrittenLater = std::chrono::seconds(2);
 constexpr std::size_t kAlerts = 1000;
 /// Runs of one cause that may have been in the way.
 constexpr std::size_t kSuspects = 5;
@@ -31,9 +33,8 @@ bool is_about(const store::Audit& audit, const char* action, RunId run) {
 }
 
 /// Whether the run occupied its job's slot at `t`, as far as its row tells.
-bool occupied(const job::Run& run, std::optional<Time> first_start, Time fire, Time t) {
+bool occupied(const job::Run& run, Time begin, Time fire, Time t) {
   if (run.state == job::RunState::skipped || run.state == job::RunState::missed) return false;
-  const Time begin = first_start.value_or(run.created_at);
   if (begin > t + kLateStart) return false;
   if (!job::is_final(run.state)) return true;
   return run.result.ended_at && *run.result.ended_at >= fire;
@@ -199,7 +200,7 @@ Result<void> History::add_start(WhyFacts& facts, const Life& life) const {
 
 Result<void> History::add_gaps(WhyFacts& facts, Time from, Time to, Blame blame) const {
   TRY(const std::vector<store::Event> events,
-      context_.store.list_events({.since = from, .until = to + kTick, .limit = kEvents}));
+      context_.store.list_events({.since = from, .until = to + kWrittenLater, .limit = kEvents}));
   facts.gaps.clear();
   for (const store::Event& event : events) {
     const std::optional<Gap> gap = gap_ended_by(event);
@@ -254,7 +255,7 @@ Result<void> History::add_overlap(WhyFacts& facts) const {
   using job::RunState;
   const job::Run& run = *facts.run;
   const Time decided = std::max(run.created_at, run.due_at);
-  std::optional<Time> latest;
+  std::optional<std::pair<bool, Time>> best;
   TRY(const std::vector<job::Run> all, suspects(run, decided));
   for (const job::Run& suspect : all) {
     if (suspect.id == run.id) continue;
@@ -263,10 +264,15 @@ Result<void> History::add_overlap(WhyFacts& facts) const {
       TRY(const auto attempts, context_.store.list_attempts(suspect.id));
       if (!attempts.empty()) start = attempts.front().started_at;
     }
-    if (!occupied(suspect, start, run.fire_time, decided)) continue;
-    const Time begin = start.value_or(suspect.created_at);
-    if (latest && begin < *latest) continue;
-    latest = begin;
+    // It takes its slot when it is handed to the keeper; where that was slow to start it, its row
+    // says only since when it could be. One that is known to have run then comes before it.
+    Time begin = start.value_or(suspect.created_at);
+    const bool ran = occupied(suspect, begin, run.fire_time, decided);
+    if (!ran) begin = suspect.created_at;
+    if (!ran && !occupied(suspect, begin, run.fire_time, decided)) continue;
+    const std::pair likelihood(ran, begin);
+    if (best && likelihood < *best) continue;
+    best = likelihood;
     facts.other = suspect;
   }
   return {};

@@ -9,9 +9,6 @@
 namespace schedctl::ops {
 namespace {
 
-/// A daemon plans an occurrence within milliseconds; one that has not after this is in trouble.
-constexpr Duration kPlanningTakes = std::chrono::seconds(5);
-
 class Moment {
  public:
   explicit Moment(const WhyFacts& facts) : f_(facts), m_(*facts.zone, facts.at, facts.now) {

@@ -97,7 +97,13 @@ class NotRun final : RunAccount {
       words += " waits for its attempt " + std::to_string(other.attempt) + ", at " +
                m_.brief(other.due_at);
     } else {
-      if (result.started_at && result.ended_at) {
+      const bool slow = result.started_at && *result.started_at > f_.at + kLateStart &&
+                        other.attempt <= 1 && other.lost_count == 0;
+      if (slow) {
+        words += ", due at " + m_.brief(other.fire_time) +
+                 ", had its turn then, but started only at " + m_.brief(*result.started_at) +
+                 ", and";
+      } else if (result.started_at && result.ended_at) {
         words += " ran " + m_.span(*result.started_at, *result.ended_at) + ", and";
       }
       words += " " + outcome(other);
@@ -187,7 +193,8 @@ class NotRun final : RunAccount {
     if (f_.gaps.empty() && run_.reason == Reason::misfire) {
       say(at_once ? "Nothing kept the daemon: planning takes some milliseconds, and its "
                     "misfire_grace leaves less"
-                  : "No row says what kept the daemon: the machine may have been very busy");
+                  : "No row says what kept the daemon: the machine may have been very busy, or the "
+                    "daemon suspended");
     }
     if (run_.reason == Reason::misfire) {
       say("It was noticed at " + m_.brief(run_.created_at) + ", " + rough(run_.created_at - f_.at) +

@@ -71,7 +71,7 @@ Result<WhyNow> History::stand() const {
                    " has had its turn");
     }
     if (job.next_fire) {
-      const bool overdue = !served_ && *job.next_fire <= now_;
+      const bool overdue = *job.next_fire <= now_ - (served_ ? kPlanningTakes : Duration{});
       const bool idle = live.empty() && *job.next_fire > now_;
       add(out, (overdue ? "It has been due since "
                 : idle  ? "It is not due now. Next: "

@@ -9,6 +9,9 @@ namespace schedctl::ops {
 /// A start later than this after its time is explained.
 inline constexpr Duration kLateStart = std::chrono::seconds(1);
 
+/// A daemon plans an occurrence within milliseconds; one that has not after this is in trouble.
+inline constexpr Duration kPlanningTakes = std::chrono::seconds(5);
+
 /// What the row of an occurrence says, if it was started; `facts.run` is there.
 Finding judge_ran(const WhyFacts& facts);
 /// If it has not been started yet.

@@ -204,6 +204,43 @@ TEST_CASE("a pause is of whom began it, not of whom moved its end") {
   CHECK(contains(text, "The pause ends by itself at 2026-03-02 05:00:00+00:00"));
 }
 
+TEST_CASE("a run that the keeper was slow to start was in the way since it was due") {
+  WhyWorld world;
+  world.add("tick", every("1m"));
+  world.clock.advance(minutes(1));
+  world.plan("tick");
+  const Time due = world.now();
+  const job::Run slow = world.ran("tick", due + minutes(5), seconds(1));
+  world.clock.advance(minutes(1));
+  world.plan("tick");
+  world.settle("tick", RunState::skipped, Reason::overlap, {}, {});
+  world.clock.advance(minutes(4) + std::chrono::milliseconds(200));
+  // Written down just after what it had held up was started.
+  world.event("keeper-back", "not reached since " + format_rfc3339(due + seconds(5)));
+  CHECK(world.brief(world.one("tick", "00:01")) == "succeeded keeper_lost");
+  const Finding skipped = world.one("tick", "00:02");
+  CHECK(contains(skipped.headline, "its run #" + std::to_string(slow.id.value)));
+  CHECK(contains(world.text(skipped),
+                 ", due at 00:01:00, had its turn then, but started only at 00:06:00, and "
+                 "succeeded."));
+}
+
+TEST_CASE("a backfill of the time before a job was made is told of that time") {
+  WhyWorld world;
+  world.clock.advance(hours(24 * 5));
+  world.add("backup", cron("0 2 * * *"));
+  job::Run run;
+  run.job_id = world.stored("backup").id;
+  run.job_name = "backup";
+  run.job_version = 1;
+  run.cause = job::Cause::backfill;
+  run.fire_time = World::kStart + hours(2);
+  run.created_at = run.due_at = world.now();
+  World::must(world.store->insert_run(run));
+  CHECK(world.one("backup", "2026-03-02 02:00").verdict == Verdict::waiting);
+  CHECK(world.one("backup", "2026-03-02 03:00").verdict == Verdict::no_job);
+}
+
 TEST_CASE("what is due in a pause is counted as that") {
   WhyWorld world;
   world.add("tick", every("6h"));
