@@ -138,6 +138,15 @@ Result<void> Inquiry::latest_of(const Life& life) {
                (life.added ? " by " + who(life.added) : ""));
   // What is to come is said below.
   finding.details = {sentence("Its schedule: " + answer_.schedule)};
+  if (history_.lives().size() > 1) {
+    const Life& before = history_.lives()[history_.lives().size() - 2];
+    finding.details.push_back(sentence(
+        "A job of that name before it " +
+        (before.renamed_to.empty()
+             ? "was removed" + (before.removed ? " " + deed_words(before.removed, moments) : "")
+             : "was renamed to " + before.renamed_to) +
+        "; --at with a time before that tells of it"));
+  }
   answer_.findings.push_back(std::move(finding));
   return {};
 }

@@ -175,6 +175,23 @@ class NotThere(WhyStory):
         self.assertEqual(self.m("explain", "tick").code, 2)
 
 
+    def test_a_renamed_job_is_told_under_both_names(self):
+        self.m.ok("add", "old", "--every", "1h", "--", "true")
+        self.m.ok("rename", "old", "new")
+        self.assertIn(f"It was renamed to new by {ME} at ", self.why("old"))
+        self.assertEqual(self.verdict("old"), ("no_job", "renamed"))
+        self.assertIn(f"by {ME}, with the name old", self.why("new", "--at", "2020-01-01 00:00"))
+
+    def test_a_day_before_the_job_shows_what_a_backfill_ran_for_it(self):
+        self.m.start()
+        self.m.ok("add", "report", "--cron", "0 * * * *", "--", "true")
+        self.m.ok("backfill", "report", "--from", "2026-01-05", "--to", "2026-01-05 02:00",
+                  "--wait")
+        out = self.why("report", "--at", "2026-01-05")
+        self.assertIn("2 occurrences: 2 succeeded (backfill)", out)
+        self.assertNotIn("late", out)
+
+
 class Then(WhyStory):
     """As of a past day; no daemon is needed for any of it."""
 
@@ -235,6 +252,14 @@ class Then(WhyStory):
                 begin = time.monotonic()
                 self.m.ok(*words)
                 self.assertLess(time.monotonic() - begin, 5, words)
+        # Each of these lines looks for the run that was in its way.
+        self.sql("UPDATE run SET state = 'skipped', reason = 'overlap' WHERE id % 2 = 0")
+        day = dt.datetime.fromtimestamp(created / 1e6, dt.timezone.utc) + dt.timedelta(days=1)
+        begin = time.monotonic()
+        answer = self.m.json("why", "tick", "--at", str(day.date()))
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(len(answer["occurrences"]), 60)
+        self.assertGreater(answer["left_out"], 80_000)
 
     def row(self, query):
         with contextlib.closing(sqlite3.connect(self.m.state / "schedctl.db")) as db:
@@ -257,6 +282,20 @@ class Ahead(WhyStory):
         self.m.ok("add", "boot", "--on-reboot", "--", "true")
         self.assertIn("once after each boot", self.m.ok("next", "boot").err)
         self.assertEqual(self.m.json("next", "boot"), [])
+
+    def test_next_of_all_jobs_goes_on_past_a_pause_and_a_job_that_cannot_be_planned(self):
+        self.m.ok("add", "tick", "--every", "1h", "--", "true")
+        self.m.ok("add", "lost", "--every", "1h", "--", "true")
+        self.m.ok("add", "rest", "--every", "1h", "--", "true")
+        self.m.ok("pause", "rest", "--until", "now+150m")
+        self.sql("UPDATE job SET kind = 'cron', cron = '0 2 * * *', timezone = 'Mars/Base' "
+                 "WHERE name = 'lost'")
+        # From tomorrow on the schedules themselves are asked, not what their rows hold.
+        answer = self.m.ok("next", "--from", "tomorrow", "-n", "4", "--json")
+        self.assertEqual({fire["job"] for fire in answer.json}, {"tick", "rest"})
+        self.assertIn("lost is left out: unknown time zone 'Mars/Base'", answer.err)
+        fires = [f["job"] for f in self.m.json("next", "-n", "4") if f["job"] != "lost"]
+        self.assertEqual(fires, ["tick", "tick", "tick", "rest"])
 
     def test_simulate_lays_all_jobs_over_a_day(self):
         self.m.ok("add", "often", "--cron", "*/10 * * * *", "--", "true")

@@ -241,6 +241,18 @@ TEST_CASE("a backfill of the time before a job was made is told of that time") {
   CHECK(world.one("backup", "2026-03-02 03:00").verdict == Verdict::no_job);
 }
 
+TEST_CASE("a new job says that its name had another one before") {
+  WhyWorld world;
+  world.add("tick", every("1h"));
+  world.clock.advance(minutes(5));
+  World::must(world.ops.remove({"tick"}, false));
+  world.clock.advance(minutes(5));
+  world.add("tick", every("1h"));
+  CHECK(contains(world.text(world.one("tick")),
+                 "A job of that name before it was removed by alice at 00:05:00; --at with a time "
+                 "before that tells of it."));
+}
+
 TEST_CASE("what is due in a pause is counted as that") {
   WhyWorld world;
   world.add("tick", every("6h"));
