@@ -324,7 +324,8 @@ void speak_of_another_schedule(const WhyFacts& facts, Finding& finding) {
   const Moments moments(*facts.zone, facts.at, facts.now);
   finding.details.push_back(sentence("Its schedule was another then: " + facts.schedule_then +
                                      " (version " + std::to_string(facts.version) + ")"));
-  if (facts.next_version) {
+  const bool said = facts.run->reason == job::Reason::schedule_changed;
+  if (facts.next_version && !said) {
     finding.details.push_back(sentence("It was changed at " +
                                        moments.brief(facts.next_version->since) + " by " +
                                        who(facts.changed)));

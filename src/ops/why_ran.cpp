@@ -51,6 +51,9 @@ class Ran final : RunAccount {
     asked();
     started(took);
     if (run_.state == RunState::lost) lost();
+    if (run_.reason == Reason::shutdown) {
+      say("What a stop ends is not tried again; schedctl trigger " + f_.name + " runs it");
+    }
     attempts();
     clock_change();
     if (run_.state == RunState::failed || run_.state == RunState::lost) output();
@@ -129,12 +132,18 @@ class Ran final : RunAccount {
   }
 
   void attempts() {
-    if (run_.result.attempt <= 1 && f_.attempts.empty()) return;
-    if (run_.attempt > 1) {
-      say("It took " + std::to_string(run_.attempt) + " attempts of at most " +
-          std::to_string(std::max(f_.policy.max_attempts, run_.attempt)) +
+    if (run_.attempt <= 1 && f_.attempts.empty()) return;
+    // One that was cancelled before its next attempt has not made that.
+    const int made = run_.result.attempt;
+    const int most = std::max(f_.policy.max_attempts, run_.attempt);
+    if (made > 1) {
+      say("It took " + std::to_string(made) + " attempts of at most " + std::to_string(most) +
           "; the last one started at " +
           (run_.result.started_at ? m_.brief(*run_.result.started_at) : "an unknown time"));
+    }
+    if (run_.attempt > made) {
+      say("It was waiting for attempt " + std::to_string(run_.attempt) + " of at most " +
+          std::to_string(most) + " then");
     }
     if (run_.lost_count > 0) {
       say("Its process was lost " + counted(run_.lost_count, "time") +

@@ -475,6 +475,27 @@ TEST_CASE("a word of others is one line in the sentence, and does nothing to the
       contains(said(facts), "because its fires cannot be told: minute 99 is out of range 0-59. "));
 }
 
+TEST_CASE("attempts are counted as far as they were made") {
+  WhyFacts facts = with_row(RunState::cancelled, Reason::operator_);
+  facts.policy.max_attempts = 5;
+  facts.run->attempt = 2;
+  CHECK(contains(said(facts), "It was waiting for attempt 2 of at most 5 then."));
+  CHECK_FALSE(contains(said(facts), "It took 2 attempts"));
+  facts.run->result.attempt = 2;
+  CHECK(contains(said(facts), "It took 2 attempts of at most 5"));
+  CHECK_FALSE(contains(said(facts), "waiting"));
+}
+
+TEST_CASE("who changed a schedule is said once") {
+  WhyFacts facts = with_row(RunState::skipped, Reason::schedule_changed);
+  facts.schedule_now = "every hour";
+  facts.next_version = store::JobVersion{JobId(1), "backup", 2, kAt + minutes(1), {}};
+  facts.changed = deed("anna", "set", kAt + minutes(1));
+  CHECK(contains(said(facts), "its schedule was changed by anna at 02:01:00"));
+  CHECK_FALSE(contains(said(facts), "It was changed"));
+  CHECK(contains(said(facts), "Today's is: every hour."));
+}
+
 TEST_CASE("how long a lost run took is not known") {
   const std::string text = said(with_row(RunState::lost, Reason::keeper_died));
   CHECK_FALSE(contains(text, "took"));
