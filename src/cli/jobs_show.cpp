@@ -158,12 +158,12 @@ Result<Outcome> run_show(const Invocation& call) {
   print(definition_text(listing, description, *zone));
   print("\npolicy\n");
   for (const EffectiveSetting& setting : effective_policy(job.definition.policy, defaults)) {
-    const bool none =
-        (setting.key == "timeout" || setting.key == "jitter") && setting.value == "0s";
+    const bool grace = setting.key == "kill_grace" || setting.key == "alert_grace";
+    const bool none = setting.value == "0" || (setting.value == "0s" && !grace);
     std::string line = "  " + setting.key;
-    line.append(line.size() < 16 ? 16 - line.size() : 1, ' ');
+    line.append(line.size() < 18 ? 18 - line.size() : 1, ' ');
     line += none ? "none" : setting.value;
-    line.append(line.size() < 28 ? 28 - line.size() : 1, ' ');
+    line.append(line.size() < 30 ? 30 - line.size() : 1, ' ');
     print(line + paint(Color::dim, setting.origin) + "\n");
   }
   print("\nstate\n" + state_text(listing, session->local_zone(), session->now));

@@ -13,6 +13,18 @@ namespace {
 
 constexpr std::size_t kFiresShown = 3;
 
+/// Why a schedule has no fires to come: nobody makes a job that never fires on purpose.
+std::string none_words(const job::Job& job, const job::Policy& policy, Time now) {
+  const job::Schedule& schedule = job.definition.schedule;
+  if (schedule.kind == job::ScheduleKind::at) return "no more";
+  if (job.has_had_all_runs(policy)) return "no more: it has had its max_runs";
+  if (schedule.until && *schedule.until <= now) return "no more: its until is over";
+  if (!schedule.only.empty() || !schedule.exclude.empty())
+    return "never, as things are: its calendars leave nothing of it";
+  if (schedule.until) return "never: none of its fires lies before its until";
+  return "no more";
+}
+
 }  // namespace
 
 Result<void> print_understood(Session& session, const job::Job& job, const char* verb) {
@@ -45,7 +57,9 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   else if (schedule.kind == job::ScheduleKind::reboot)
     print_result(call, label + "after the next boot of the machine");
   else if (fires.empty())
-    print_result(call, label + "no more");
+    print_result(call,
+                 label + none_words(job, job::resolve(definition.policy, session.config().defaults),
+                                    session.now));
   if (job.paused)
     print_result(call,
                  "  paused     until " + (job.paused_until ? absolute(*job.paused_until, *zone)

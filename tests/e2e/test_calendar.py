@@ -143,6 +143,36 @@ class Words(Story):
         self.assertEqual(answer.code, 78)
         self.assertIn(f"{self.m.jobs_dir}/j.toml:4:1: job b: there is no calendar", answer.err)
 
+    def test_apply_and_set_refuse_it_too_and_change_nothing(self):
+        jobs = self.m.root / "jobs"
+        jobs.mkdir()
+        (jobs / "good.toml").write_text('[job.good]\nmanual = true\ncommand = ["/bin/true"]\n')
+        (jobs / "bad.toml").write_text(
+            '[job.bad]\ncron = "0 9 * * *"\nexclude = ["holydays"]\ncommand = ["/bin/true"]\n')
+        for words in (["apply", "--dry-run", jobs], ["apply", jobs]):
+            answer = self.m(*words)
+            self.assertEqual(answer.code, 78)
+            self.assertIn(f"{jobs}/bad.toml:3:1: job bad: there is no calendar 'holydays'; "
+                          "did you mean holidays?", answer.err)
+            self.assertIn("nothing was applied", answer.err)
+        (jobs / "bad.toml").write_text(
+            '[job.bad]\ncron = "0 9 * * *"\nexclude = ["holidays"]\ncommand = ["/bin/true"]\n')
+        answer = self.m.json("apply", jobs)
+        self.assertEqual(sorted(answer["added"]), ["bad", "good"])
+        self.m.ok("add", "mine", "--every", "1h", "--", "/bin/true")
+        before = self.m.json("show", "mine")
+        answer = self.m("set", "mine", "--only", "office")
+        self.assertEqual(answer.code, 2)
+        self.assertIn("--only: there is no calendar 'office'", answer.err)
+        self.assertEqual(self.m.json("show", "mine"), before)
+
+    def test_a_job_whose_calendars_leave_nothing_is_said_to_run_never(self):
+        answer = self.m.ok("add", "a", "--cron", "0 9 24 12 *", "--only", "holidays", "--",
+                           "/bin/true")
+        self.assertIn("never, as things are: its calendars leave nothing of it", answer.out)
+        answer = self.m.ok("set", "a", "--cron", "0 9 25 12 *")
+        self.assertNotIn("never", answer.out)
+
     def test_next_tries_calendars_and_says_what_they_move(self):
         words = ["next", "--cron", "30 2 * * *", "--exclude", "holidays", "--from", "2026-12-24",
                  "-n", "3"]

@@ -34,6 +34,23 @@ class Bounds(Story):
         self.assertIn("in the past", answer.err)
         self.assertIn("--until", answer.err)
 
+    def test_a_job_that_has_no_fires_between_its_bounds_is_said_to_run_never(self):
+        answer = self.m.ok("add", "a", "--cron", "0 12 * * *", "--not-before", "2030-01-01",
+                           "--until", "2030-01-01 10:00", "--", "/bin/true")
+        self.assertIn("never: none of its fires lies before its until", answer.out)
+
+    def test_a_grace_with_which_nothing_would_be_in_time_is_a_mistake(self):
+        answer = self.m("add", "a", "--every", "1m", "--misfire-grace", "0s", "--", "/bin/true")
+        self.assertEqual(answer.code, 2)
+        self.assertIn("--misfire-grace: '0s' is too short", answer.err)
+
+    def test_what_is_not_limited_is_shown_as_none(self):
+        self.m.ok("add", "a", "--every", "1m", "--", "/bin/true")
+        shown = self.m.ok("show", "a").out
+        for key in ("jitter", "timeout", "catchup_spread", "max_wait", "max_runs"):
+            self.assertRegex(shown, rf"\n  {key} +none +built-in\n")
+        self.assertRegex(shown, r"\n  kill_grace +10s +built-in\n")
+
 
 class Pauses(Story):
     def test_a_pause_ends_by_itself_and_leaves_one_row(self):
