@@ -158,7 +158,7 @@ void say_plan(Session& session, const ops::Backfilled& asked, const job::Zone& z
     line += asked.first == asked.last
                 ? ", at " + absolute(*asked.first, zone)
                 : ", " + absolute(*asked.first, zone) + " to " + absolute(*asked.last, zone);
-  line += ", " + parallel_words(backfill);
+  if (backfill.fires > 1) line += ", " + parallel_words(backfill);
   print_result(call, line);
 }
 
@@ -224,7 +224,7 @@ Result<store::Backfill> look(Session& session, const store::Backfill& backfill) 
 
 std::string left_alone_words(const store::Backfill& backfill) {
   return name_of(backfill) + " goes on without you: schedctl backfill " + backfill.job_name +
-         " shows it, the same command watches it again, schedctl cancel " + backfill.job_name +
+         " shows it, with --wait it watches it again, schedctl cancel " + backfill.job_name +
          " ends it";
 }
 

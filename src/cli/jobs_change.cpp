@@ -106,6 +106,10 @@ Result<Outcome> run_rename(const Invocation& call) {
     print(json_names("renamed", {call.words[0], job.name}) + "\n");
     return Done{};
   }
+  if (call.words[0] == job.name) {
+    print_result(call, job.name + " has that name already");
+    return Done{};
+  }
   print_result(call, "renamed " + call.words[0] + " to " + job.name +
                          "; what it ran before keeps the old name");
   return Done{};

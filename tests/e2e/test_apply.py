@@ -313,6 +313,7 @@ class Rename(Story):
         self.m.ok("add", "other", "--manual", "--", "true")
         self.assertEqual(self.m("rename", "new", "other").code, 5)
         self.assertEqual(self.m("rename", "new").code, 2)
+        self.assertIn("new has that name already", self.m.ok("rename", "new", "new").out)
         self.assertEqual(self.m.json("rename", "new", "newer"), {"renamed": ["new", "newer"]})
 
 
