@@ -179,6 +179,8 @@ class CalendarReader {
 
   /// A date or range a line; # begins a comment.
   Result<void> read_lines(std::string_view text, const std::string& path) {
+    // Some editors put a byte order mark before the text.
+    if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
     for (std::size_t number = 1; !text.empty(); ++number) {
       const std::size_t end = std::min(text.find('\n'), text.size());
       std::string_view line = text.substr(0, end);

@@ -109,6 +109,15 @@ TEST_CASE("dates may lie in a file, one or a range a line, with comments") {
   CHECK(setting(got, "calendars.h.file")->value == list + " (3 lines)");
 }
 
+TEST_CASE("a byte order mark before the dates of a file is no part of them") {
+  const Scratch scratch;
+  const std::string list = scratch.write("holidays.txt",
+                                         "\xef\xbb\xbf"
+                                         "12-25\n");
+  const config::Loaded got = loaded(scratch, "[calendars.h]\nfile = \"" + list + "\"\n");
+  CHECK(got.config.calendars.at("h")->contains(day(2026, 12, 25)));
+}
+
 TEST_CASE("a wrong date in a list is placed by its line and column") {
   const Scratch scratch;
   const std::string list = scratch.write("holidays.txt", "2026-12-25\n\n  2026-02-30\n");
