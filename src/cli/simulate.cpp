@@ -55,10 +55,22 @@ std::string thousands(std::int64_t n) {
   return digits;
 }
 
-/// "2026-11-21 14:00".
-std::string to_the_minute(Time t, const job::Zone& zone) {
-  return absolute(t, zone).substr(0, 16);
-}
+/// Times of a span, "2026-11-21 14:00"; with their offset where the clock is changed in the span.
+class Minutes {
+ public:
+  Minutes(const Simulation& s, const job::Zone& zone) : zone_(zone) {
+    const auto change = zone.next_change(s.from);
+    changes_ = change && change->at < s.to;
+  }
+  std::string operator()(Time t) const {
+    const std::string text = absolute(t, zone_);
+    return text.substr(0, 16) + (changes_ ? text.substr(19) : "");
+  }
+
+ private:
+  const job::Zone& zone_;
+  bool changes_ = false;
+};
 
 std::string names_of(const std::vector<std::string>& names, std::size_t all) {
   std::string text;
@@ -77,9 +89,10 @@ void print_slots(const Simulation& s, const job::Zone& zone) {
   std::int64_t most = 1;
   for (const Simulation::Slot& slot : s.slots) most = std::max(most, slot.fires);
   Table table({{.title = "FROM"}, {.title = "FIRES", .right = true}, {.title = ""}});
+  const Minutes to_the_minute(s, zone);
   for (const Simulation::Slot& slot : s.slots) {
     const std::int64_t length = (slot.fires * kBar + most - 1) / most;
-    table.add({{to_the_minute(slot.from, zone)},
+    table.add({{to_the_minute(slot.from)},
                {thousands(slot.fires)},
                {std::string(static_cast<std::size_t>(length), '#')}});
   }
@@ -96,8 +109,9 @@ void print_busiest(const Simulation& s, const job::Zone& zone) {
   }
   heading(s.minutes_cut ? "busiest minutes (of the first 14 days)" : "busiest minutes");
   Table table({{.title = "MINUTE"}, {.title = "FIRES", .right = true}, {.title = "JOBS"}});
+  const Minutes to_the_minute(s, zone);
   for (const Simulation::Minute& minute : s.busiest)
-    table.add({{to_the_minute(minute.at, zone)},
+    table.add({{to_the_minute(minute.at)},
                {thousands(minute.fires)},
                {names_of(minute.jobs, static_cast<std::size_t>(minute.job_count))}});
   print(table.render(terminal_width()));

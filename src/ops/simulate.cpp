@@ -82,8 +82,15 @@ class Simulator {
       const bool skipped = meaning.kind == job::CivilMeaning::Kind::skipped;
       const Time at = skipped ? meaning.transition : meaning.first;
       if (at >= out_.to) return;
-      if (at > out_.slots.back().from) out_.slots.push_back({at, 0});
+      add_slot(at);
+      // An hour that comes twice is two slots, or it would look busier than the others.
+      const bool twice = meaning.kind == job::CivilMeaning::Kind::repeated;
+      if (twice && out_.slot <= meaning.second - meaning.first) add_slot(meaning.second);
     }
+  }
+
+  void add_slot(Time at) {
+    if (at > out_.slots.back().from && at < out_.to) out_.slots.push_back({at, 0});
   }
 
   Time end_of(std::size_t slot) const {

@@ -33,6 +33,12 @@ struct Item {
   bool planned = false;  ///< a fire that had its row once
 };
 
+Item item_of(const Life& life, job::Run run) {
+  Item item{.life = &life, .at = run.fire_time, .run = {}};
+  item.run = std::move(run);
+  return item;
+}
+
 bool is_time_of_day(std::string_view text) {
   return text.size() >= 5 && text.size() <= 8 && text[2] == ':' &&
          text.find_first_not_of("0123456789:") == std::string_view::npos;
@@ -110,7 +116,7 @@ Result<void> Inquiry::latest_of(const Life& life) {
     const bool older = run.fire_time < row_end || unplanned;
     // One that still lives is told of whatever came after it.
     if (older && job::is_final(run.state)) continue;
-    items_.push_back({.life = &life, .at = run.fire_time, .run = std::move(run)});
+    items_.push_back(item_of(life, std::move(run)));
   }
   if (unplanned) {
     const auto& stretch = unplanned->stretch;
@@ -120,7 +126,7 @@ Result<void> Inquiry::latest_of(const Life& life) {
                       .count = stretch.count,
                       .last = stretch.last});
   } else if (row) {
-    items_.push_back({.life = &life, .at = row->fire_time, .run = std::move(row)});
+    items_.push_back(item_of(life, std::move(*row)));
   }
   for (const Item& item : items_) {
     TRY(Finding finding, explain(item));
@@ -227,7 +233,7 @@ Result<void> Inquiry::collect(const Life& life, Time from, Time to) {
 Result<void> Inquiry::collect_others(const Life& life, Time from, Time to) {
   TRY(std::vector<job::Run> others, history_.other_runs_in(life, from, to));
   for (job::Run& run : others) {
-    items_.push_back({.life = &life, .at = run.fire_time, .run = std::move(run)});
+    items_.push_back(item_of(life, std::move(run)));
   }
   return {};
 }
@@ -432,6 +438,7 @@ Result<WhyWindow> parse_why_window(std::string_view text, const job::Zone& zone,
   std::string said(text);
   if (is_time_of_day(text)) {
     // The latest one that is over: nobody asks why something has not happened yet.
+    TRY_VOID(job::parse_time(said, zone, now));
     const Result<Time> today = job::parse_time("today " + said, zone, now);
     said = (today && *today <= now ? "today " : "yesterday ") + said;
   }

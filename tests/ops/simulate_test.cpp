@@ -153,6 +153,17 @@ TEST_CASE("a pause that ends in the span, and max_runs, cut what is counted") {
   CHECK(day.fires == 4 + 5);
 }
 
+TEST_CASE("an hour that comes twice is two slots") {
+  SimulatedWorld world;
+  world.add("half", cron("*/30 * * * *", "Europe/Berlin"));
+  const job::ZonePtr berlin = World::must(world.zones->find("Europe/Berlin"));
+  // 2026-10-25 in Berlin: 25 hours.
+  const Time from = Time{std::chrono::sys_days{std::chrono::year{2026} / 10 / 24}} + hours(22);
+  const Simulation day = World::must(simulate(world.context, *berlin, from, from + hours(25)));
+  REQUIRE(day.slots.size() == 25);
+  for (const Simulation::Slot& slot : day.slots) CHECK(slot.fires == 2);
+}
+
 TEST_CASE("an impossible span is refused") {
   SimulatedWorld world;
   const Time now = world.now();

@@ -378,6 +378,9 @@ TEST_CASE("times are read as people mean them: the latest that is over") {
   CHECK(at("2026-03-29").to - at("2026-03-29").from == hours(23));
   CHECK(at("yesterday").to == at("today").from);
   CHECK_FALSE(parse_why_window("noon", *zone, now));
+  const auto wrong = parse_why_window("25:00", *zone, now);
+  REQUIRE_FALSE(wrong);
+  CHECK(contains(wrong.error().message, "'25:00'"));
 }
 
 TEST_CASE("a job that cannot be planned says why") {
