@@ -13,6 +13,13 @@ namespace {
 
 constexpr std::size_t kFiresShown = 3;
 
+/// As many as are shown, and as will have a run.
+std::size_t fires_left(const job::Job& job, const job::Policy& policy) {
+  if (policy.max_runs <= 0) return kFiresShown;
+  const std::int64_t left = std::max<std::int64_t>(policy.max_runs - job.run_count, 0);
+  return std::min(kFiresShown, static_cast<std::size_t>(left));
+}
+
 /// Why a schedule has no fires to come: nobody makes a job that never fires on purpose.
 std::string none_words(const job::Job& job, const job::Policy& policy, Time now) {
   const job::Schedule& schedule = job.definition.schedule;
@@ -36,8 +43,9 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   // A new grid's anchor is now, which does not fire: the row knows what does.
   const Time from =
       job.next_fire ? *job.next_fire - Duration(1) : std::max(job.planned_through, session.now);
+  const job::Policy policy = job::resolve(definition.policy, session.config().defaults);
   TRY(const std::vector<ops::Fire> fires,
-      session.ops().next(schedule, job.seed(), from, kFiresShown));
+      session.ops().next(schedule, job.seed(), from, fires_left(job, policy)));
   if (call.globals.json) {
     TRY(const store::JobListing listing, session.listing(job));
     print(json_understood(listing, description, fires) + "\n");
@@ -57,9 +65,7 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   else if (schedule.kind == job::ScheduleKind::reboot)
     print_result(call, label + "after the next boot of the machine");
   else if (fires.empty())
-    print_result(call,
-                 label + none_words(job, job::resolve(definition.policy, session.config().defaults),
-                                    session.now));
+    print_result(call, label + none_words(job, policy, session.now));
   if (job.paused)
     print_result(call,
                  "  paused     until " + (job.paused_until ? absolute(*job.paused_until, *zone)

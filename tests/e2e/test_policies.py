@@ -23,8 +23,11 @@ class Bounds(Story):
 
     def test_a_schedule_ends_after_its_runs_and_says_so(self):
         self.m.start()
-        self.m.ok("add", "twice", "--every", "1s", "--max-runs", "2", "--", "/bin/true")
+        added = self.m.ok("add", "twice", "--every", "1s", "--max-runs", "2", "--", "/bin/true")
+        self.assertEqual(added.out.count("(in "), 2, added.out)
         self.m.wait(lambda: self.m.job("twice")["next_fire"] is None, "the schedule has ended")
+        self.assertIn("next       no more: it has had its max_runs",
+                      self.m.ok("set", "twice", "--max-wait", "1h").out)
         self.m.wait(lambda: len(self.m.runs("twice", "--state", "succeeded")) == 2, "both ran")
         self.assertEqual(self.m.ok("list").out.count("twice"), 1)
 
