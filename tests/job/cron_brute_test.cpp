@@ -291,8 +291,12 @@ bool compare(const Span& span, const std::string& cron, DstGap gap, DstFold fold
   CHECK(found == expected);
   for (int i = 0; i < 4; ++i) {
     const int whole = static_cast<int>((end - begin) / span.step);
-    const Time a = begin + dice.roll(0, whole) * span.step + Duration(dice.roll(-1, 1));
-    const Time b = begin + dice.roll(0, whole) * span.step + Duration(dice.roll(-1, 1));
+    // Not before `begin`: a fire at that very moment is not among what is expected.
+    const auto any = [&] {
+      return std::max(begin, begin + dice.roll(0, whole) * span.step + Duration(dice.roll(-1, 1)));
+    };
+    const Time a = any();
+    const Time b = any();
     const auto from = std::upper_bound(expected.begin(), expected.end(), a);
     const auto to = std::upper_bound(expected.begin(), expected.end(), b);
     const FireSeries::Stretch stretch = series.count(a, b);
