@@ -16,7 +16,7 @@ constexpr auto kLaterCommands = std::to_array<std::string_view>(
     {"rerun", "signal", "nodes", "drain", "audit", "completion", "api", "message", "token"});
 
 constexpr auto kLaterOptions = std::to_array<std::string_view>(
-    {"max-instances", "priority", "user", "env-file", "http", "amqp", "redis", "celery", "header",
+    {"priority", "user", "env-file", "http", "amqp", "redis", "celery", "header",
      "body", "stdin", "max-output", "umask", "nice", "description", "after", "notify", "ping-url"});
 
 /// What people who know other tools type.

@@ -47,7 +47,9 @@ std::vector<Option> job_options() {
          } +
          zone_options() +
          std::vector<Option>{
-             {"overlap", "HOW", "due while it still runs: skip"},
+             {"overlap", "HOW", "due while it still runs: skip, queue, replace or allow"},
+             {"max-instances", "N", "overlap = allow: so many at a time"},
+             {"max-queued", "N", "overlap = queue: so many wait for their turn"},
              {"misfire-grace", "D",
               "how late an occurrence may be planned; later it is missed (1h)"},
              {"coalesce", "WHICH",

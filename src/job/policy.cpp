@@ -73,11 +73,8 @@ Result<void> read_overlap(PolicyDraft& draft, std::string_view key, std::string_
     draft.overlap = parsed;
     return {};
   }
-  if (value == "queue" || value == "replace" || value == "allow") {
-    return fail(ErrorKind::usage, quoted(value) + " is not available in this version; only skip is",
-                std::string(key));
-  }
-  return fail(ErrorKind::usage, quoted(value) + " is not an overlap policy; write skip",
+  return fail(ErrorKind::usage,
+              quoted(value) + " is not an overlap policy; write skip, queue, replace or allow",
               std::string(key));
 }
 
@@ -141,9 +138,11 @@ constexpr Setting number_setting(std::string_view key) {
       forget<member>};
 }
 
-const std::array<Setting, 15>& settings() {
-  static const std::array<Setting, 15> kSettings{{
+const std::array<Setting, 17>& settings() {
+  static const std::array<Setting, 17> kSettings{{
       {"overlap", read_overlap, named_value<&PolicyDraft::overlap>, forget<&PolicyDraft::overlap>},
+      number_setting<&PolicyDraft::max_instances, 1, limits::kMaxInstances>("max_instances"),
+      number_setting<&PolicyDraft::max_queued, 1, limits::kMaxInstances>("max_queued"),
       {"misfire_grace", read_misfire_grace, misfire_grace_value,
        forget<&PolicyDraft::misfire_grace>},
       {"coalesce", read_coalesce, named_value<&PolicyDraft::coalesce>,
@@ -183,6 +182,12 @@ std::string_view to_string(Overlap v) {
   switch (v) {
     case Overlap::skip:
       return "skip";
+    case Overlap::queue:
+      return "queue";
+    case Overlap::replace:
+      return "replace";
+    case Overlap::allow:
+      return "allow";
   }
   return "";
 }
@@ -210,7 +215,8 @@ std::string_view to_string(OnLost v) {
 }
 
 std::optional<Overlap> parse_overlap(std::string_view text) {
-  static constexpr Overlap kAll[] = {Overlap::skip};
+  static constexpr Overlap kAll[] = {Overlap::skip, Overlap::queue, Overlap::replace,
+                                     Overlap::allow};
   return find_by_name(text, kAll);
 }
 
@@ -243,6 +249,8 @@ Policy resolve(const PolicyDraft& own, const PolicyDraft& defaults) {
           first_of(own.catchup_spread, defaults.catchup_spread, builtin.catchup_spread),
       .max_wait = first_of(own.max_wait, defaults.max_wait, builtin.max_wait),
       .max_runs = first_of(own.max_runs, defaults.max_runs, builtin.max_runs),
+      .max_instances = first_of(own.max_instances, defaults.max_instances, builtin.max_instances),
+      .max_queued = first_of(own.max_queued, defaults.max_queued, builtin.max_queued),
   };
 }
 
@@ -262,7 +270,9 @@ PolicyDraft builtin_draft() {
                      .max_catchup = p.max_catchup,
                      .catchup_spread = p.catchup_spread,
                      .max_wait = p.max_wait,
-                     .max_runs = p.max_runs};
+                     .max_runs = p.max_runs,
+                     .max_instances = p.max_instances,
+                     .max_queued = p.max_queued};
 }
 
 Result<void> set_policy(PolicyDraft& draft, std::string_view key, std::string_view value) {

@@ -46,6 +46,8 @@ std::string_view to_string(Reason v) {
       return "";
     case Reason::overlap:
       return "overlap";
+    case Reason::queue_full:
+      return "queue_full";
     case Reason::coalesced:
       return "coalesced";
     case Reason::paused:
@@ -80,6 +82,8 @@ std::string_view to_string(Reason v) {
       return "rebooted";
     case Reason::operator_:
       return "operator";
+    case Reason::replaced:
+      return "replaced";
     case Reason::shutdown:
       return "shutdown";
   }
@@ -104,7 +108,8 @@ std::optional<Reason> parse_reason(std::string_view text) {
       Reason::removed,     Reason::schedule_changed, Reason::misfire,   Reason::expired,
       Reason::exit_status, Reason::signal,           Reason::timeout,   Reason::exec_error,
       Reason::start_error, Reason::keeper_died,      Reason::rebooted,  Reason::operator_,
-      Reason::shutdown,    Reason::excluded,         Reason::max_runs,  Reason::waited_too_long};
+      Reason::shutdown,    Reason::excluded,         Reason::max_runs,  Reason::waited_too_long,
+      Reason::queue_full,  Reason::replaced};
   return find_by_name(text, kAll);
 }
 

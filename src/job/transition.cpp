@@ -44,6 +44,9 @@ constexpr std::array<Row, kHappenings> kTable{{
     // happening                         pending                                 running
     {Happening::claimed,             {Do::run, S::running, R::none},              {}},
     {Happening::overlapped,          {Do::end, S::skipped, R::overlap},           {}},
+    {Happening::queue_full,          {Do::end, S::skipped, R::queue_full},        {}},
+    {Happening::replaced,            {Do::end, S::cancelled, R::replaced},
+                                     {Do::end, S::cancelled, R::replaced}},
     {Happening::expired,             {Do::end, S::missed, R::expired},            {}},
     {Happening::withdrawn_changed,   {Do::end, S::skipped, R::schedule_changed},  {}},
     {Happening::withdrawn_removed,   {Do::end, S::skipped, R::removed},           {}},
@@ -106,6 +109,11 @@ Step step_to(const Run& run, RunState state, Reason reason) {
               .due_at = std::nullopt};
 }
 
+/// A run that must not go on.
+Step call_off(const Run& run) {
+  return step_to(run, RunState::cancelled, run.replaced_by ? Reason::replaced : Reason::operator_);
+}
+
 Step wait_until(const Run& run, Time due_at) {
   Step step = step_to(run, RunState::pending, Reason::none);
   step.due_at = due_at;
@@ -125,11 +133,11 @@ std::optional<Step> transition(const Run& run, Happening happening, const Policy
     case Do::end:
       return end;
     case Do::requeue: {
-      if (run.cancel_requested) return end;
+      if (run.cancel_requested) return call_off(run);
       return wait_until(run, now);
     }
     case Do::restart: {
-      if (run.cancel_requested) return step_to(run, RunState::cancelled, Reason::operator_);
+      if (run.cancel_requested) return call_off(run);
       if (run.start_failures + 1 >= limits::kMaxAttempts) return end;
       const Duration pause = doubled(kFirstStartPause, run.start_failures, kLongestStartPause);
       Step step = wait_until(run, add_saturated(now, pause));

@@ -93,7 +93,8 @@ Result<job::Run> Ops::trigger(const std::string& name, bool force) {
   // The key of a run by hand is made of its id.
   run.key = store::run_key(context_.store.id(), run);
   TRY_VOID(context_.store.update_run(run, run.fence));
-  if (!force) {
+  // Whether there is room for it under another policy the daemon decides.
+  if (!force && policy.overlap == job::Overlap::skip) {
     TRY(const bool busy, job_is_busy(context_, job.id));
     if (busy) TRY_VOID(step_run(context_, run, job::Happening::overlapped, policy, now));
   }

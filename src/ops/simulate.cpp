@@ -196,6 +196,7 @@ class Simulator {
   // --- few fires -------------------------------------------------------------------------------
 
   void walk(const Lane& lane) {
+    const bool side_by_side = lane.policy.overlap == job::Overlap::allow;
     std::int64_t skipped = 0;
     Time busy = Time::min(), slow_busy = Time::min();
     std::size_t slot = 0;
@@ -210,7 +211,7 @@ class Simulator {
       } else {
         slow_busy = start + lane.length.p95;
       }
-      if (start < busy || lane.length.median == Duration{}) continue;
+      if ((start < busy && !side_by_side) || lane.length.median == Duration{}) continue;
       busy = start + lane.length.median;
       edges_.emplace_back(start, 1);
       edges_.emplace_back(busy, -1);
@@ -226,7 +227,9 @@ class Simulator {
     bin.last_job = &job;
   }
 
+  /// Under another policy than skip nothing is skipped for it.
   void add_overlap(const Lane& lane, std::int64_t skipped) {
+    if (lane.policy.overlap != job::Overlap::skip) return;
     out_.overlaps.push_back({lane.job.name, lane.count, skipped, lane.length.median,
                              lane.length.p95, lane.length.sample});
   }

@@ -111,7 +111,9 @@ Result<WhyFacts> History::facts_of(const Life& life, const job::Run& run) const 
       }
       break;
     case job::RunState::skipped:
-      if (run.reason == job::Reason::overlap) TRY_VOID(add_overlap(facts));
+      if (run.reason == job::Reason::overlap || run.reason == job::Reason::queue_full) {
+        TRY_VOID(add_overlap(facts));
+      }
       if (run.reason == job::Reason::coalesced) TRY_VOID(add_coalesced(facts, life));
       if (run.reason == job::Reason::paused) {
         add_pause(facts, life, run.fire_time, run.last_fire_time.value_or(run.fire_time));

@@ -47,6 +47,7 @@ class NotRun final : RunAccount {
   void skipped() {
     switch (run_.reason) {
       case Reason::overlap:
+      case Reason::queue_full:
         overlap();
         return;
       case Reason::coalesced:
@@ -85,7 +86,15 @@ class NotRun final : RunAccount {
       return;
     }
     const job::Run& other = *f_.other;
-    not_run("its run " + number(other) + " had not ended yet");
+    if (run_.reason == Reason::queue_full) {
+      not_run("its run " + number(other) + " had not ended yet, and as many waited for it as may " +
+              "(max_queued = " + std::to_string(f_.policy.max_queued) + ")");
+    } else if (f_.policy.overlap == job::Overlap::allow && f_.policy.max_instances > 1) {
+      not_run("as many runs of it lived as may (max_instances = " +
+              std::to_string(f_.policy.max_instances) + "), " + number(other) + " among them");
+    } else {
+      not_run("its run " + number(other) + " had not ended yet");
+    }
     std::string words = number(other);
     if (other.cause == Cause::manual) words += ", triggered by hand,";
     const auto& result = other.result;
@@ -113,7 +122,7 @@ class NotRun final : RunAccount {
     if (run_.cause == Cause::manual) {
       say("schedctl trigger " + f_.name +
           (job::is_final(other.state) ? " runs it now" : " --force runs it all the same"));
-    } else {
+    } else if (f_.policy.overlap == job::Overlap::skip) {
       say("A job that is due while it still runs is skipped (overlap = skip)");
     }
   }

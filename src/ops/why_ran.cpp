@@ -83,6 +83,13 @@ class Ran final : RunAccount {
       return;
     }
     const bool began = run_.result.started_at.has_value();
+    const bool replaced = run_.reason == Reason::replaced;
+    if (replaced) {
+      headline(std::string(began ? "ran " : "did not run ") + when() + ": " + id + " was " +
+               (began ? "ended" : "called off") + ", for " + successor() + " took its place");
+      say("A job that is due while it still runs is started anew (overlap = replace)");
+      return;
+    }
     headline(std::string(began ? "ran " : "did not run ") + when() + ": " + id + " was cancelled " +
              deed_words(f_.cancelled, m_));
   }
@@ -197,13 +204,19 @@ class Ran final : RunAccount {
           " it is ended (timeout = " + format_duration(f_.policy.timeout) + ")");
     }
     if (run_.cancel_requested) {
-      say("It is being ended: its cancel was asked for " + deed_words(f_.cancelled, m_));
+      say("It is being ended: " +
+          (run_.replaced_by ? successor() + " takes its place (overlap = replace)"
+                            : "its cancel was asked for " + deed_words(f_.cancelled, m_)));
     }
     nobody_there(
         "Whether it still runs no row says: a command goes on without a daemon, and how it ended "
         "is recorded when one comes (schedctl start)");
     clock_change();
     out_.brief = "running: " + number(run_) + ", since " + m_.brief(*result.started_at);
+  }
+
+  std::string successor() const {
+    return run_.replaced_by ? "#" + std::to_string(run_.replaced_by.value) : "a newer one";
   }
 
   void nobody_there(const std::string& meanwhile) {

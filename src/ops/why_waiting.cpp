@@ -91,8 +91,7 @@ class Waiting final : RunAccount {
     if (f_.other) {
       out_.reason = "job_busy";
       say("Its run " + number(*f_.other) + " " + busy_words(*f_.other) + "; this one waits for it" +
-          (run_.waits ? " (several overdue occurrences run one after the other: coalesce = all)"
-                      : ""));
+          waits_words());
       return;
     }
     if (!f_.keeper_trouble.empty()) {
@@ -118,6 +117,21 @@ class Waiting final : RunAccount {
     say("The machine could not start it (" + counted(run_.start_failures, "time") +
         (run_.result.error.empty() ? "" : ": " + quoted_line(run_.result.error)) +
         "); it is tried again at " + m_.brief(run_.due_at));
+  }
+
+  std::string waits_words() const {
+    if (!run_.waits) return "";
+    switch (f_.policy.overlap) {
+      case job::Overlap::queue:
+        return " (overlap = queue)";
+      case job::Overlap::replace:
+        return ", which is ended for it (overlap = replace)";
+      case job::Overlap::skip:
+      case job::Overlap::allow:
+        break;
+    }
+    if (f_.policy.coalesce != job::Coalesce::all) return "";
+    return " (several overdue occurrences run one after the other: coalesce = all)";
   }
 
   std::string busy_words(const job::Run& other) const {

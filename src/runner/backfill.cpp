@@ -151,47 +151,4 @@ Result<void> Runner::close_backfill(Work& work, store::Backfill backfill, bool c
   return {};
 }
 
-// --- what falls due meanwhile ------------------------------------------------------------------
-
-// Whether a run that is due while its job is busy stays, for only a backfill is in its way: to wait
-// for the one run of it that lives (`waits`), or to start beside them (`forced`).
-Result<bool> Runner::make_way(Work& work, job::Run& run) {
-  TRY(const InTheWay what, in_the_way(run));
-  switch (what) {
-    case InTheWay::another_run:
-      return false;
-    case InTheWay::parallel_backfill:
-      run.forced = true;
-      return true;
-    case InTheWay::one_of_backfill:
-      run.waits = true;
-      TRY_VOID(store_.update_run(run, run.fence));
-      work.dirty = true;
-      work.run_line(log::Level::info, "run-waits", run,
-                    {{"reason", "backfill"}, {"fire", format_rfc3339(run.fire_time)}});
-      return true;
-  }
-  return false;
-}
-
-Result<Runner::InTheWay> Runner::in_the_way(const job::Run& run) {
-  TRY(const std::vector<job::Run> living,
-      store_.list_runs({.job_id = run.job_id,
-                        .states = {RunState::pending, RunState::running},
-                        .limit = kInTheWay}));
-  bool any = false, all_parallel = true;
-  for (const job::Run& other : living) {
-    if (other.id == run.id) continue;
-    const bool of_backfill = other.cause == job::Cause::backfill;
-    // One that waits already is enough: otherwise all that fell due behind a long run would follow
-    // it in a row.
-    if (!of_backfill && (other.occupies_slot() || other.waits)) return InTheWay::another_run;
-    if (!of_backfill || !other.occupies_slot()) continue;
-    any = true;
-    all_parallel = all_parallel && other.forced;
-  }
-  if (!any) return InTheWay::another_run;
-  return all_parallel ? InTheWay::parallel_backfill : InTheWay::one_of_backfill;
-}
-
 }  // namespace schedctl::runner

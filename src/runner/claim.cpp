@@ -145,13 +145,19 @@ Result<void> Runner::claim(Work& work) {
     const bool patient = run.waits || run.occupies_slot();
     if (busy && !run.forced && patient) continue;
     if (busy && !run.forced) {
-      TRY(const bool stays, make_way(work, run));
-      if (!stays) {
-        TRY_VOID(withdraw(work, std::move(run), job::Happening::overlapped));
+      TRY(const WhenBusy what, when_busy(work, run));
+      if (what == WhenBusy::waits) {
         progress = true;
         continue;
       }
-      if (run.waits) continue;
+      if (what != WhenBusy::starts) {
+        TRY_VOID(withdraw(work, std::move(run),
+                          what == WhenBusy::queue_full ? job::Happening::queue_full
+                                                       : job::Happening::overlapped));
+        progress = true;
+        continue;
+      }
+      run.forced = true;
     }
     if (free == 0) {
       work.slots_full = true;
@@ -196,6 +202,8 @@ Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job) {
   if (policy.max_runs > 0 && is_first_of_schedule(run)) TRY_VOID(count_run(job, policy));
   const std::int64_t old_fence = run.fence;
   run.give_up_at.reset();
+  // Its retries may start beside the others as well.
+  run.forced = run.forced || policy.overlap == job::Overlap::allow;
   run.state = step->state;
   run.reason = step->reason;
   run.fence = old_fence + 1;
@@ -238,9 +246,11 @@ Result<void> Runner::count_run(const job::Job& job, const job::Policy& policy) {
 Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening) {
   const auto step = job::transition(run, happening, job::Policy{}, work.now);
   if (!step) return {};
+  const bool had_started = run.occupies_slot();
   run.state = step->state;
   run.reason = step->reason;
   TRY_VOID(store_.update_run(run, run.fence));
+  if (had_started) TRY_VOID(store_.set_last_run(run));
   work.dirty = true;
   work.run_line(run.state == job::RunState::missed ? log::Level::warning : log::Level::info,
                 "run-" + std::string(job::to_string(run.state)), run,

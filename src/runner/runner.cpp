@@ -27,6 +27,7 @@ std::string seconds(Duration d) {
 job::Happening true_happening(const executor::Report& report, const job::Run& run,
                               bool shutting_down) {
   if (!report.ended_on_order) return report.happening;
+  if (run.replaced_by) return job::Happening::replaced;
   if (run.cancel_requested) return job::Happening::stopped_by_operator;
   if (shutting_down) return job::Happening::stopped_by_shutdown;
   return report.happening;
@@ -408,7 +409,7 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
   const bool retry = step->state == job::RunState::pending;
   if (retry && (!job || run.cancel_requested)) {
     step->state = job::RunState::cancelled;
-    step->reason = job::Reason::operator_;
+    step->reason = run.replaced_by ? job::Reason::replaced : job::Reason::operator_;
   }
   const std::optional<Time> started_before = run.result.started_at;
   const int attempt = run.attempt;

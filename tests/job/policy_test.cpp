@@ -11,11 +11,12 @@ using std::chrono::seconds;
 
 TEST_CASE("each policy is set, shown and forgotten by its name") {
   const std::vector<std::pair<std::string, std::string>> values = {
-      {"overlap", "skip"},       {"misfire_grace", "2h"}, {"coalesce", "all"},
-      {"jitter", "30s"},         {"timeout", "1h30m"},    {"kill_grace", "5s"},
-      {"max_attempts", "3"},     {"backoff", "250ms"},    {"max_delay", "10m"},
-      {"on_lost", "retry"},      {"alert_grace", "5m"},   {"max_catchup", "7"},
-      {"catchup_spread", "10m"}, {"max_wait", "1h"},      {"max_runs", "3"}};
+      {"overlap", "queue"},    {"max_instances", "5"}, {"max_queued", "9"},
+      {"misfire_grace", "2h"}, {"coalesce", "all"},    {"jitter", "30s"},
+      {"timeout", "1h30m"},    {"kill_grace", "5s"},   {"max_attempts", "3"},
+      {"backoff", "250ms"},    {"max_delay", "10m"},   {"on_lost", "retry"},
+      {"alert_grace", "5m"},   {"max_catchup", "7"},   {"catchup_spread", "10m"},
+      {"max_wait", "1h"},      {"max_runs", "3"}};
   CHECK(policy_keys().size() == values.size());
   PolicyDraft draft;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -50,9 +51,10 @@ TEST_CASE("bad policy values are refused, name their key and change nothing") {
   const PolicyDraft before = draft;
   for (const auto& [key, value] :
        std::vector<std::pair<std::string, std::string>>{{"overlap", ""},
-                                                        {"overlap", "queue"},
-                                                        {"overlap", "replace"},
-                                                        {"overlap", "allow"},
+                                                        {"overlap", "queued"},
+                                                        {"max_instances", "0"},
+                                                        {"max_instances", "1001"},
+                                                        {"max_queued", "0"},
                                                         {"misfire_grace", "1"},
                                                         {"misfire_grace", "-5s"},
                                                         {"misfire_grace", "0s"},
@@ -73,9 +75,9 @@ TEST_CASE("bad policy values are refused, name their key and change nothing") {
     CHECK(set.error().where == key);
     CHECK(draft == before);
   }
-  CHECK(set_policy(draft, "overlap", "queue")
+  CHECK(set_policy(draft, "overlap", "forbid")
             .error()
-            .message.find("not available in this version; only skip") != std::string::npos);
+            .message.find("write skip, queue, replace or allow") != std::string::npos);
   CHECK(set_policy(draft, "misfire_grace", "1s").has_value());
   CHECK(set_policy(draft, "misfire_grace", "0s").error().message.ends_with("at least 1s"));
   CHECK(set_policy(draft, "misfire-grace", "1h")
@@ -84,7 +86,9 @@ TEST_CASE("bad policy values are refused, name their key and change nothing") {
 }
 
 TEST_CASE("names of policies read back") {
-  CHECK(parse_overlap(to_string(Overlap::skip)) == Overlap::skip);
+  for (const auto v : {Overlap::skip, Overlap::queue, Overlap::replace, Overlap::allow}) {
+    CHECK(parse_overlap(to_string(v)) == v);
+  }
   for (const auto v : {Coalesce::latest, Coalesce::earliest, Coalesce::all}) {
     CHECK(parse_coalesce(to_string(v)) == v);
   }

@@ -39,6 +39,9 @@ struct Expected {
 const std::vector<Expected> kExpected = {
     {H::claimed, S::pending, S::running, R::none},
     {H::overlapped, S::pending, S::skipped, R::overlap},
+    {H::queue_full, S::pending, S::skipped, R::queue_full},
+    {H::replaced, S::pending, S::cancelled, R::replaced},
+    {H::replaced, S::running, S::cancelled, R::replaced},
     {H::expired, S::pending, S::missed, R::expired},
     {H::withdrawn_changed, S::pending, S::skipped, R::schedule_changed},
     {H::withdrawn_removed, S::pending, S::skipped, R::removed},
@@ -72,7 +75,8 @@ const std::vector<H> kFailures = {H::exec_failed, H::exited_nonzero, H::killed_b
 }  // namespace
 
 TEST_CASE("every state meets every happening as the table says") {
-  CHECK(kExpected.size() == static_cast<std::size_t>(kHappenings));
+  // One can happen in two states.
+  CHECK(kExpected.size() == static_cast<std::size_t>(kHappenings) + 1);
   for (const S state : kStates) {
     for (int h = 0; h < kHappenings; ++h) {
       const auto happening = static_cast<H>(h);
@@ -210,5 +214,8 @@ TEST_CASE("a cancelled run is never pending again") {
     const bool was_not_started = e.happening == H::never_started || e.happening == H::start_refused;
     CHECK(step->state == (was_not_started ? S::cancelled : e.to));
     CHECK(step->reason == (was_not_started ? R::operator_ : e.reason));
+    run.replaced_by = RunId(43);
+    const auto replaced = transition(run, e.happening, policy, kNow);
+    CHECK(replaced->reason == (was_not_started ? R::replaced : e.reason));
   }
 }

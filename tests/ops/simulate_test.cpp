@@ -142,6 +142,20 @@ TEST_CASE("a job that is set aside does not fire") {
   CHECK(day.idle[0].why == "set aside, see schedctl why aside");
 }
 
+TEST_CASE("only a job that skips has fires that will be skipped; others run beside each other") {
+  SimulatedWorld world;
+  for (const char* name : {"skips", "allows"}) {
+    job::JobDraft draft = cron("*/10 * * * *");
+    if (name == std::string("allows")) draft.policy.overlap = job::Overlap::allow;
+    world.add(name, draft);
+    world.ran(name, minutes(25));
+  }
+  const Simulation day = world.simulate();
+  REQUIRE(day.overlaps.size() == 1);
+  CHECK(day.overlaps[0].job == "skips");
+  CHECK(day.peak == 4);
+}
+
 TEST_CASE("a pause that ends in the span, and max_runs, cut what is counted") {
   SimulatedWorld world;
   world.add("paused", every("1h"));

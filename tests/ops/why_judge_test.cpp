@@ -159,6 +159,10 @@ TEST_CASE("what was started is told with how it went, and why it was late") {
        changed(with_row(RunState::cancelled, Reason::operator_),
                [](WhyFacts& f) { f.cancelled = deed("anna", "cancel", kAt + minutes(5), "#42"); }),
        Verdict::cancelled, "operator", "#42 was cancelled by anna at 02:05:00."},
+      {"replaced",
+       changed(with_row(RunState::cancelled, Reason::replaced),
+               [](WhyFacts& f) { f.run->replaced_by = RunId(43); }),
+       Verdict::cancelled, "replaced", "#42 was ended, for #43 took its place."},
       {"ended by a stop", with_row(RunState::cancelled, Reason::shutdown), Verdict::cancelled,
        "shutdown", "and was ended because the daemon was stopped: #42."},
       {"running", with_row(RunState::running), Verdict::running, "",
@@ -274,6 +278,18 @@ TEST_CASE("what was skipped or missed is told with what was in the way") {
   const std::vector<Cell> cells{
       {"overlap", overlap, Verdict::skipped, "overlap",
        "its run #41 had not ended yet. #41 ran from 01:50:00 to 02:03:00 (13m), and succeeded."},
+      {"too many beside it",
+       changed(overlap, [](WhyFacts& f) { f.policy.overlap = job::Overlap::allow; }),
+       Verdict::skipped, "overlap",
+       "as many runs of it lived as may (max_instances = 3), #41 among them. #41 ran from"},
+      {"queue full",
+       changed(overlap,
+               [](WhyFacts& f) {
+                 f.run->reason = Reason::queue_full;
+                 f.policy.overlap = job::Overlap::queue;
+               }),
+       Verdict::skipped, "queue_full",
+       "its run #41 had not ended yet, and as many waited for it as may (max_queued = 10)."},
       {"overlap, gone", skipped(Reason::overlap), Verdict::skipped, "overlap",
        "another run of it had not ended yet"},
       {"coalesced",

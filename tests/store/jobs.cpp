@@ -55,7 +55,9 @@ job::Job job_with_everything() {
                            .max_catchup = 8,
                            .catchup_spread = std::chrono::seconds(9),
                            .max_wait = std::chrono::seconds(10),
-                           .max_runs = 11};
+                           .max_runs = 11,
+                           .max_instances = 12,
+                           .max_queued = 13};
   job.managed_by = "file:/etc/schedctl/jobs.d/a.toml";
   job.paused = true;
   job.paused_at = at(2'000);

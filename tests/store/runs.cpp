@@ -48,6 +48,7 @@ job::Run run_with_everything(const job::Job& job) {
   run.node = "node";
   run.keeper = "keeper";
   run.waits = run.forced = run.cancel_requested = true;
+  run.replaced_by = RunId{78};
   run.give_up_at = at(203);
   run.backfill = BackfillId{77};
   run.result = result_with_everything();
@@ -93,6 +94,7 @@ void check_same(const job::Run& a, const job::Run& b) {
   CHECK(a.backfill == b.backfill);
   CHECK(a.forced == b.forced);
   CHECK(a.cancel_requested == b.cancel_requested);
+  CHECK(a.replaced_by == b.replaced_by);
   CHECK(a.key == b.key);
   check_same(a.result, b.result);
 }

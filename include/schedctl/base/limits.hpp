@@ -34,6 +34,8 @@ inline constexpr int kMaxAttempts = 1000;
 inline constexpr int kMaxCatchup = 10'000;
 /// Highest max_runs.
 inline constexpr int kMaxRuns = 1'000'000'000;
+/// Highest max_instances, and highest max_queued.
+inline constexpr int kMaxInstances = 1000;
 /// Rarest week of `weeks`: once a year.
 inline constexpr int kMaxWeeks = 52;
 /// Calendars one job may name.

@@ -10,7 +10,12 @@
 namespace schedctl::job {
 
 /// What happens to an occurrence that is due while its job still runs.
-enum class Overlap { skip };
+enum class Overlap {
+  skip,
+  queue,    ///< it waits for its turn, with at most max_queued others
+  replace,  ///< the one that runs is ended, and this one runs instead
+  allow,    ///< it runs beside the others, max_instances of them at most
+};
 /// Which of several overdue occurrences run.
 enum class Coalesce { latest, earliest, all };
 /// What becomes of a run whose process was lost: at most one start, or at least one.
@@ -41,6 +46,8 @@ struct PolicyDraft {
   std::optional<Duration> catchup_spread = {};
   std::optional<Duration> max_wait = {};
   std::optional<int> max_runs = {};
+  std::optional<int> max_instances = {};
+  std::optional<int> max_queued = {};
   bool operator==(const PolicyDraft&) const = default;
 };
 
@@ -61,6 +68,8 @@ struct Policy {
   Duration catchup_spread{};  ///< overdue runs start within it, not all at once; 0: at once
   Duration max_wait{};        ///< longest wait for a slot; then the run is missed; 0: no limit
   int max_runs = 0;           ///< scheduled runs after which the schedule ends; 0: no limit
+  int max_instances = 3;      ///< overlap = allow: so many runs of the job live at a time
+  int max_queued = 10;        ///< overlap = queue: so many wait for their turn
 };
 
 /// `own` over `defaults` over the built-in values.

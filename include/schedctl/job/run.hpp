@@ -20,6 +20,7 @@ enum class Reason {
   none,
   // skipped
   overlap,           ///< the job still ran
+  queue_full,        ///< likewise, and as many waited for it as may (max_queued)
   coalesced,         ///< another of several overdue occurrences ran instead
   paused,            ///< due while the job was paused
   schedule_changed,  ///< was pending when the schedule was changed
@@ -41,6 +42,7 @@ enum class Reason {
   rebooted,
   // cancelled
   operator_,  ///< printed "operator"
+  replaced,   ///< a newer occurrence took its place (overlap = replace)
   shutdown,
 };
 
@@ -97,6 +99,7 @@ struct Run {
   bool waits = false;      ///< one of a caught-up series: waits for its job, is not skipped
   bool forced = false;     ///< runs even beside a living run of its job
   bool cancel_requested = false;
+  RunId replaced_by;  ///< cancel_requested, for this newer one takes its place (overlap = replace)
   AttemptResult result;  ///< of the attempt that runs or ran last
   std::string key;       ///< UUIDv5, the same over retries
 

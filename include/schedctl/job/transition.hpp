@@ -12,6 +12,8 @@ namespace schedctl::job {
 enum class Happening {
   claimed,            ///< a slot was free: it is about to be started
   overlapped,         ///< due while its job still ran
+  queue_full,         ///< likewise, and as many wait for it as may (max_queued)
+  replaced,           ///< a newer occurrence takes its place (overlap = replace)
   expired,            ///< asked for by hand and nobody came in time
   withdrawn_changed,  ///< the schedule was changed while it was pending
   withdrawn_removed,  ///< the job was removed while it was pending
@@ -30,7 +32,7 @@ enum class Happening {
   lost_keeper,          ///< nobody knows how it ended: the keeper died
   lost_reboot,          ///< likewise: the machine went down
 };
-inline constexpr int kHappenings = 19;
+inline constexpr int kHappenings = 21;
 
 /// What becomes of the run.
 struct Step {

@@ -164,9 +164,11 @@ class Runner {
   Result<void> count_run(const job::Job& job, const job::Policy& policy);
   Result<void> claim_run(Work& work, job::Run run, const job::Job& job);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
-  enum class InTheWay { another_run, one_of_backfill, parallel_backfill };
-  Result<InTheWay> in_the_way(const job::Run& run);
-  Result<bool> make_way(Work& work, job::Run& run);
+  /// What becomes of a run that is due while its job is busy.
+  enum class WhenBusy { starts, waits, overlapped, queue_full };
+  Result<WhenBusy> when_busy(Work& work, job::Run& run);
+  Result<WhenBusy> let_wait(Work& work, job::Run& run, const char* reason);
+  Result<void> replace(Work& work, job::Run other, RunId by);
   Result<void> backfill(Work& work);
   Result<void> feed_backfill(Work& work, store::Backfill backfill);
   Result<const store::BackfillFires*> fires_of(Work& work, const store::Backfill& backfill,

@@ -38,7 +38,7 @@ void bind_job(Query& query, const job::Job& job) {
                  d.schedule.not_before, d.schedule.until, encode_words(d.schedule.only),
                  encode_words(d.schedule.exclude), to_string(d.schedule.on_excluded));
   query.bind_all(d.policy.max_catchup, d.policy.catchup_spread, d.policy.max_wait,
-                 d.policy.max_runs);
+                 d.policy.max_runs, d.policy.max_instances, d.policy.max_queued);
 }
 
 /// Reads columns, and notes the first that this program does not understand.
@@ -107,7 +107,8 @@ std::string read_definition(Query& query, job::Definition& d) {
   columns.list(decode_words, d.schedule.exclude, "exclude");
   d.schedule.on_excluded =
       columns.word(job::parse_on_excluded, job::OnExcluded::skip, "on_excluded");
-  query.read(p.max_catchup, p.catchup_spread, p.max_wait, p.max_runs);
+  query.read(p.max_catchup, p.catchup_spread, p.max_wait, p.max_runs, p.max_instances,
+             p.max_queued);
   return columns.problem();
 }
 

@@ -22,7 +22,7 @@ void bind_progress(Query& query, const job::Run& run) {
   query.bind_all(run.last_fire_time, run.count, run.due_at, to_string(run.state),
                  to_string(run.reason), run.attempt, run.result.attempt, run.lost_count,
                  run.start_failures, run.fence, run.node, run.keeper, run.waits, run.forced,
-                 run.cancel_requested, run.key, run.give_up_at);
+                 run.cancel_requested, run.key, run.give_up_at, run.replaced_by);
   bind_result(query, run.result);
   bind_tail(query, run.result.output_tail);
 }
@@ -44,7 +44,7 @@ job::Run read_run(Query& query) {
   run.reason = query.word(job::parse_reason).value_or(job::Reason::none);
   query.read(run.attempt, run.result.attempt, run.lost_count, run.start_failures, run.fence,
              run.node, run.keeper, run.waits, run.forced, run.cancel_requested, run.key,
-             run.give_up_at);
+             run.give_up_at, run.replaced_by);
   read_result(query, run.result);
   return run;
 }

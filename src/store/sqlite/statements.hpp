@@ -9,24 +9,26 @@ namespace schedctl::store::sqlite::sql {
   "kind, every, anchor, cron, timezone, at, dst_gap, dst_fold, command, shell, cwd, env, tags, " \
   "overlap, misfire_grace, coalesce, jitter, timeout, kill_grace, max_attempts, backoff, "       \
   "max_delay, on_lost, alert_grace, weeks, week_anchor, not_before, until, only_in, "            \
-  "excluded_by, on_excluded, max_catchup, catchup_spread, max_wait, max_runs"
+  "excluded_by, on_excluded, max_catchup, catchup_spread, max_wait, max_runs, max_instances, "   \
+  "max_queued"
 #define JOB                                                                                  \
   "name, version, planned_through, next_fire, last_fire, last_start, last_end, last_state, " \
   "created_at, paused, paused_at, paused_reason, managed_by, paused_until, run_count, "      \
   "boot_id, defined_at, " DEFINITION
 #define JOB_PARAMETERS                                                                   \
   "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?," \
-  "?,?,?,?,?,?,?,?,?,?"
+  "?,?,?,?,?,?,?,?,?,?,?,?"
 
 #define RUN_IDENTITY "job_id, job_name, job_version, cause, fire_time, created_at, backfill_id"
 #define RUN_IDENTITY_PARAMETERS "?,?,?,?,?,?,?"
 #define RESULT                                                                          \
   "started_at, ended_at, pid, exit_code, signal, error, cpu, max_rss_kb, output_path, " \
   "output_bytes"
-#define RUN_PROGRESS                                                                    \
-  "last_fire_time, count, due_at, state, reason, attempt, result_attempt, lost_count, " \
-  "start_failures, fence, node, keeper, waits, forced, cancel_requested, key, give_up_at, " RESULT
-#define RUN_PROGRESS_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+#define RUN_PROGRESS                                                                        \
+  "last_fire_time, count, due_at, state, reason, attempt, result_attempt, lost_count, "     \
+  "start_failures, fence, node, keeper, waits, forced, cancel_requested, key, give_up_at, " \
+  "replaced_by, " RESULT
+#define RUN_PROGRESS_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
 #define RUN "id, " RUN_IDENTITY ", " RUN_PROGRESS
 
 inline constexpr char kInsertJob[] =

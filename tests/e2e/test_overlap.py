@@ -1,0 +1,81 @@
+"""What becomes of an occurrence that is due while its job still runs."""
+from machine import Story, alive
+
+
+class Overlap(Story):
+    settings = '[defaults]\nkill_grace = "500ms"\n'
+
+    def setUp(self):
+        super().setUp()
+        self.m.start()
+
+    def states(self, name):
+        return [(r["state"], r["reason"]) for r in reversed(self.m.runs(name))]
+
+    def why(self, name, *words):
+        return " ".join(self.m.ok("why", name, *words).out.split())
+
+    def test_a_queue_is_worked_off_one_by_one_in_order(self):
+        go = self.m.root / "go"
+        self.m.ok("add", "slow", "--manual", "--overlap", "queue", "--max-queued", "2", "--shell",
+                  f"while [ ! -e {go} ]; do sleep 0.02; done; echo $SCHEDCTL_RUN_ID")
+        for _ in range(4):
+            self.m.ok("trigger", "slow")
+        runs = self.m.wait_runs(
+            "slow", lambda all_: any(r["reason"] == "queue_full" for r in all_), "a full queue")
+        self.assertEqual(len(self.m.json("ps")), 1)
+        waiting = [r for r in runs if r["state"] == "pending"]
+        self.assertEqual(len(waiting), 2)
+        self.assertIn("this one waits for it (overlap = queue)", self.why("slow"))
+        go.touch()
+        runs = self.m.wait_runs(
+            "slow", lambda all_: sum(r["state"] == "succeeded" for r in all_) == 3, "all of them")
+        runs.sort(key=lambda r: r["id"])
+        self.assertEqual([r["state"] for r in runs], ["succeeded"] * 3 + ["skipped"])
+        for before, after in zip(runs[:2], runs[1:3]):
+            self.assertLessEqual(before["ended"], after["started"])
+
+    def test_allowed_runs_live_beside_each_other_up_to_their_limit(self):
+        self.m.ok("add", "many", "--every", "1s", "--overlap", "allow", "--max-instances", "2",
+                  "--", "sleep", "600")
+        runs = self.m.wait_runs(
+            "many", lambda all_: any(r["state"] == "skipped" for r in all_), "one too many")
+        self.assertEqual(sum(r["state"] == "running" for r in runs), 2)
+        skipped = next(r for r in runs if r["state"] == "skipped")
+        self.assertEqual(skipped["reason"], "overlap")
+        self.assertIn("as many runs of it lived as may (max_instances = 2)",
+                      self.why("many", "--at", skipped["fire_time"]))
+
+    def test_a_newer_one_replaces_the_one_that_runs(self):
+        self.m.ok("add", "fresh", "--manual", "--overlap", "replace", "--", "sleep", "600")
+        self.m.ok("trigger", "fresh")
+        old = self.m.wait_runs(
+            "fresh", lambda all_: all_ and all_[0]["pid"], "the first to run")[0]
+        self.m.ok("trigger", "fresh")
+        runs = self.m.wait_runs(
+            "fresh", lambda all_: len(all_) == 2 and all_[0]["pid"], "the second to run")
+        self.assertEqual(self.states("fresh"), [("cancelled", "replaced"), ("running", None)])
+        self.assertFalse(alive(old["pid"]))
+        self.assertLessEqual(runs[1]["ended"], runs[0]["started"])
+        self.assertIn(f"#{old['id']} was ended, for #{runs[0]['id']} took its place",
+                      self.why("fresh", "--at", old["fire_time"]))
+
+    def test_a_stubborn_one_is_killed_before_its_successor_starts(self):
+        self.m.ok("add", "deaf", "--every", "1s", "--overlap", "replace", "--shell",
+                  "trap '' TERM; while :; do sleep 0.05; done")
+        runs = self.m.wait_runs(
+            "deaf", lambda all_: sum(r["signal"] == "SIGKILL" for r in all_) >= 2, "two to be killed")
+        self.assertEqual(len(self.m.json("ps")), 1)
+        began = sorted((r for r in runs if r["started"]), key=lambda r: r["started"])
+        for before, after in zip(began, began[1:]):
+            self.assertLessEqual(before["ended"], after["started"])
+
+    def test_the_queue_outlives_a_killed_daemon(self):
+        self.m.ok("add", "slow", "--manual", "--overlap", "queue", "--shell", "sleep 2")
+        for _ in range(3):
+            self.m.ok("trigger", "slow")
+        self.m.wait_state("slow", "running")
+        self.m.kill()
+        self.m.start()
+        self.m.wait_runs("slow", lambda all_: [r["state"] for r in all_] == ["succeeded"] * 3,
+                         "all three to succeed, one after the other")

@@ -1,0 +1,227 @@
+#include "tests/runner/world.hpp"
+
+// What becomes of an occurrence that is due while its job still runs.
+
+namespace schedctl::runner {
+namespace {
+
+using job::Happening;
+using job::Overlap;
+using job::Reason;
+using job::RunState;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+/// "running, pending, skipped (queue_full)", oldest first.
+std::string states(World& w, const std::string& name) {
+  std::string all;
+  for (const job::Run& run : w.runs(name)) {
+    if (!all.empty()) all += ", ";
+    all += job::to_string(run.state);
+    if (run.reason != Reason::none) all += " (" + std::string(job::to_string(run.reason)) + ")";
+  }
+  return all;
+}
+
+void fire(World& w) {
+  w.clock.advance(minutes(1));
+  w.beat();
+}
+
+void end(World& w, std::size_t start, Happening happening) {
+  w.runner->take(w.report(w.executor.started.at(start), happening));
+  w.beat();
+}
+
+/// The executor's answer to having ended a run.
+void ended_on_order(World& w, std::size_t start) {
+  executor::Report report = w.report(w.executor.started.at(start), Happening::killed_by_signal);
+  report.ended_on_order = true;
+  w.runner->take(std::move(report));
+  w.beat();
+}
+
+}  // namespace
+
+TEST_CASE("queue: what is due meanwhile waits, and runs one after the other, the oldest first") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::queue});
+  for (int i = 0; i < 3; ++i) fire(w);
+  CHECK(states(w, "a") == "running, pending, pending");
+  end(w, 0, Happening::exited_zero);
+  CHECK(states(w, "a") == "succeeded, running, pending");
+  end(w, 1, Happening::exited_nonzero);
+  CHECK(states(w, "a") == "succeeded, failed (exit_status), running");
+  CHECK(w.executor.started.at(1).fire_time < w.executor.started.at(2).fire_time);
+  end(w, 2, Happening::exited_zero);
+  fire(w);
+  CHECK(w.executor.started.size() == 4);
+}
+
+TEST_CASE("queue: no more wait than max_queued, and each that finds no place is a row") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::queue, .max_queued = 2});
+  for (int i = 0; i < 5; ++i) fire(w);
+  CHECK(states(w, "a") == "running, pending, pending, skipped (queue_full), skipped (queue_full)");
+  end(w, 0, Happening::exited_zero);
+  fire(w);
+  CHECK(states(w, "a") ==
+        "succeeded, running, pending, skipped (queue_full), skipped (queue_full), pending");
+}
+
+TEST_CASE("queue: a retry goes before what waits") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::queue, .max_attempts = 2, .backoff = seconds(30)});
+  fire(w);
+  fire(w);
+  end(w, 0, Happening::exited_nonzero);
+  CHECK(states(w, "a") == "pending, pending");
+  CHECK(w.executor.started.size() == 1);
+  w.clock.advance(seconds(40));
+  w.beat();
+  REQUIRE(w.executor.started.size() == 2);
+  CHECK(w.executor.started.at(1).attempt == 2);
+}
+
+TEST_CASE("queue: the queue outlives the daemon") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::queue});
+  for (int i = 0; i < 3; ++i) fire(w);
+  w.start_runner();
+  w.adopt("keeper-1", {w.started_report(w.executor.started.at(0))});
+  w.beat();
+  CHECK(states(w, "a") == "running, pending, pending");
+  end(w, 0, Happening::exited_zero);
+  CHECK(states(w, "a") == "succeeded, running, pending");
+}
+
+TEST_CASE("queue: a run by hand queues, too") {
+  World w;
+  const job::Job job = w.add("a", minutes(10), {.overlap = Overlap::queue});
+  w.trigger(job);
+  w.beat();
+  w.trigger(job);
+  w.beat();
+  CHECK(states(w, "a") == "running, pending");
+  end(w, 0, Happening::exited_zero);
+  CHECK(states(w, "a") == "succeeded, running");
+}
+
+TEST_CASE("allow: runs live beside each other, as many as max_instances") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::allow, .max_instances = 2});
+  for (int i = 0; i < 3; ++i) fire(w);
+  CHECK(states(w, "a") == "running, running, skipped (overlap)");
+  end(w, 0, Happening::exited_zero);
+  fire(w);
+  CHECK(states(w, "a") == "succeeded, running, skipped (overlap), running");
+}
+
+TEST_CASE("allow: a retry occupies its place, and does not wait for the others") {
+  World w;
+  w.add("a", minutes(1),
+        {.overlap = Overlap::allow, .max_attempts = 2, .backoff = seconds(10), .max_instances = 2});
+  fire(w);
+  fire(w);
+  end(w, 0, Happening::exited_nonzero);
+  CHECK(states(w, "a") == "pending, running");
+  w.clock.advance(seconds(15));
+  w.beat();
+  CHECK(states(w, "a") == "running, running");
+  w.clock.advance(seconds(45));
+  w.beat();
+  CHECK(states(w, "a") == "running, running, skipped (overlap)");
+}
+
+TEST_CASE("allow: occurrences that are due in the same beat count each other") {
+  World w;
+  const job::Job job = w.add("a", minutes(10), {.overlap = Overlap::allow, .max_instances = 3});
+  for (int i = 0; i < 5; ++i) w.trigger(job);
+  w.beat();
+  CHECK(states(w, "a") == "running, running, running, skipped (overlap), skipped (overlap)");
+}
+
+TEST_CASE("allow: max_running is the limit of all") {
+  World w;
+  w.settings.tuning.max_running = 2;
+  w.start_runner();
+  w.adopt("keeper-2", {});
+  const job::Job job = w.add("a", minutes(10), {.overlap = Overlap::allow, .max_instances = 5});
+  for (int i = 0; i < 4; ++i) w.trigger(job);
+  w.beat();
+  CHECK(states(w, "a") == "running, running, pending, pending");
+  end(w, 1, Happening::exited_zero);
+  CHECK(states(w, "a") == "running, succeeded, running, pending");
+}
+
+TEST_CASE("replace: the one that runs is ended, and the newer one runs when it has ended") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::replace});
+  fire(w);
+  fire(w);
+  w.beat();
+  CHECK(states(w, "a") == "running, pending");
+  REQUIRE(w.executor.ended.size() == 1);
+  CHECK(w.executor.started.size() == 1);
+  ended_on_order(w, 0);
+  CHECK(states(w, "a") == "cancelled (replaced), running");
+  CHECK(w.executor.started.size() == 2);
+  CHECK(w.runs("a")[0].replaced_by == w.runs("a")[1].id);
+}
+
+TEST_CASE("replace: a newer one takes the place of one that still waits for its turn") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::replace});
+  for (int i = 0; i < 3; ++i) fire(w);
+  CHECK(states(w, "a") == "running, cancelled (replaced), pending");
+  CHECK(w.executor.ended.size() == 1);
+  ended_on_order(w, 0);
+  CHECK(states(w, "a") == "cancelled (replaced), cancelled (replaced), running");
+}
+
+TEST_CASE("replace: a run that ends by itself meanwhile has succeeded") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::replace});
+  fire(w);
+  fire(w);
+  end(w, 0, Happening::exited_zero);
+  CHECK(states(w, "a") == "succeeded, running");
+}
+
+TEST_CASE("replace: a retry that waits gives way at once, and is not tried again") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::replace, .max_attempts = 3, .backoff = minutes(5)});
+  fire(w);
+  end(w, 0, Happening::exited_nonzero);
+  fire(w);
+  w.beat();
+  CHECK(states(w, "a") == "cancelled (replaced), running");
+  CHECK(w.store->find_job("a").value()->last_state == RunState::cancelled);
+}
+
+TEST_CASE("replace: a run that was replaced is not tried again, whatever its policy says") {
+  World w;
+  w.add("a", minutes(1),
+        {.overlap = Overlap::replace, .max_attempts = 3, .on_lost = job::OnLost::retry});
+  fire(w);
+  fire(w);
+  w.start_runner();
+  w.adopt("keeper-2", {});
+  w.beat();
+  CHECK(states(w, "a") == "lost (keeper_died), running");
+}
+
+TEST_CASE("the limit of a job's instances holds over a restart of the daemon") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::allow, .max_instances = 2});
+  fire(w);
+  fire(w);
+  w.start_runner();
+  w.adopt("keeper-1",
+          {w.started_report(w.executor.started.at(0)), w.started_report(w.executor.started.at(1))});
+  w.beat();
+  fire(w);
+  CHECK(states(w, "a") == "running, running, skipped (overlap)");
+}
+
+}  // namespace schedctl::runner
