@@ -416,6 +416,8 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
       return;
     }
     std::string words = summary_of(*synced);
+    const std::string aside = without_calendars(store, next.calendars);
+    if (!aside.empty()) words += "; " + aside;
     if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
     const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
     if (!told) log::error("event-not-written", {{"error", told.error().message}});

@@ -1,5 +1,6 @@
 #include "job_files.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "schedctl/alert/episodes.hpp"
@@ -50,6 +51,26 @@ std::string summary_of(const ops::Synced& synced) {
     words += "; errors in job files: " + std::to_string(synced.errors.size());
   }
   return words;
+}
+
+std::string without_calendars(store::Store& store, const job::Calendars& calendars) {
+  const auto jobs = store.list_jobs("");
+  if (!jobs) return {};
+  constexpr std::size_t kNamed = 5;
+  std::size_t found = 0;
+  std::string names;
+  for (const store::JobListing& listing : *jobs) {
+    const job::Schedule& schedule = listing.job.definition.schedule;
+    const auto is_missing = [&](const std::string& name) { return !calendars.contains(name); };
+    if (std::ranges::none_of(schedule.only, is_missing) &&
+        std::ranges::none_of(schedule.exclude, is_missing)) {
+      continue;
+    }
+    if (++found <= kNamed) names += (names.empty() ? "" : ", ") + listing.job.name;
+  }
+  if (found == 0) return {};
+  if (found > kNamed) names += " and " + std::to_string(found - kNamed) + " more";
+  return "set aside, for a calendar of theirs is not defined any more: " + names;
 }
 
 }  // namespace schedctl::daemon

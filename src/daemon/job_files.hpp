@@ -16,4 +16,7 @@ Result<ops::Synced> sync_job_files(store::Store& store, const Parts& parts,
 /// "jobs of files: 2 added, 0 changed, 1 removed"
 std::string summary_of(const ops::Synced& synced);
 
+/// Names the jobs that use a calendar which is not there; empty: none does.
+std::string without_calendars(store::Store& store, const job::Calendars& calendars);
+
 }  // namespace schedctl::daemon

@@ -116,6 +116,11 @@ Result<void> Runner::tell_next_fires(Work& work, const Recheck& recheck) {
     const std::optional<Time> next = fires->next_after(job.planned_through);
     if (next == job.next_fire) continue;
     TRY_VOID(store_.set_planned(job.id, job.planned_through, next));
+    // It may have been set aside, and an alert have said so.
+    if (!job.next_fire) {
+      TRY_VOID(episodes_.end(job.id, {job::AlertKind::delayed, job::AlertKind::inactive},
+                             job::AlertEnd::recovered, work.now));
+    }
     if (++changed > kNamed) continue;
     work.line(log::Level::warning, "next-fire-changed",
               {{"job", job.name}, {"was", words_of(job.next_fire)}, {"now", words_of(next)}});

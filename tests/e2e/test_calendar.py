@@ -99,7 +99,8 @@ class Changes(Story):
         self.m.ok("add", "a", "--every", "1s", "--exclude", "never", "--", "/bin/true")
         self.m.wait_state("a", "succeeded")
         self.m.write_config()
-        self.m.ok("reload")
+        answer = self.m.ok("reload")
+        self.assertIn("set aside, for a calendar of theirs is not defined any more: a", repr(answer))
         self.m.wait(lambda: self.m.job("a")["next_fire"] is None, "the job is set aside")
         self.assertIn("there is no calendar 'never'", self.m.log_text())
         found = self.m("doctor")
@@ -113,6 +114,7 @@ class Changes(Story):
         last = self.m.runs("a")[-1]["id"]
         self.m.wait(lambda: any(r["id"] > last for r in self.m.runs("a", "--state", "succeeded")),
                     "it runs again")
+        self.assertEqual(self.m.json("alerts"), [])
 
     def test_a_daemon_that_starts_with_other_calendars_tells_next_fires_anew(self):
         self.m.start()

@@ -130,6 +130,10 @@ TEST_CASE("a job whose calendar is gone is set aside with an alert until it is d
   world.redefine({{"mornings", weekly("09:00-12:00")}});
   world.beat();
   CHECK(world.job_named("a").next_fire == world.kStart + hours(9));
+  CHECK(world.store->list_alerts({.open_only = true, .limit = 10})->empty());
+  const auto ended = *world.store->list_alerts({.limit = 10});
+  REQUIRE(ended.size() == 1);
+  CHECK(ended[0].ended_by == job::AlertEnd::recovered);
 }
 
 TEST_CASE("a daemon that starts with other calendars tells next fires anew, once") {

@@ -31,7 +31,7 @@ enum class AlertEnd {
   acked,      ///< somebody said that he knows
   paused,
   removed,
-  recovered,  ///< storage, keeper, job_file, clock_jump: it works again
+  recovered,  ///< storage, keeper, job_file, clock_jump, a job that was set aside: it works again
 };
 
 std::string_view to_string(AlertKind v);

@@ -153,7 +153,7 @@ constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_
     "CREATE INDEX event_at ON event(at);";
 
 constexpr const char* kVersion4 =
-    "CREATE INDEX run_unscheduled ON run(job_id, fire_time) WHERE cause <> 'schedule';";
+    "CREATE INDEX IF NOT EXISTS run_unscheduled ON run(job_id, fire_time) WHERE cause <> 'schedule';";
 
 #define ADD_DEFINITION_5(table) \
   ADD_TO(table, "max_instances INTEGER") ADD_TO(table, "max_queued INTEGER")
