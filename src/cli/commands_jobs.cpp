@@ -64,6 +64,7 @@ std::vector<Option> job_options() {
              {"max-attempts", "N", "tries of a run, the first included (1)"},
              {"backoff", "D", "before the second try, then doubled (10s)"},
              {"max-delay", "D", "longest wait between tries (1h)"},
+             {"success-codes", "CODES", "exit codes that mean success, such as 0,2 (0)"},
              {"on-lost", "HOW", "a run whose process was lost: fail (default) or retry"},
              {"alert-grace", "D", "how late a start may be before it is told (60s)"},
              {"cwd", "DIR", "working directory (default: the user's home)"},

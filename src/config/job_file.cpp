@@ -78,12 +78,23 @@ class JobReader {
     job_.positions[name] = entry.where;
     const auto& policies = job::policy_keys();
     if (std::find(policies.begin(), policies.end(), entry.key) != policies.end()) {
-      TRY(const std::string text, scalar_text(entry.value, name));
+      const bool numbers = entry.key == "success_codes" && entry.value.kind == Value::Kind::list;
+      TRY(const std::string text,
+          numbers ? joined_numbers(entry.value, name) : scalar_text(entry.value, name));
       const Result<void> set = job::set_policy(job_.draft.policy, entry.key, text);
       if (!set) return wrong(name + ": " + set.error().message, entry.value.where);
       return {};
     }
     return read_own_key(entry);
+  }
+
+  static Result<std::string> joined_numbers(const Value& value, const std::string& name) {
+    std::string text;
+    for (const Value& item : value.list) {
+      TRY(const std::string number, scalar_text(item, "each part of " + name));
+      text += (text.empty() ? "" : ",") + number;
+    }
+    return text;
   }
 
   Result<void> read_own_key(const Entry& entry) {

@@ -97,6 +97,35 @@ Result<void> read_on_lost(PolicyDraft& draft, std::string_view key, std::string_
   return {};
 }
 
+Result<void> read_success_codes(PolicyDraft& draft, std::string_view key, std::string_view value) {
+  std::vector<int> codes{0};
+  for (std::size_t begin = 0; begin <= value.size();) {
+    const std::size_t end = std::min(value.find(',', begin), value.size());
+    const std::string_view word = trimmed(value.substr(begin, end - begin));
+    const std::optional<std::int64_t> code = parse_int(word);
+    if (!code || *code < 0 || *code > 255) {
+      return fail(ErrorKind::usage,
+                  quoted(word) + " is not an exit code; write numbers from 0 to 255, such as 0,2",
+                  std::string(key));
+    }
+    codes.push_back(static_cast<int>(*code));
+    begin = end + 1;
+  }
+  std::ranges::sort(codes);
+  codes.erase(std::unique(codes.begin(), codes.end()), codes.end());
+  draft.success_codes = std::move(codes);
+  return {};
+}
+
+std::optional<std::string> success_codes_value(const PolicyDraft& draft) {
+  if (!draft.success_codes) return std::nullopt;
+  std::string text;
+  for (const int code : *draft.success_codes) {
+    text += (text.empty() ? "" : ",") + std::to_string(code);
+  }
+  return text;
+}
+
 template <auto member>
 std::optional<std::string> named_value(const PolicyDraft& draft) {
   if (!(draft.*member)) return std::nullopt;
@@ -138,8 +167,8 @@ constexpr Setting number_setting(std::string_view key) {
       forget<member>};
 }
 
-const std::array<Setting, 17>& settings() {
-  static const std::array<Setting, 17> kSettings{{
+const std::array<Setting, 18>& settings() {
+  static const std::array<Setting, 18> kSettings{{
       {"overlap", read_overlap, named_value<&PolicyDraft::overlap>, forget<&PolicyDraft::overlap>},
       number_setting<&PolicyDraft::max_instances, 1, limits::kMaxInstances>("max_instances"),
       number_setting<&PolicyDraft::max_queued, 1, limits::kMaxInstances>("max_queued"),
@@ -153,6 +182,8 @@ const std::array<Setting, 17>& settings() {
       number_setting<&PolicyDraft::max_attempts, 1, limits::kMaxAttempts>("max_attempts"),
       duration_setting<&PolicyDraft::backoff>("backoff"),
       duration_setting<&PolicyDraft::max_delay>("max_delay"),
+      {"success_codes", read_success_codes, success_codes_value,
+       forget<&PolicyDraft::success_codes>},
       {"on_lost", read_on_lost, named_value<&PolicyDraft::on_lost>, forget<&PolicyDraft::on_lost>},
       duration_setting<&PolicyDraft::alert_grace>("alert_grace"),
       number_setting<&PolicyDraft::max_catchup, 1, limits::kMaxCatchup>("max_catchup"),
@@ -251,6 +282,7 @@ Policy resolve(const PolicyDraft& own, const PolicyDraft& defaults) {
       .max_runs = first_of(own.max_runs, defaults.max_runs, builtin.max_runs),
       .max_instances = first_of(own.max_instances, defaults.max_instances, builtin.max_instances),
       .max_queued = first_of(own.max_queued, defaults.max_queued, builtin.max_queued),
+      .success_codes = first_of(own.success_codes, defaults.success_codes, builtin.success_codes),
   };
 }
 
@@ -272,7 +304,12 @@ PolicyDraft builtin_draft() {
                      .max_wait = p.max_wait,
                      .max_runs = p.max_runs,
                      .max_instances = p.max_instances,
-                     .max_queued = p.max_queued};
+                     .max_queued = p.max_queued,
+                     .success_codes = p.success_codes};
+}
+
+bool Policy::is_success(int exit_code) const {
+  return exit_code == 0 || std::ranges::find(success_codes, exit_code) != success_codes.end();
 }
 
 Result<void> set_policy(PolicyDraft& draft, std::string_view key, std::string_view value) {

@@ -399,7 +399,11 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
     TRY(job, store_.get_job(run.job_id));
   }
   const std::int64_t fence = run.fence;
-  std::optional<job::Step> step = job::transition(run, happening, policy_of(job), work.now);
+  const job::Policy policy = policy_of(job);
+  if (happening == job::Happening::exited_nonzero &&
+      policy.is_success(result.exit_code.value_or(1)))
+    happening = job::Happening::exited_zero;
+  std::optional<job::Step> step = job::transition(run, happening, policy, work.now);
   if (!step) {
     work.recorded.emplace_back(run.id, fence);
     work.over.insert(run.id);

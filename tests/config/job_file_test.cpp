@@ -54,6 +54,7 @@ coalesce = "all"
 jitter = "5s"
 kill_grace = "20s"
 on_lost = "retry"
+success_codes = [2, 0]
 
 [job."a.b"]
 every = "5m"
@@ -99,6 +100,7 @@ shell = "true"
   CHECK(nightly.draft.policy.jitter == std::chrono::seconds(5));
   CHECK(nightly.draft.policy.kill_grace == std::chrono::seconds(20));
   CHECK(nightly.draft.policy.on_lost == job::OnLost::retry);
+  CHECK(nightly.draft.policy.success_codes == std::vector<int>{0, 2});
   CHECK(nightly.positions.at("cron") == scratch.path("jobs.toml") + ":3:1");
   CHECK(nightly.positions.at("retry.backoff") == scratch.path("jobs.toml") + ":12:29");
   CHECK(nightly.positions.at("backoff") == nightly.positions.at("retry.backoff"));

@@ -250,4 +250,19 @@ TEST_CASE("a stretch in which due runs found no slot is noted when it is over") 
   CHECK(notes().size() == 1);
 }
 
+TEST_CASE("an exit code that means success is one, and is not tried again") {
+  World w;
+  const job::Job job =
+      w.add("grep", hours(1), {.max_attempts = 3, .success_codes = std::vector<int>{0, 3}});
+  w.trigger(job);
+  w.beat();
+  w.end_last(Happening::exited_nonzero);
+  w.beat();
+  const job::Run run = w.runs("grep").at(0);
+  CHECK(run.state == RunState::succeeded);
+  CHECK(run.reason == Reason::none);
+  CHECK(run.result.exit_code == 3);
+  CHECK(stored(w, "grep").last_state == RunState::succeeded);
+}
+
 }  // namespace schedctl::runner

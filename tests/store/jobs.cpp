@@ -57,7 +57,8 @@ job::Job job_with_everything() {
                            .max_wait = std::chrono::seconds(10),
                            .max_runs = 11,
                            .max_instances = 12,
-                           .max_queued = 13};
+                           .max_queued = 13,
+                           .success_codes = std::vector<int>{0, 2}};
   job.managed_by = "file:/etc/schedctl/jobs.d/a.toml";
   job.paused = true;
   job.paused_at = at(2'000);

@@ -48,6 +48,7 @@ struct PolicyDraft {
   std::optional<int> max_runs = {};
   std::optional<int> max_instances = {};
   std::optional<int> max_queued = {};
+  std::optional<std::vector<int>> success_codes = {};
   bool operator==(const PolicyDraft&) const = default;
 };
 
@@ -70,6 +71,9 @@ struct Policy {
   int max_runs = 0;           ///< scheduled runs after which the schedule ends; 0: no limit
   int max_instances = 3;      ///< overlap = allow: so many runs of the job live at a time
   int max_queued = 10;        ///< overlap = queue: so many wait for their turn
+  std::vector<int> success_codes = {0};  ///< exit codes that mean success, ascending; 0 always does
+
+  bool is_success(int exit_code) const;
 };
 
 /// `own` over `defaults` over the built-in values.

@@ -38,7 +38,8 @@ void bind_job(Query& query, const job::Job& job) {
                  d.schedule.not_before, d.schedule.until, encode_words(d.schedule.only),
                  encode_words(d.schedule.exclude), to_string(d.schedule.on_excluded));
   query.bind_all(d.policy.max_catchup, d.policy.catchup_spread, d.policy.max_wait,
-                 d.policy.max_runs, d.policy.max_instances, d.policy.max_queued);
+                 d.policy.max_runs, d.policy.max_instances, d.policy.max_queued,
+                 job::policy_value(d.policy, "success_codes"));
 }
 
 /// Reads columns, and notes the first that this program does not understand.
@@ -65,6 +66,11 @@ class Columns {
   void list(bool (*decode)(std::string_view, List&), List& into, const char* column) {
     std::string_view text = query_.text();
     if (!text.empty() && !decode(text, into)) note(column, text);
+  }
+  /// A policy in words.
+  void policy(job::PolicyDraft& into, const char* key) {
+    std::string_view text = query_.text();
+    if (!text.empty() && !job::set_policy(into, key, text)) note(key, text);
   }
   const std::string& problem() const { return problem_; }
 
@@ -109,6 +115,7 @@ std::string read_definition(Query& query, job::Definition& d) {
       columns.word(job::parse_on_excluded, job::OnExcluded::skip, "on_excluded");
   query.read(p.max_catchup, p.catchup_spread, p.max_wait, p.max_runs, p.max_instances,
              p.max_queued);
+  columns.policy(p, "success_codes");
   return columns.problem();
 }
 

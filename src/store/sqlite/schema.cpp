@@ -153,13 +153,17 @@ constexpr const char* kVersion3 = ADD_DEFINITION_3("job") ADD_DEFINITION_3("job_
     "CREATE INDEX event_at ON event(at);";
 
 constexpr const char* kVersion4 =
-    "CREATE INDEX IF NOT EXISTS run_unscheduled ON run(job_id, fire_time) WHERE cause <> 'schedule';";
+    "CREATE INDEX IF NOT EXISTS run_unscheduled ON run(job_id, fire_time) WHERE cause <> "
+    "'schedule';";
 
-#define ADD_DEFINITION_5(table) \
-  ADD_TO(table, "max_instances INTEGER") ADD_TO(table, "max_queued INTEGER")
+#define ADD_DEFINITION_5(table)          \
+  ADD_TO(table, "max_instances INTEGER") \
+  ADD_TO(table, "max_queued INTEGER")    \
+  ADD_TO(table, "success_codes TEXT")
 
-constexpr const char* kVersion5 = ADD_DEFINITION_5("job") ADD_DEFINITION_5(
-    "job_version") "ALTER TABLE run ADD COLUMN replaced_by INTEGER NOT NULL DEFAULT 0;";
+constexpr const char* kVersion5 = ADD_DEFINITION_5("job") ADD_DEFINITION_5("job_version")
+
+    "ALTER TABLE run ADD COLUMN replaced_by INTEGER NOT NULL DEFAULT 0;";
 
 /// Element n leads from schema n to n + 1.
 constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};

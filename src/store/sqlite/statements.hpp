@@ -10,14 +10,14 @@ namespace schedctl::store::sqlite::sql {
   "overlap, misfire_grace, coalesce, jitter, timeout, kill_grace, max_attempts, backoff, "       \
   "max_delay, on_lost, alert_grace, weeks, week_anchor, not_before, until, only_in, "            \
   "excluded_by, on_excluded, max_catchup, catchup_spread, max_wait, max_runs, max_instances, "   \
-  "max_queued"
+  "max_queued, success_codes"
 #define JOB                                                                                  \
   "name, version, planned_through, next_fire, last_fire, last_start, last_end, last_state, " \
   "created_at, paused, paused_at, paused_reason, managed_by, paused_until, run_count, "      \
   "boot_id, defined_at, " DEFINITION
 #define JOB_PARAMETERS                                                                   \
   "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?," \
-  "?,?,?,?,?,?,?,?,?,?,?,?"
+  "?,?,?,?,?,?,?,?,?,?,?,?,?"
 
 #define RUN_IDENTITY "job_id, job_name, job_version, cause, fire_time, created_at, backfill_id"
 #define RUN_IDENTITY_PARAMETERS "?,?,?,?,?,?,?"
