@@ -36,7 +36,7 @@ bool is_about(const store::Audit& audit, const char* action, RunId run) {
 bool occupied(const job::Run& run, Time begin, Time fire, Time t) {
   if (run.state == job::RunState::skipped || run.state == job::RunState::missed) return false;
   if (begin > t + kLateStart) return false;
-  if (!job::is_final(run.state)) return true;
+  if (!job::is_final(run.state)) return run.occupies_slot();
   return run.result.ended_at && *run.result.ended_at >= fire;
 }
 

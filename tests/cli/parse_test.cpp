@@ -100,7 +100,7 @@ TEST_CASE("no option may be shortened") {
 TEST_CASE("words and options of later versions are called that") {
   for (const char* word : {"rerun", "signal", "drain", "audit"})
     CHECK(refusal({word}) == "\"" + std::string(word) + "\" is not available in this version");
-  for (const char* flag : {"--priority", "--user", "--env-file", "--http", "--max-instances"})
+  for (const char* flag : {"--priority", "--user", "--env-file", "--http", "--stdin"})
     CHECK(refusal({"add", "x", flag, "y"}) ==
           std::string(flag) + ": is not available in this version");
 }

@@ -17,6 +17,8 @@ import unittest
 
 from machine import BINARY, Story, alive
 
+# What this program writes.
+SCHEMA = 5
 VERSION_1 = pathlib.Path(__file__).resolve().parent.parent / "store" / "data" / "version1.sql"
 
 
@@ -463,11 +465,11 @@ class Migration(Database):
     def test_the_first_daemon_of_a_new_version_brings_the_database_up_to_date(self):
         before = self.contents(self.db)
         self.m.start()
-        self.assertEqual(self.version(), 3)
+        self.assertEqual(self.version(), SCHEMA)
         [backup] = self.backups()
         self.assertEqual(self.contents(backup), before)
         self.assertEqual(backup.stat().st_mode & 0o7777, 0o600)
-        self.assertIn(f"store-migrated from=1 to=3 backup={backup}", self.m.log_text())
+        self.assertIn(f"store-migrated from=1 to={SCHEMA} backup={backup}", self.m.log_text())
         self.assertEqual(len(self.m.json("list")), 6)
         self.assertEqual(self.m.wait_runs("long", lambda all_: all_[-1]["state"] == "lost",
                                           "what ran to be lost")[-1]["reason"], "keeper_died")
@@ -481,8 +483,8 @@ class Migration(Database):
     def test_a_command_line_brings_it_up_to_date_and_says_so_on_stderr(self):
         answer = self.m.ok("list", "--json")
         self.assertEqual(len(answer.json), 6)
-        self.assertIn("store-migrated from=1 to=3", answer.err)
-        self.assertEqual(self.m.ok("db", "migrate").out, "up to date: schema version 4\n")
+        self.assertIn(f"store-migrated from=1 to={SCHEMA}", answer.err)
+        self.assertEqual(self.m.ok("db", "migrate").out, f"up to date: schema version {SCHEMA}\n")
         self.assertEqual(len(self.backups()), 1)
 
     def test_checks_and_backups_leave_it_as_it_is(self):
@@ -509,7 +511,7 @@ class Migration(Database):
                 self.assertEqual(self.version(), 1)
                 self.assertEqual(self.contents(self.db), before)
                 self.assertEqual(len(self.m.json("list")), 6)
-                self.assertEqual(self.version(), 3)
+                self.assertEqual(self.version(), SCHEMA)
                 self.m.ok("db", "check")
                 self.assertEqual(self.leftovers(), [])
                 for backup in self.backups():
@@ -540,7 +542,7 @@ class Migration(Database):
                       ("start",), ("db", "check"), ("db", "backup", self.m.root / "new"),
                       ("db", "migrate")):
             said = self.refused(78, *words)
-            self.assertIn("schema version 99, and this program knows versions up to 3", said)
+            self.assertIn(f"schema version 99, and this program knows versions up to {SCHEMA}", said)
             self.assertIn("Nothing was changed", said)
         self.assertEqual(self.db.read_bytes(), before)
         self.assertNotEqual(self.m("status").code, 0)
