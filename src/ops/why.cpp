@@ -213,15 +213,18 @@ Result<void> Inquiry::collect(const Life& life, Time from, Time to) {
       // A stretch that reaches over an end of the window: is any of it inside?
       std::int64_t inside = 0;
       std::optional<Time> first;
+      Time last{};
       const Time begin = std::max(from, run.fire_time), end = std::min(to - kTick, item.last);
       const bool excluded = run.reason == job::Reason::excluded;
       for (const auto& fires : history_.fires_in(life, begin - kTick, end, excluded)) {
         inside += fires.stretch.count;
         if (!first) first = fires.stretch.first;
+        last = fires.stretch.last;
       }
       if (inside == 0) continue;
       item.at = *first;
       item.count = inside;
+      item.last = last;
     }
     item.run = std::move(run);
     items_.push_back(std::move(item));
@@ -352,7 +355,7 @@ std::string kind_of(const Item& item, const History& history) {
 void Inquiry::sum_up() {
   std::vector<Item> sums;
   for (Item& item : items_) {
-    const Time end = item.run ? item.run->last_fire_time.value_or(item.at) : item.last;
+    const Time end = std::max(item.at, item.last);
     const bool same = !sums.empty() && sums.back().life == item.life &&
                       kind_of(sums.back(), history_) == kind_of(item, history_);
     if (!same) {

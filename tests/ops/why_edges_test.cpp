@@ -269,3 +269,16 @@ TEST_CASE("days to come are told as such") {
   CHECK(world.one("monday", "tomorrow").headline == "monday is not due on 2026-03-03.");
   CHECK(world.one("monday", "2026-03-01").headline == "There was no job monday on 2026-03-01.");
 }
+
+TEST_CASE("of a stretch that goes on after the day, the day ends with its last") {
+  WhyWorld world;
+  world.add("hourly", cron("0 * * * *"));
+  world.clock.advance(hours(40));
+  world.plan("hourly");
+  const WhyAnswer answer = world.ask("hourly", "2026-03-02");
+  REQUIRE(answer.findings.size() == 1);
+  CHECK(world.brief(answer.findings[0]) == "missed misfire x23");
+  CHECK(answer.findings[0].at == World::kStart + hours(1));
+  CHECK(answer.findings[0].last == World::kStart + hours(23));
+  CHECK(world.ask("hourly", "2026-03-03").findings[0].at == World::kStart + hours(24));
+}
