@@ -155,9 +155,12 @@ void read_policy(const job::PolicyDraft& own, const job::PolicyDraft& defaults, 
   const auto whole = std::chrono::duration_cast<std::chrono::minutes>(policy.jitter);
   line.delay_minutes = whole == policy.jitter ? whole.count() : 0;
   if (whole != policy.jitter) line.lost.emplace_back("jitter");
+  // Cron lets runs overlap; that jobs which skip will, too, is said once for all of them.
+  const bool overlaps =
+      policy.overlap == job::Overlap::skip || policy.overlap == job::Overlap::allow;
   for (const std::string& key : job::policy_keys()) {
     const bool told = key == "timeout" || key == "max_attempts" || key == "max_runs" ||
-                      key == "jitter" || key == "overlap";
+                      key == "jitter" || (key == "overlap" && overlaps);
     if (!told && job::policy_value(own, key)) line.lost.push_back(key);
   }
 }

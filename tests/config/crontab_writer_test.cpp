@@ -124,6 +124,11 @@ TEST_CASE("a limit from [defaults] counts, and what is merely lost is named") {
   job.definition.policy.jitter = std::chrono::seconds(90);
   job.definition.schedule.dst_fold = job::DstFold::both;
   CHECK(contains(written({job}), "# a (cron has no dst_fold, jitter, misfire_grace)\n@daily x\n"));
+  job = cron_job("a", "@daily", "x");
+  job.definition.policy.overlap = job::Overlap::allow;
+  CHECK(contains(written({job}), "# a\n@daily x\n"));
+  job.definition.policy.overlap = job::Overlap::queue;
+  CHECK(contains(written({job}), "# a (cron has no overlap)\n@daily x\n"));
 }
 
 TEST_CASE("zones are groups under CRON_TZ, the host's first, and delays are set and reset") {
