@@ -13,8 +13,10 @@
 namespace schedctl::runner {
 namespace {
 
-// While no slot is free, only so many due runs are looked at for an overlap in one beat. With free
-// ones, as many as there are slots: reading what cannot be started costs more than starting.
+// So many due runs are looked at in one beat, or as many as there are free slots, if those are
+// more: reading what cannot be started costs more than starting. While no slot is free, only those
+// are looked at that can be settled without one; else they would stand behind all that wait for a
+// slot.
 constexpr std::size_t kLookAhead = 50;
 
 // Shorter waits for a slot are not worth a row: a busy machine would write one each second.
@@ -127,12 +129,14 @@ Result<void> Runner::claim(Work& work) {
   const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
   std::size_t free = live < most ? most - live : 0;
   free = std::min(free, limits::kRunsPerBeat);
-  const std::size_t window = free > 0 ? free : kLookAhead;
+  const bool full = free == 0;
+  const std::size_t window = std::max(free, kLookAhead);
   // Without a keeper nothing is claimed and nothing marked: what is due stays so, and so does what
   // is known of the slots.
   work.slots_full = watches_->slots_full.has_value();
   if (!watches_->keeper.is_connected() && !work.adopted) return {};
-  TRY(std::vector<store::DueRun> due, store_.due_runs(work.now, window));
+  TRY(std::vector<store::DueRun> due,
+      full ? store_.blocked_runs(work.now, window) : store_.due_runs(work.now, window));
   if (!due.empty() && !work.adopted && !watches_->keeper.is_well(work.elapsed)) {
     work.wants_keeper = true;
     return {};
@@ -179,7 +183,10 @@ Result<void> Runner::claim(Work& work) {
     --free;
     progress = true;
   }
-  if (due.size() == window && progress && free > 0) work.again = true;
+  if (due.size() == window && progress) work.again = true;
+  if (!full) return {};
+  TRY(const std::vector<store::DueRun> waiting, store_.due_runs(work.now, 1));
+  work.slots_full = !waiting.empty();
   return {};
 }
 
@@ -262,7 +269,9 @@ Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening
                           .run = run.id,
                           .expected_at = run.fire_time,
                           .detail = happening == job::Happening::waited_too_long
-                                        ? "it waited for a free slot for longer than max_wait"
+                                        ? std::string("it waited for ") +
+                                              (run.waits ? "its job to be free" : "a free slot") +
+                                              " for longer than max_wait"
                                         : "it was asked for by hand, and no daemon came in time",
                           .cause = watches_->gaps.why(run.fire_time)},
                          settings_.tuning.voice.rules, work.now);

@@ -66,15 +66,32 @@ Result<Runner::WhenBusy> Runner::when_busy(Work& work, job::Run& run) {
       if (queued >= policy.max_queued) return WhenBusy::queue_full;
       return let_wait(work, run, "queue");
     }
-    case job::Overlap::allow: {
-      const auto living = std::ranges::count_if(others, &job::Run::occupies_slot);
-      return living < policy.max_instances ? WhenBusy::starts : WhenBusy::overlapped;
-    }
+    case job::Overlap::allow:
+      return beside(work, run, others, policy.max_instances);
     case job::Overlap::replace:
       for (job::Run& other : others) TRY_VOID(replace(work, std::move(other), run.id));
       return let_wait(work, run, "replace");
   }
   return WhenBusy::overlapped;
+}
+
+// Those that wait already (overdue ones that were caught up) go first: a job whose runs live beside
+// each other may never be idle.
+Result<Runner::WhenBusy> Runner::beside(Work& work, job::Run& run, std::vector<job::Run>& others,
+                                        int most) {
+  auto room = most - std::ranges::count_if(others, [](const job::Run& other) {
+                return other.occupies_slot() || other.forced;
+              });
+  if (room <= 0) return WhenBusy::overlapped;
+  std::ranges::sort(others, {}, &job::Run::id);
+  for (job::Run& other : others) {
+    if (!is_queued(other) || other.forced || other.due_at > work.now) continue;
+    if (room-- <= 0) return let_wait(work, run, "overlap");
+    other.forced = true;
+    TRY_VOID(store_.update_run(other, other.fence));
+    work.dirty = work.again = true;
+  }
+  return room > 0 ? Result<WhenBusy>(WhenBusy::starts) : let_wait(work, run, "overlap");
 }
 
 Result<Runner::WhenBusy> Runner::let_wait(Work& work, job::Run& run, const char* reason) {
@@ -88,10 +105,14 @@ Result<Runner::WhenBusy> Runner::let_wait(Work& work, job::Run& run, const char*
 
 // One that runs is ended like one that somebody cancels; its successor starts when it has ended.
 Result<void> Runner::replace(Work& work, job::Run other, RunId by) {
+  // What is due now takes the place of what was due before it, not of last year's.
+  if (other.cause == job::Cause::backfill) return {};
   if (other.state == RunState::pending) {
     // What is due in this beat as well has its own turn.
     if (!other.occupies_slot() && !other.waits) return {};
     other.replaced_by = by;
+    // Its successor can start now, and no end will say so.
+    work.again = true;
     return withdraw(work, std::move(other), job::Happening::replaced);
   }
   if (other.cancel_requested) return {};

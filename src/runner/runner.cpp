@@ -118,7 +118,14 @@ Result<Runner::Beat> Runner::beat() {
   work.keeper_gone = watches_->keeper_gone;
   work.silent_until = watches_->silent_until;
   auto result = do_beat(work);
-  if (result) finish(work);
+  if (result) {
+    finish(work);
+  } else {
+    // What was noted beside the rows may speak of some that were never written.
+    watches_->late = {};
+    watches_->awaits_again = false;
+    tuned_ = false;
+  }
   log::flush();
   return result;
 }
@@ -282,6 +289,8 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
       TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
       work.begun[run.id] = Live{run.fence, policy_of(job).kill_grace, run.job_name, false};
       if (first) work.run_line(log::Level::info, "run-adopted", run, {{"pid", run.result.pid}});
+      // Its end can be ordered once it counts as living.
+      if (run.cancel_requested) work.again = true;
     }
     if (found != known.end()) continue;
     const bool same_keeper = run.keeper == adoption.keeper;
@@ -309,7 +318,9 @@ Result<void> Runner::expire_old_triggers(Work& work) {
   for (const job::Run& run : pending) {
     if (run.cause != job::Cause::manual || run.fence != 0) continue;
     TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
-    if (work.now - run.created_at <= policy_of(job).misfire_grace) continue;
+    // What it waited for while there was a daemon does not count.
+    const Time alone = std::max(run.created_at, settings_.down_since.value_or(run.created_at));
+    if (work.now - alone <= policy_of(job).misfire_grace) continue;
     TRY_VOID(withdraw(work, run, job::Happening::expired));
   }
   return {};

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/runner/world.hpp"
 
 // What becomes of an occurrence that is due while its job still runs.
@@ -222,6 +224,117 @@ TEST_CASE("the limit of a job's instances holds over a restart of the daemon") {
   w.beat();
   fire(w);
   CHECK(states(w, "a") == "running, running, skipped (overlap)");
+}
+
+TEST_CASE("replace: after a retry that gave way, the next one needs nobody to wake it") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::replace, .max_attempts = 3, .backoff = minutes(5)});
+  fire(w);
+  end(w, 0, Happening::exited_nonzero);
+  w.clock.advance(minutes(1));
+  const Runner::Beat beat = w.beat();
+  CHECK(beat.again);
+}
+
+TEST_CASE("replace: the run of a backfill is not replaced") {
+  World w;
+  const job::Job job = w.add("a", minutes(1), {.overlap = Overlap::replace});
+  job::Run old;
+  old.job_id = job.id;
+  old.job_name = job.name;
+  old.cause = job::Cause::backfill;
+  old.fire_time = World::kStart - minutes(30);
+  old.created_at = old.due_at = World::kStart;
+  old.forced = true;
+  REQUIRE(w.store->insert_run(old).value());
+  w.beat();
+  for (int i = 0; i < 3; ++i) {
+    fire(w);
+    w.beat();
+  }
+  CHECK(w.executor.ended.size() == 1);
+  CHECK(w.store->get_run(old.id).value()->state == RunState::running);
+}
+
+TEST_CASE("what needs no slot is settled however many wait for one") {
+  World w;
+  w.settings.tuning.max_running = 1;
+  w.start_runner();
+  w.adopt("keeper-2", {});
+  const job::Job job = w.add("a", minutes(10), {.overlap = Overlap::replace});
+  w.trigger(job);
+  w.beat();
+  for (int i = 0; i < 120; ++i) w.trigger(w.add("b" + std::to_string(i), minutes(60)));
+  w.trigger(job);
+  w.beat();
+  w.beat();
+  CHECK(w.executor.ended.size() == 1);
+  ended_on_order(w, 0);
+  CHECK(w.executor.started.size() == 2);
+}
+
+TEST_CASE("one free slot is no reason to settle one row a beat") {
+  World w;
+  w.settings.tuning.max_running = 2;
+  w.start_runner();
+  w.adopt("keeper-2", {});
+  const job::Job job = w.add("a", minutes(600));
+  w.trigger(job);
+  w.beat();
+  for (int i = 0; i < 200; ++i) w.trigger(job);
+  int beats = 1;
+  while (w.beat().again && beats < 100) ++beats;
+  CHECK(beats < 8);
+  CHECK(std::ranges::count(w.runs("a"), RunState::skipped, &job::Run::state) == 200);
+}
+
+TEST_CASE("allow: what was caught up is not passed by for ever by what is newly due") {
+  World w;
+  w.add("a", minutes(1),
+        {.overlap = Overlap::allow, .coalesce = job::Coalesce::all, .max_instances = 3});
+  w.clock.advance(minutes(5));
+  w.beat();
+  CHECK(states(w, "a") == "running, pending, pending, pending, pending");
+  std::size_t ended = 0;
+  for (int i = 0; i < 8; ++i) {
+    fire(w);
+    w.beat();
+    // One ends, but the job is never idle.
+    end(w, ended++, Happening::exited_zero);
+  }
+  const std::vector<job::Run> runs = w.runs("a");
+  for (std::size_t i = 0; i < 5; ++i) CHECK(runs[i].state != RunState::pending);
+  for (const job::Run& run : runs) CHECK(run.state != RunState::skipped);
+}
+
+TEST_CASE(
+    "a run that waits for its retry keeps its slot also against one that was made before it") {
+  World w;
+  const job::Job job = w.add("a", minutes(600), {.max_attempts = 2, .backoff = minutes(60)});
+  job::Run late = w.trigger(job);
+  late.due_at = w.clock.wall() + minutes(1);
+  REQUIRE(w.store->update_run(late, late.fence).value());
+  w.trigger(job);
+  w.beat();
+  end(w, 0, Happening::exited_nonzero);
+  fire(w);
+  CHECK(states(w, "a") == "skipped (overlap), pending");
+}
+
+TEST_CASE("queue: a trigger that waited beside a daemon is not expired by the next one") {
+  World w;
+  const job::Job job =
+      w.add("a", minutes(600), {.overlap = Overlap::queue, .misfire_grace = minutes(1)});
+  w.trigger(job);
+  w.beat();
+  w.trigger(job);
+  w.beat();
+  w.clock.advance(minutes(5));
+  w.settings.down_since = w.clock.wall();
+  w.start_runner();
+  w.adopt("keeper-1", {w.started_report(w.executor.started.at(0))});
+  w.beat();
+  CHECK(states(w, "a") == "running, pending");
 }
 
 }  // namespace schedctl::runner

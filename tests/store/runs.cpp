@@ -243,6 +243,7 @@ FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   of_other.state = job::RunState::running;
   add_run(store, of_other);
   CHECK_FALSE(busy());
+  CHECK(must(store.blocked_runs(at(1), 10)).empty());
 
   blocker.state = job::RunState::running;
   CHECK(must(store.update_run(blocker, 0)));
@@ -251,6 +252,8 @@ FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   blocker.attempt = 2;
   CHECK(must(store.update_run(blocker, 0)));
   CHECK(busy());
+  REQUIRE(must(store.blocked_runs(at(9), 10)).size() == 1);
+  CHECK(must(store.blocked_runs(at(9), 10))[0].run.fire_time == at(1));
   blocker.attempt = 1;
   blocker.lost_count = 1;
   CHECK(must(store.update_run(blocker, 0)));
@@ -289,7 +292,11 @@ FOR_EACH_BACKEND("runs that wait for their busy job are not listed, so that they
   CHECK(due() == std::vector{other.id.value});
   live.state = job::RunState::succeeded;
   CHECK(must(store.update_run(live, 0)));
-  CHECK(due() == std::vector{waiting.id.value, retry.id.value, other.id.value});
+  // The retry occupies its job's slot.
+  CHECK(due() == std::vector{retry.id.value, other.id.value});
+  retry.state = job::RunState::failed;
+  CHECK(must(store.update_run(retry, 0)));
+  CHECK(due() == std::vector{waiting.id.value, other.id.value});
 }
 
 FOR_EACH_BACKEND("of two waiting retries of a job the older one goes first") {

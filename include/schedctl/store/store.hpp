@@ -217,6 +217,9 @@ class Store {
   /// their job is free (`waits`, retries; not forced) while it is busy, so that they hide nobody.
   /// Of two waiting retries only the younger one finds its job busy.
   virtual Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) = 0;
+  /// Of these, in the same order, the ones whose job is busy: what becomes of them does not depend
+  /// on a free slot.
+  virtual Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) = 0;
   /// Pending runs with give_up_at <= now, earliest first.
   virtual Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) = 0;
   /// Runs of this state, oldest first, without their output tails.

@@ -234,7 +234,8 @@ class MemoryStore final : public Store {
       if (run.state != job::RunState::pending || run.due_at > now) continue;
       auto busy = [&run = run](const auto& row) {
         // Of two retries the older one goes first: neither may wait for the other for ever.
-        const bool before = row.second.state == job::RunState::running || row.first < run.id;
+        const bool before = row.second.state == job::RunState::running || row.first < run.id ||
+                            !run.occupies_slot();
         return row.first != run.id && row.second.job_id == run.job_id &&
                row.second.occupies_slot() && before;
       };
@@ -243,6 +244,13 @@ class MemoryStore final : public Store {
       if (!patient || !job_busy) due.push_back({run, job_busy});
     }
     std::ranges::stable_sort(due, {}, [](const DueRun& d) { return d.run.due_at; });
+    due.resize(std::min(due.size(), limit));
+    return due;
+  }
+
+  Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) override {
+    TRY(std::vector<DueRun> due, due_runs(now, now_.runs.size()));
+    std::erase_if(due, [](const DueRun& one) { return !one.job_busy || one.run.forced; });
     due.resize(std::min(due.size(), limit));
     return due;
   }

@@ -154,6 +154,15 @@ Result<std::vector<DueRun>> SqliteStore::due_runs(Time now, std::size_t limit) {
   });
 }
 
+Result<std::vector<DueRun>> SqliteStore::blocked_runs(Time now, std::size_t limit) {
+  return database_->read([&]() -> Result<std::vector<DueRun>> {
+    std::vector<DueRun> blocked;
+    Query found = query(sql::kBlockedRuns, now, limit);
+    while (found.next()) blocked.push_back({.run = read_run(found), .job_busy = true});
+    return blocked;
+  });
+}
+
 Result<std::vector<job::Run>> SqliteStore::overdue_runs(Time now, std::size_t limit) {
   return database_->read([&]() -> Result<std::vector<job::Run>> {
     Query found = query(sql::kOverdueRuns, now, limit);

@@ -38,6 +38,7 @@ class SqliteStore final : public Store {
   Result<std::optional<job::Run>> get_run(RunId id) override;
   Result<std::vector<job::Run>> list_runs(const RunFilter& filter) override;
   Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) override;
+  Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) override;
   Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) override;
   Result<std::vector<job::Run>> runs_in_state(job::RunState state) override;
   Result<std::vector<job::Run>> cancel_requests() override;

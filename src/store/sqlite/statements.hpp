@@ -81,10 +81,18 @@ inline constexpr char kDueRuns[] =
     ", output_tail, EXISTS (SELECT 1 FROM run AS other INDEXED BY run_busy WHERE "
     "other.job_id = due.job_id AND other.id <> due.id AND (other.state = 'running' OR "
     "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0))) AND "
-    "(other.state = 'running' OR other.id < due.id)) AS job_busy "
+    "(other.state = 'running' OR other.id < due.id OR (due.attempt = 1 AND due.lost_count = 0))) "
+    "AS job_busy "
     "FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? AND (forced OR "
     "NOT (waits OR attempt > 1 OR lost_count > 0) OR NOT job_busy) "
     "ORDER BY due_at, id LIMIT ?";
+inline constexpr char kBlockedRuns[] =
+    "SELECT " RUN
+    ", output_tail FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? "
+    "AND NOT (forced OR waits OR attempt > 1 OR lost_count > 0) AND EXISTS (SELECT 1 FROM run AS "
+    "other INDEXED BY run_busy WHERE other.job_id = due.job_id AND other.id <> due.id AND "
+    "(other.state = 'running' OR (other.state = 'pending' AND (other.attempt > 1 OR "
+    "other.lost_count > 0)))) ORDER BY due_at, id LIMIT ?";
 inline constexpr char kOverdueRuns[] =
     "SELECT " RUN
     ", output_tail FROM run INDEXED BY run_give_up WHERE state = 'pending' AND give_up_at <= ? "
