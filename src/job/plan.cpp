@@ -55,7 +55,7 @@ std::vector<Planned> with_excluded(const FireSeries& fires, std::vector<Planned>
 }
 
 /// All fires in (after, through], those that calendars take away included.
-FireSeries::Stretch count_all(const FireSeries& fires, Time after, Time through) {
+FireSeries::Stretch count_both(const FireSeries& fires, Time after, Time through) {
   FireSeries::Stretch all = fires.count(after, through);
   const FireSeries::Stretch excluded = fires.count_excluded(after, through);
   if (excluded.count == 0) return all;
@@ -65,19 +65,22 @@ FireSeries::Stretch count_all(const FireSeries& fires, Time after, Time through)
           .last = std::max(all.last, excluded.last)};
 }
 
-/// Writes the rows of one call; `policy`, `seed` and `now` as plan() got them.
+/// Writes the rows of one call; `policy`, `seed` and `now` as plan() got them. `today` is when they
+/// are written, and waiting begins.
 struct Planner {
   const FireSeries& fires;
   const Policy& policy;
   std::uint64_t seed;
   Time now;
+  Time today;
   Plan plan;
 
   Time due_at(Time fire_time) const {
     const Time due = add_saturated(fire_time, jitter_of(policy.jitter, seed, fire_time));
     if (policy.catchup_spread <= Duration::zero()) return due;
-    if (subtract_saturated(now, limits::kOverdue) < due) return due;
-    return std::max(due, add_saturated(now, jitter_of(policy.catchup_spread, seed + 1, fire_time)));
+    if (subtract_saturated(today, limits::kOverdue) < due) return due;
+    return std::max(due,
+                    add_saturated(today, jitter_of(policy.catchup_spread, seed + 1, fire_time)));
   }
 
   void pending(Time fire_time, bool waits) {
@@ -86,7 +89,7 @@ struct Planner {
     row.due_at = due_at(fire_time);
     row.waits = waits;
     if (policy.max_wait > Duration::zero()) {
-      row.give_up_at = add_saturated(std::max(row.due_at, now), policy.max_wait);
+      row.give_up_at = add_saturated(std::max(row.due_at, today), policy.max_wait);
     }
     plan.rows.push_back(row);
   }
@@ -132,11 +135,9 @@ struct Planner {
   }
 };
 
-}  // namespace
-
-Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Time planned_through,
-          Time now) {
-  Planner planner{fires, policy, seed, now, {}};
+Plan plan_as_of(const FireSeries& fires, const Policy& policy, std::uint64_t seed,
+                Time planned_through, Time now, Time today) {
+  Planner planner{fires, policy, seed, now, today, {}};
   Plan& out = planner.plan;
   out.planned_through = planned_through;
   if (planned_through < now) {
@@ -154,26 +155,40 @@ Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Tim
   return std::move(out);
 }
 
+}  // namespace
+
+Plan plan(const FireSeries& fires, const Policy& policy, std::uint64_t seed, Time planned_through,
+          Time now) {
+  return plan_as_of(fires, policy, seed, planned_through, now, now);
+}
+
 Plan plan_until(const FireSeries& fires, const Policy& policy, std::uint64_t seed,
                 Time planned_through, Time through, Time now) {
   // plan() judges as of the end of what it plans. A fire later than (grace) before `now` is later
   // than (grace - the rest) before `through`; below zero, all of them come too late.
   Policy stricter = policy;
   stricter.misfire_grace = std::max(policy.misfire_grace - (now - through), -kTick);
-  return plan(fires, stricter, seed, planned_through, through);
+  return plan_as_of(fires, stricter, seed, planned_through, through, now);
 }
 
 Plan plan_paused(const FireSeries& fires, Time planned_through, Time now) {
   Plan out;
   out.planned_through = std::max(planned_through, now);
   if (planned_through < now) {
-    const FireSeries::Stretch stretch = count_all(fires, planned_through, now);
+    const FireSeries::Stretch stretch = count_both(fires, planned_through, now);
     if (stretch.count > 0) {
       out.rows.push_back(not_run(stretch, RunState::skipped, Reason::paused));
     }
   }
   out.next_fire = fires.next_after(out.planned_through);
   return out;
+}
+
+FireSeries::Stretch count_planned(const FireSeries& fires, Reason reason, Time after,
+                                  Time through) {
+  if (reason == Reason::excluded) return fires.count_excluded(after, through);
+  if (reason == Reason::paused) return count_both(fires, after, through);
+  return fires.count(after, through);
 }
 
 Duration jitter_of(Duration jitter, std::uint64_t seed, Time fire_time) {

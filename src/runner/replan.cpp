@@ -68,12 +68,14 @@ Result<Runner::Silence> Runner::replan_after_step_back(Work& work) {
   for (const store::JobListing& listing : jobs) {
     const job::Job& job = listing.job;
     const Time planned = job.planned_through;
-    if (!repeats(job) || planned <= work.now + kNotableSilence) continue;
+    const bool once = job.definition.schedule.kind == job::ScheduleKind::at;
+    if ((!repeats(job) && !once) || planned <= work.now + kNotableSilence) continue;
     if (planned > work.now + kBelievable) {
       TRY(const std::optional<Time> until, replan(work, job));
       if (until && *until > work.now + kNotableSilence) silence[job.name] = *until;
       continue;
     }
+    if (once) continue;
     const auto fires = series_of(job);
     if (job.paused || !job.next_fire || !fires) continue;
     if (fires->count(work.now, planned).count > 0) silence[job.name] = planned;
@@ -98,7 +100,7 @@ Result<std::optional<Time>> Runner::replan(Work& work, job::Job job) {
   if (job.has_had_all_runs(policy_of(job))) next.reset();
   // A paused job is looked at when its pause ends.
   TRY_VOID(store_.set_planned(job.id, work.now, job.paused ? job.next_fire : next));
-  if (job.paused || !next) return std::nullopt;
+  if (job.paused || !next || !repeats(job)) return std::nullopt;
   TRY(const std::optional<job::Run> known, row_at(job, *next));
   if (!known || known->state == job::RunState::pending) return std::nullopt;
   return std::min(job.planned_through, free_from.value_or(job.planned_through));
@@ -118,7 +120,7 @@ Result<std::optional<Time>> Runner::take_back(Work& work, const job::Job& job,
                         .limit = kMostRows}));
   for (job::Run& row : rows) {
     if (row.reason == job::Reason::schedule_changed || row.reason == job::Reason::removed) continue;
-    const job::FireSeries::Stretch past = fires.count(row.fire_time, work.now);
+    const auto past = job::count_planned(fires, row.reason, row.fire_time, work.now);
     row.count = 1 + past.count;
     row.last_fire_time = past.count > 0 ? std::optional(past.last) : std::nullopt;
     if (row.fire_time > work.now) {
@@ -163,7 +165,7 @@ Result<std::vector<job::Run>> Runner::record_around_known(Work& work, const job:
         written, [&](const job::Run& run) { return run.fire_time == planned.fire_time; });
     if (is_new) continue;
     if (planned.state == job::RunState::pending) TRY_VOID(note_known(work, job, planned.fire_time));
-    if (planned.count == 1 || planned.reason == job::Reason::excluded) continue;
+    if (planned.count == 1) continue;
     const Time last = *planned.last_fire_time;
     TRY(std::vector<job::Run> known, store_.list_runs({.job_id = job.id,
                                                        .since = planned.fire_time,
@@ -178,7 +180,7 @@ Result<std::vector<job::Run>> Runner::record_around_known(Work& work, const job:
     beyond.fire_time = last + kTick;
     known.insert(known.begin(), beyond);
     for (auto row = known.rbegin(); row != known.rend(); ++row) {
-      const job::FireSeries::Stretch piece = fires->count(after, row->fire_time - kTick);
+      const auto piece = job::count_planned(*fires, planned.reason, after, row->fire_time - kTick);
       after = end_of(*row);
       if (piece.count == 0) continue;
       job::Planned part = planned;

@@ -218,12 +218,14 @@ TEST_CASE("a run that may not wait for ever knows until when") {
 TEST_CASE("planning up to an earlier instant judges the grace as of now") {
   Policy policy;
   policy.misfire_grace = minutes(30);
+  policy.max_wait = minutes(5);
   const Time through = kStart + hours(2);
   const Time now = through + minutes(29);
   const Plan p = plan_until(every(hours(1)), policy, 1, kStart, through, now);
   REQUIRE(p.rows.size() == 2);
   CHECK(p.rows[0].state == RunState::missed);
   CHECK(p.rows[1].state == RunState::pending);
+  CHECK(p.rows[1].give_up_at == now + minutes(5));
   CHECK(p.planned_through == through);
   const Plan later = plan_until(every(hours(1)), policy, 1, kStart, through, through + minutes(31));
   REQUIRE(later.rows.size() == 1);

@@ -178,3 +178,32 @@ TEST_CASE("a moved fire runs once at the moment that is allowed, without a row f
   world.beat();
   CHECK(world.rows("a") == Texts{"succeeded from 09:00", "running from 10:00"});
 }
+
+TEST_CASE(
+    "excluded fires of a wrong future are taken back, those that have passed keep their row") {
+  CalendarWorld world;
+  world.add_morning_job();
+  world.beat();
+  world.clock.set_wall(world.kStart + hours(48));
+  world.beat();
+  world.clock.set_wall(world.kStart + hours(8));
+  world.beat();
+  const Texts now = world.rows("a");
+  REQUIRE(!now.empty());
+  CHECK(now[0] == "skipped excluded x48 from 00:10");
+  // Later the rest of them has its row, and each fire has one.
+  for (int i = 0; i < 60; ++i) {
+    world.clock.advance(minutes(10));
+    world.beat();
+    if (world.runner->live() > 0) world.end_last(job::Happening::exited_zero);
+  }
+  world.beat();
+  std::int64_t excluded = 0, all = 0;
+  for (const job::Run& run : world.runs("a")) {
+    if (run.fire_time > world.clock.wall()) continue;
+    all += run.count;
+    if (run.reason == job::Reason::excluded) excluded += run.count;
+  }
+  CHECK(excluded >= 53);
+  CHECK(all >= excluded + 18);
+}

@@ -472,4 +472,29 @@ TEST_CASE("a step is told once, however many beats follow") {
 }
 
 }  // namespace
+TEST_CASE("a moment that a wrong clock missed comes when the clock is put right") {
+  ClockWorld w;
+  for (const char* name : {"once", "long-ago"}) {
+    job::Job job = w.add(name, hours(1));
+    job.definition.schedule = {};
+    job.definition.schedule.kind = job::ScheduleKind::at;
+    job.definition.schedule.timezone = "UTC";
+    job.definition.schedule.at =
+        World::kStart + (name == std::string("once") ? hours(8) : hours(1));
+    job.next_fire = job.definition.schedule.at;
+    REQUIRE(w.store->update_job(job).has_value());
+  }
+  w.step(days(2));
+  CHECK(w.runs("once").at(0).state == RunState::missed);
+  w.step(-days(2) + hours(4));
+  CHECK(w.open_alerts(AlertKind::clock_jump).empty());
+  w.pass(hours(5), minutes(30));
+  REQUIRE(w.runs("once").size() == 1);
+  CHECK(w.runs("once")[0].state == RunState::succeeded);
+  // What lies behind stays missed.
+  REQUIRE(w.runs("long-ago").size() == 1);
+  CHECK(w.runs("long-ago")[0].state == RunState::missed);
+  CHECK(w.executor.started.size() == 1);
+}
+
 }  // namespace schedctl::runner

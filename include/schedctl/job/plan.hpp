@@ -51,6 +51,9 @@ Plan plan_until(const FireSeries& fires, const Policy& policy, std::uint64_t see
 /// skipped, reason paused, also what calendars would have taken away.
 Plan plan_paused(const FireSeries& fires, Time planned_through, Time now);
 
+/// The fires in (after, through] of which a row of this reason speaks.
+FireSeries::Stretch count_planned(const FireSeries& fires, Reason reason, Time after, Time through);
+
 /// Stable delay in [0, jitter) of one fire; 0 for no jitter.
 Duration jitter_of(Duration jitter, std::uint64_t seed, Time fire_time);
 
