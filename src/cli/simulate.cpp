@@ -5,6 +5,7 @@
 
 #include "schedctl/base/text.hpp"
 #include "src/cli/families.hpp"
+#include "src/cli/json_parts.hpp"
 #include "src/cli/json_text.hpp"
 #include "src/cli/output.hpp"
 #include "src/cli/session.hpp"
@@ -164,10 +165,6 @@ void print_people(Session& session, const Simulation& s) {
   print_busiest(s, zone);
   print_overlaps(s);
   print_idle(s);
-}
-
-double seconds(Duration d) {
-  return static_cast<double>(d.count()) / 1e6;
 }
 
 std::string json_simulation(const Simulation& s) {
