@@ -159,7 +159,9 @@ Result<Outcome> run_show(const Invocation& call) {
   print("\npolicy\n");
   for (const EffectiveSetting& setting : effective_policy(job.definition.policy, defaults)) {
     const bool grace = setting.key == "kill_grace" || setting.key == "alert_grace";
-    const bool none = setting.value == "0" || (setting.value == "0s" && !grace);
+    // 0 is no limit, but it is an exit code.
+    const bool none = (setting.value == "0" && setting.key != "success_codes") ||
+                      (setting.value == "0s" && !grace);
     std::string line = "  " + setting.key;
     line.append(line.size() < 18 ? 18 - line.size() : 1, ' ');
     line += none ? "none" : setting.value;

@@ -105,6 +105,8 @@ Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) 
     const auto number = parse_int(setting.value);
     Json entry{{"value", number ? Json(*number) : Json(setting.value)}, {"origin", setting.origin}};
     if (const auto duration = parse_duration(setting.value)) entry["value_s"] = seconds(*duration);
+    // A list, also where it has one code only.
+    if (setting.key == "success_codes") entry["value"] = Json::parse("[" + setting.value + "]");
     json[setting.key] = std::move(entry);
   }
   return json;

@@ -74,6 +74,15 @@ class Overlap(Story):
         for before, after in zip(began, began[1:]):
             self.assertLessEqual(before["ended"], after["started"])
 
+    def test_show_says_which_exit_codes_mean_success(self):
+        self.m.ok("add", "plain", "--manual", "--", "true")
+        self.assertIn("success_codes 0 built-in", " ".join(self.m.ok("show", "plain").out.split()))
+        codes = self.m.json("show", "plain")["policy"]["success_codes"]
+        self.assertEqual(codes, {"value": [0], "origin": "built-in"})
+        self.m.ok("set", "plain", "--success-codes", "3", "--shell", "exit 3")
+        self.assertIn("success_codes 0,3 job", " ".join(self.m.ok("show", "plain").out.split()))
+        self.m.ok("trigger", "plain", "--wait")
+
     def test_the_queue_outlives_a_killed_daemon(self):
         self.m.ok("add", "slow", "--manual", "--overlap", "queue", "--shell", "sleep 2")
         for _ in range(3):
