@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "schedctl/base/bytes.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/keeper/client.hpp"
@@ -47,7 +48,7 @@ void answer(const Invocation& call, const std::string& database, const std::stri
 std::string size_text(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return "";
-  return ", " + std::to_string((status.st_size + 1023) / 1024) + " KiB";
+  return ", " + about_bytes(status.st_size);
 }
 
 Result<Outcome> check(const Invocation& call, const std::string& database) {

@@ -88,7 +88,5 @@ void look_at_alerts(Findings& findings, const Patient& patient);
 /// The directory itself, or the nearest one above it that exists.
 std::string nearest_directory(const std::string& path);
 std::string parent_directory(const std::string& path);
-/// "1.5 GiB".
-std::string size_text(std::int64_t bytes);
 
 }  // namespace schedctl::cli

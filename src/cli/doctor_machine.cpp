@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "schedctl/base/bytes.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "src/cli/doctor.hpp"
@@ -48,8 +49,8 @@ void look_at_disk(Findings& findings, const std::string& what, const std::string
   const std::uint64_t free = blocks * unit;
   const std::uint64_t whole = status.f_blocks * unit;
   const std::string place = "the disk of " + what + " (" + directory + ")";
-  const std::string room = size_text(static_cast<std::int64_t>(free)) + " free of " +
-                           size_text(static_cast<std::int64_t>(whole));
+  const std::string room = about_bytes(static_cast<std::int64_t>(free)) + " free of " +
+                           about_bytes(static_cast<std::int64_t>(whole));
   const std::string look = quote_command({"du", "-xh", "--max-depth=2", directory}) +
                            " | sort -h | tail (what fills it)";
   if ((status.f_flag & ST_RDONLY) != 0)

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <set>
 
+#include "schedctl/base/bytes.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "schedctl/host/host.hpp"
@@ -192,9 +192,9 @@ void describe_store(Findings& findings, Patient& patient) {
   struct stat status {};
   struct stat wal {};
   std::string text = path + ", schema " + std::to_string(store::schema_version());
-  if (::stat(path.c_str(), &status) == 0) text += ", " + size_text(status.st_size);
+  if (::stat(path.c_str(), &status) == 0) text += ", " + about_bytes(status.st_size);
   if (::stat((path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0)
-    text += " and " + size_text(wal.st_size) + " of log";
+    text += " and " + about_bytes(wal.st_size) + " of log";
   if (const auto counts = patient.session.store->counts())
     text += ", " + plural(counts->jobs, "job");
   findings.ok(text);
@@ -333,16 +333,6 @@ void compare_with(Findings& findings, const Patient& patient, const std::string&
 }
 
 }  // namespace
-
-std::string size_text(std::int64_t bytes) {
-  constexpr std::array<const char*, 4> kUnits{"KiB", "MiB", "GiB", "TiB"};
-  double size = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  for (; size >= 1024 && unit + 1 < kUnits.size(); ++unit) size /= 1024;
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), size < 10 ? "%.1f %s" : "%.0f %s", size, kUnits[unit]);
-  return text.data();
-}
 
 void look_at_store(Findings& findings, Patient& patient) {
   findings.begin("store");

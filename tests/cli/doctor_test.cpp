@@ -56,13 +56,5 @@ TEST_CASE("the nearest directory is the one above what is not there") {
   CHECK(parent_directory("/") == "/");
 }
 
-TEST_CASE("sizes are told in the unit that people would use") {
-  CHECK(size_text(0) == "0.0 KiB");
-  CHECK(size_text(4096) == "4.0 KiB");
-  CHECK(size_text(std::int64_t{10} * 1024 * 1024) == "10 MiB");
-  CHECK(size_text(std::int64_t{3} << 40) == "3.0 TiB");
-  CHECK(size_text(std::int64_t{5000} << 40) == "5000 TiB");
-}
-
 }  // namespace
 }  // namespace schedctl::cli

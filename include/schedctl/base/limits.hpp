@@ -19,6 +19,8 @@ inline constexpr std::size_t kOutputTail = std::size_t{8} * 1024;
 inline constexpr Duration kShortestEvery = std::chrono::seconds(1);
 /// Longest duration any setting may have; far below where microseconds overflow 64 bits.
 inline constexpr Duration kLongestDuration = std::chrono::hours(24 * 365 * 100);
+/// Highest amount of data any setting may have (1 PiB): sums of it stay far from 64 bits.
+inline constexpr std::int64_t kMostBytes = std::int64_t{1} << 50;
 /// How far next_fire looks for a match before it says "never": 29 February on a given weekday comes
 /// back within 40 years.
 inline constexpr std::chrono::years kSearchHorizon{50};
