@@ -34,7 +34,7 @@ CPPFLAGS += -Iinclude -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -MMD -MP
 # Abseil is linked statically: its two dozen small shared objects cost each command line a
 # millisecond of start-up.
 LDLIBS   := -Wl,--as-needed -lboost_program_options -lSQLiteCpp -lsqlite3 -lspdlog -lfmt -luuid \
-            -Wl,-Bstatic $(filter -labsl%,$(shell pkg-config --static --libs absl_time 2>/dev/null)) \
+            -Wl,-Bstatic -lre2 $(filter -labsl%,$(shell pkg-config --static --libs absl_time 2>/dev/null)) \
             -Wl,-Bdynamic
 
 # All processors for the targets that build and then do something, unless the caller said -j.
@@ -104,7 +104,7 @@ $(OUT)/oracle/fires: $(OUT)/obj/tests/oracle/fires.o $(foreach r,zone job base,$
 
 PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev libsqlite3-dev \
             libspdlog-dev libfmt-dev libtomlplusplus-dev doctest-dev libabsl-dev \
-            nlohmann-json3-dev libexpected-dev uuid-dev libcurl4-openssl-dev tzdata procps
+            nlohmann-json3-dev libexpected-dev libre2-dev uuid-dev libcurl4-openssl-dev tzdata procps
 TEST_PACKAGES := python3 python3-croniter mandoc sqlite3 clang libclang-rt-dev clang-tidy clang-format
 
 .PHONY: help

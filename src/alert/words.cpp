@@ -169,8 +169,10 @@ std::string failure_words(const job::Run& run) {
       return "exit status " + std::to_string(result.exit_code.value_or(0));
     case job::Reason::signal: {
       const char* name = ::sigabbrev_np(result.signal);
-      return "killed by " + (name != nullptr ? "SIG" + std::string(name)
-                                             : "signal " + std::to_string(result.signal));
+      return "killed by " +
+             (name != nullptr ? "SIG" + std::string(name)
+                              : "signal " + std::to_string(result.signal)) +
+             (result.error.empty() ? "" : ", " + result.error);
     }
     case job::Reason::timeout:
       return "ended for its timeout";

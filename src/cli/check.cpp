@@ -122,7 +122,7 @@ struct Overdue {
 /// Runs that may start and don't. Those that wait until their own job is free are not among them.
 Result<void> find_overdue_runs(Session& session, const std::optional<JobId>& only,
                                Overdue& overdue) {
-  TRY(const std::vector<store::DueRun> due, session.store->due_runs(session.now, kDueLooked));
+  TRY(const std::vector<store::DueRun> due, session.store->due_runs(session.now, kDueLooked, {}));
   for (const store::DueRun& one : due) {
     const job::Run& run = one.run;
     if (only && run.job_id != *only) continue;

@@ -13,11 +13,10 @@ namespace {
 
 /// Words of the design that come with a later version.
 constexpr auto kLaterCommands = std::to_array<std::string_view>(
-    {"rerun", "signal", "nodes", "drain", "audit", "completion", "api", "message", "token"});
+    {"rerun", "nodes", "drain", "audit", "completion", "api", "message", "token"});
 
 constexpr auto kLaterOptions = std::to_array<std::string_view>(
-    {"priority", "user", "env-file", "http", "amqp", "redis", "celery", "header", "body", "stdin",
-     "max-output", "umask", "nice", "description", "after", "notify", "ping-url"});
+    {"http", "amqp", "redis", "celery", "header", "body", "description", "notify", "ping-url"});
 
 /// What people who know other tools type.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kSynonyms{{

@@ -36,6 +36,68 @@ std::vector<Option> zone_options() {
   };
 }
 
+std::vector<Option> waiting_options() {
+  return {
+      {"overlap", "HOW", "due while it still runs: skip, queue, replace or allow"},
+      {"max-instances", "N", "overlap = allow: so many at a time"},
+      {"max-queued", "N", "overlap = queue: so many wait for their turn"},
+      {"misfire-grace", "D", "how late an occurrence may be planned; later it is missed (1h)"},
+      {"coalesce", "WHICH", "of several overdue ones run the latest (default), earliest, all"},
+      {"max-catchup", "N", "with --coalesce all: at most the latest N of them (100)"},
+      {"catchup-spread", "D", "overdue runs start spread over D, not all at once"},
+      {"jitter", "D", "stable delay below D, different for each fire"},
+      {"group", "NAME", "shares the slots of this group, of which [groups] says how many"},
+      {"priority", "N", "of those that wait for a slot the lower first; a minute a step (0)"},
+      {"after", "JOB", "waits until that job has succeeded, too; may be repeated", 0, true},
+      {"max-wait", "D", "waits no longer for a free slot; then it is missed"},
+      {"max-runs", "N", "the schedule ends after N runs"},
+  };
+}
+
+std::vector<Option> ending_options() {
+  return {
+      {"timeout", "D", "ends a run that takes longer"},
+      {"stop-signal", "SIG", "what a run gets first that is to end (TERM)"},
+      {"kill-grace", "D", "between that and KILL (10s)"},
+      {"keep-children", "", "what its processes leave behind is not ended with it"},
+      {"max-attempts", "N", "tries of a run, the first included (1)"},
+      {"backoff", "D", "before the second try, then doubled (10s)"},
+      {"max-delay", "D", "longest wait between tries (1h)"},
+      {"success-codes", "CODES", "exit codes that mean success, such as 0,2 (0)"},
+      {"success-match", "REGEX", "fails unless its output has this"},
+      {"fail-match", "REGEX", "fails if its output has this"},
+      {"min-output", "SIZE", "fails if it writes less"},
+      {"on-lost", "HOW", "a run whose process was lost: fail (default) or retry"},
+      {"alert-grace", "D", "how late a start may be before it is told (60s)"},
+      {"output", "WHERE", "what it writes goes to a file (default), discard, or the info log"},
+      {"max-output", "SIZE", "of longer output the middle is cut out (16MiB)"},
+  };
+}
+
+std::vector<Option> process_options() {
+  return {
+      {"user", "U", "runs as U or U:GROUP, one of allow_users (default: as the daemon)"},
+      {"cwd", "DIR", "working directory (default: the user's home)"},
+      {"umask", "MODE", "file mode creation mask (022)"},
+      {"env", "K=V", "a variable of its environment; may be repeated", 0, true},
+      {"env-file", "F", "more variables, NAME=VALUE lines, read by the user at each start"},
+      {"stdin-file", "F", "its standard input, opened by the user (/dev/null)"},
+      {"stdin", "TEXT", "its standard input"},
+      {"nice", "N", "niceness, -20 to 19"},
+      {"ionice", "CLASS", "idle, best-effort:0-7 or realtime:0-7"},
+      {"limit-as", "SIZE", "address space of each process"},
+      {"limit-core", "SIZE", "size of a core file"},
+      {"limit-cpu", "D", "processor time of each process"},
+      {"limit-fsize", "SIZE", "size of a file it writes"},
+      {"limit-nofile", "N", "open files of each process"},
+      {"limit-nproc", "N", "processes of the user"},
+      {"oom-score-adj", "N", "whom the kernel kills first when memory is short, up to 1000"},
+      {"memory-max", "SIZE", "memory of all its processes (control group v2)"},
+      {"cpu-max", "SHARE", "their processor time: 50%, 1.5 (control group v2)"},
+      {"pids-max", "N", "their number (control group v2)"},
+  };
+}
+
 std::vector<Option> job_options() {
   return schedule_options() +
          std::vector<Option>{
@@ -45,30 +107,8 @@ std::vector<Option> job_options() {
              {"immediately", "", "with --every: fires at once, too"},
              {"shell", "LINE", "runs /bin/sh -c LINE instead of a command after \"--\""},
          } +
-         zone_options() +
+         zone_options() + waiting_options() + ending_options() + process_options() +
          std::vector<Option>{
-             {"overlap", "HOW", "due while it still runs: skip, queue, replace or allow"},
-             {"max-instances", "N", "overlap = allow: so many at a time"},
-             {"max-queued", "N", "overlap = queue: so many wait for their turn"},
-             {"misfire-grace", "D",
-              "how late an occurrence may be planned; later it is missed (1h)"},
-             {"coalesce", "WHICH",
-              "of several overdue ones run the latest (default), earliest, all"},
-             {"max-catchup", "N", "with --coalesce all: at most the latest N of them (100)"},
-             {"catchup-spread", "D", "overdue runs start spread over D, not all at once"},
-             {"jitter", "D", "stable delay below D, different for each fire"},
-             {"max-wait", "D", "waits no longer for a free slot; then it is missed"},
-             {"max-runs", "N", "the schedule ends after N runs"},
-             {"timeout", "D", "ends a run that takes longer"},
-             {"kill-grace", "D", "between TERM and KILL (10s)"},
-             {"max-attempts", "N", "tries of a run, the first included (1)"},
-             {"backoff", "D", "before the second try, then doubled (10s)"},
-             {"max-delay", "D", "longest wait between tries (1h)"},
-             {"success-codes", "CODES", "exit codes that mean success, such as 0,2 (0)"},
-             {"on-lost", "HOW", "a run whose process was lost: fail (default) or retry"},
-             {"alert-grace", "D", "how late a start may be before it is told (60s)"},
-             {"cwd", "DIR", "working directory (default: the user's home)"},
-             {"env", "K=V", "a variable of its environment; may be repeated", 0, true},
              {"tag", "T", "a word to find it by; may be repeated", 0, true},
          };
 }
@@ -182,9 +222,11 @@ std::vector<Command> looking_commands() {
   return {
       {.name = "show",
        .group = "jobs",
-       .synopsis = "NAME",
+       .synopsis = "NAME [--env]",
        .summary = "everything about a job: definition, policy, state, last runs",
-       .examples = {"schedctl show backup", "schedctl show backup --json"},
+       .examples = {"schedctl show backup", "schedctl show backup --env",
+                    "schedctl show backup --json"},
+       .options = {{"env", "", "only the environment that its command gets"}},
        .min_words = 1,
        .max_words = 1,
        .missing = "the job's name is missing",

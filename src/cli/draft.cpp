@@ -29,11 +29,20 @@ Result<void> check_alternatives(const Invocation& call, std::initializer_list<co
   return {};
 }
 
+std::string joined(const std::vector<std::string>& parts, const char* separator) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : separator) + part;
+  return text;
+}
+
 Result<void> read_policy(const Invocation& call, job::PolicyDraft& policy) {
   for (const std::string& key : job::policy_keys()) {
     std::string flag = key;
     std::replace(flag.begin(), flag.end(), '_', '-');
-    const auto text = call.value(flag);
+    std::optional<std::string> text = call.value(flag);
+    // Flags without a value, and lists.
+    if (key == "keep_children" && call.has(flag)) text = "true";
+    if (key == "after" && call.has(flag)) text = joined(call.values(flag), ",");
     if (!text) continue;
     Result<void> done = job::set_policy(policy, key, *text);
     if (!done) return fail(ErrorKind::usage, std::move(done.error().message), "--" + flag);

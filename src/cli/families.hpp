@@ -27,6 +27,7 @@ Result<Outcome> run_simulate(const Invocation& call);
 Result<Outcome> run_trigger(const Invocation& call);
 Result<Outcome> run_backfill(const Invocation& call);
 Result<Outcome> run_cancel(const Invocation& call);
+Result<Outcome> run_signal(const Invocation& call);
 Result<Outcome> run_ps(const Invocation& call);
 Result<Outcome> run_runs(const Invocation& call);
 Result<Outcome> run_logs(const Invocation& call);

@@ -1,3 +1,5 @@
+#include <grp.h>
+
 #include <algorithm>
 
 #include "schedctl/base/text.hpp"
@@ -70,12 +72,35 @@ Outcome say_changed(const Invocation& call, const char* verb, const std::vector<
 
 }  // namespace
 
+namespace {
+
+/// --group names one of [groups]. With --user it may instead be the group of that user's process,
+/// as other tools have it; what is stored then is the user as U:GROUP.
+void settle_group(const Session& session, job::JobDraft& draft) {
+  job::PolicyDraft& policy = draft.policy;
+  const std::string group = policy.group.value_or("");
+  const std::map<std::string, int>& known = session.config().groups;
+  if (group.empty() || known.contains(group)) return;
+  const bool has_user = policy.user && policy.user->find(':') == std::string::npos;
+  if (has_user && !policy.user->empty() && ::getgrnam(group.c_str()) != nullptr) {
+    *policy.user += ":" + group;
+    policy.group.reset();
+    talk(session.call, "runs as " + *policy.user + ": no group of [groups] is called " + group);
+    return;
+  }
+  warn(session.call, "[groups] does not have " + group +
+                         ": one run of it starts at a time, until the settings say more");
+}
+
+}  // namespace
+
 Result<Outcome> run_add(const Invocation& call) {
-  TRY(const job::JobDraft draft, draft_of(call));
+  TRY(job::JobDraft draft, draft_of(call));
   TRY_VOID(check_complete(call, draft));
   TRY_VOID(with_flag(job::check_name(call.words[0])));
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
   session->name_other_store();
+  settle_group(*session, draft);
   TRY(const job::Job job,
       with_flag(session->ops().add(
           call.words[0], draft, {.replace = call.has("replace"), .paused = call.has("paused")})));
@@ -85,7 +110,7 @@ Result<Outcome> run_add(const Invocation& call) {
 }
 
 Result<Outcome> run_set(const Invocation& call) {
-  TRY(const job::JobDraft draft, draft_of(call));
+  TRY(job::JobDraft draft, draft_of(call));
   std::vector<std::string> unset;
   for (const std::string& key : call.values("unset")) unset.push_back(toml_key(key));
   bool changes = call.argv.has_value();
@@ -93,6 +118,7 @@ Result<Outcome> run_set(const Invocation& call) {
   if (!changes)
     return fail(ErrorKind::usage, "what should change? schedctl set --help lists the options");
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  settle_group(*session, draft);
   TRY(const job::Job job, with_flag(session->ops().set(call.words[0], draft, unset)));
   TRY_VOID(print_understood(*session, job, "changed"));
   warn_of_trouble(*session, job);

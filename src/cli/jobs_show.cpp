@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <array>
 
 #include "schedctl/base/text.hpp"
 #include "src/cli/draft.hpp"
 #include "src/cli/families.hpp"
 #include "src/cli/json.hpp"
+#include "src/cli/launch.hpp"
 #include "src/cli/output.hpp"
 #include "src/cli/run_text.hpp"
 #include "src/cli/session.hpp"
@@ -31,6 +33,18 @@ bool is_wanted(const Invocation& call, const store::JobListing& listing) {
   for (const std::string& tag : call.values("tag"))
     if (std::find(tags.begin(), tags.end(), tag) == tags.end()) return false;
   return true;
+}
+
+/// A policy that few jobs have, and this one has not.
+bool is_not_worth_a_line(const EffectiveSetting& setting) {
+  static constexpr auto kRare = std::to_array<std::string_view>(
+      {"stop_signal", "keep_children", "success_match", "fail_match",    "min_output", "group",
+       "priority",    "after",         "user",          "umask",         "env_file",   "stdin_file",
+       "stdin",       "nice",          "ionice",        "limit_as",      "limit_core", "limit_cpu",
+       "limit_fsize", "limit_nofile",  "limit_nproc",   "oom_score_adj", "memory_max", "cpu_max",
+       "pids_max",    "output",        "max_output"});
+  return setting.origin == std::string_view("built-in") &&
+         std::ranges::find(kRare, setting.key) != kRare.end();
 }
 
 std::string paused_words(const job::Job& job, const job::Zone& zone) {
@@ -145,6 +159,12 @@ Result<Outcome> run_list(const Invocation& call) {
 Result<Outcome> run_show(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::read));
   TRY(const job::Job job, session->job(call.words[0]));
+  if (call.has("env")) {
+    const job::Policy effective = job::resolve(job.definition.policy, session->config().defaults);
+    print(call.globals.json ? launch_json(job, effective, session->now) + "\n"
+                            : environment_lines(job, effective, session->now));
+    return Done{};
+  }
   TRY(const store::JobListing listing, session->listing(job));
   TRY(const std::vector<job::Run> runs,
       session->store->list_runs({.job_id = job.id, .limit = kRunsShown}));
@@ -158,13 +178,14 @@ Result<Outcome> run_show(const Invocation& call) {
   print(definition_text(listing, description, *zone));
   print("\npolicy\n");
   for (const EffectiveSetting& setting : effective_policy(job.definition.policy, defaults)) {
+    if (is_not_worth_a_line(setting)) continue;
     const bool grace = setting.key == "kill_grace" || setting.key == "alert_grace";
-    // 0 is no limit, but it is an exit code.
-    const bool none = (setting.value == "0" && setting.key != "success_codes") ||
+    const bool none = setting.value.empty() ||
+                      (setting.value == "0" && setting.key == "max_runs") ||
                       (setting.value == "0s" && !grace);
     std::string line = "  " + setting.key;
     line.append(line.size() < 18 ? 18 - line.size() : 1, ' ');
-    line += none ? "none" : setting.value;
+    line += none ? "none" : escape_control(setting.value);
     line.append(line.size() < 30 ? 30 - line.size() : 1, ' ');
     print(line + paint(Color::dim, setting.origin) + "\n");
   }

@@ -1,10 +1,10 @@
 #include "src/cli/json.hpp"
 
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "schedctl/base/signals.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/cli/cli.hpp"
 #include "schedctl/store/record_plan.hpp"
@@ -99,14 +99,30 @@ Json fire_json(const ops::Fire& fire) {
               {"note", text_or_null(fire.note)}};
 }
 
+Json policy_value_json(const EffectiveSetting& setting) {
+  const std::string& text = setting.value;
+  // Lists, also where they have one part only.
+  if (setting.key == "success_codes") return Json::parse("[" + text + "]");
+  if (setting.key == "after") {
+    Json names = Json::array();
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = std::min(text.find(',', begin), text.size());
+      names.push_back(text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    return names;
+  }
+  if (setting.key == "keep_children") return text == "true";
+  const auto number = parse_int(text);
+  const bool is_number = number && setting.key != "stdin" && std::to_string(*number) == text;
+  return is_number ? Json(*number) : Json(text);
+}
+
 Json policy_json(const job::PolicyDraft& own, const job::PolicyDraft& defaults) {
   Json json = Json::object();
   for (const EffectiveSetting& setting : effective_policy(own, defaults)) {
-    const auto number = parse_int(setting.value);
-    Json entry{{"value", number ? Json(*number) : Json(setting.value)}, {"origin", setting.origin}};
+    Json entry{{"value", policy_value_json(setting)}, {"origin", setting.origin}};
     if (const auto duration = parse_duration(setting.value)) entry["value_s"] = seconds(*duration);
-    // A list, also where it has one code only.
-    if (setting.key == "success_codes") entry["value"] = Json::parse("[" + setting.value + "]");
     json[setting.key] = std::move(entry);
   }
   return json;
@@ -292,13 +308,6 @@ std::string json_array(const std::vector<std::string>& elements) {
     out += element;
   }
   return out + "]\n";
-}
-
-std::string signal_name(int number) {
-  if (const char* name = sigabbrev_np(number)) return std::string("SIG") + name;
-  if (number >= SIGRTMIN && number <= SIGRTMAX)
-    return "SIGRTMIN+" + std::to_string(number - SIGRTMIN);
-  return "SIG" + std::to_string(number);
 }
 
 std::vector<EffectiveSetting> effective_policy(const job::PolicyDraft& own,

@@ -93,9 +93,6 @@ std::string json_findings(const Findings& findings);
 /// One document of an array, an element a line.
 std::string json_array(const std::vector<std::string>& elements);
 
-/// "SIGKILL"; "SIG77" where there is no name.
-std::string signal_name(int number);
-
 /// Where a policy setting of a job comes from.
 struct EffectiveSetting {
   std::string key;

@@ -7,7 +7,10 @@
 #include <cstdio>
 #include <ctime>
 #include <functional>
+#include <limits>
 
+#include "schedctl/base/bytes.hpp"
+#include "schedctl/base/limits.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "src/cli/families.hpp"
@@ -78,15 +81,37 @@ std::string_view last_lines(std::string_view text, std::int64_t lines) {
   return text;
 }
 
-/// Everything from `offset` to the end as it is now; the offset after it.
-off_t copy_from(int fd, off_t offset, const std::function<void(std::string_view)>& sink) {
+/// Everything from `offset` to `end`, or to the end of the file; the offset after it.
+off_t copy_until(int fd, off_t offset, off_t end,
+                 const std::function<void(std::string_view)>& sink) {
   std::string block(kBlock, '\0');
-  while (true) {
-    const ssize_t n = ::pread(fd, block.data(), block.size(), offset);
-    if (n <= 0) return offset;
+  while (offset < end) {
+    const std::size_t wanted = std::min(block.size(), static_cast<std::size_t>(end - offset));
+    const ssize_t n = ::pread(fd, block.data(), wanted, offset);
+    if (n <= 0) break;
     sink(std::string_view(block).substr(0, static_cast<std::size_t>(n)));
     offset += n;
   }
+  return offset;
+}
+
+/// Everything from `offset` to the end as it is now; the offset after it.
+off_t copy_from(int fd, off_t offset, const std::function<void(std::string_view)>& sink) {
+  return copy_until(fd, offset, std::numeric_limits<off_t>::max(), sink);
+}
+
+/// The same without the hole where the middle was cut out, and with a line that says so.
+void copy_around_hole(int fd, const job::AttemptResult& result, off_t offset,
+                      const std::function<void(std::string_view)>& sink) {
+  const off_t hole = result.output_cut > 0 ? ::lseek(fd, offset, SEEK_HOLE) : -1;
+  const off_t after = hole < 0 ? -1 : ::lseek(fd, hole, SEEK_DATA);
+  if (after < 0) {
+    copy_from(fd, offset, sink);
+    return;
+  }
+  copy_until(fd, offset, hole, sink);
+  sink("\n[... " + about_bytes(after - hole) + " cut out here (max_output) ...]\n");
+  copy_from(fd, after, sink);
 }
 
 bool is_cut(const job::Run& run) {
@@ -112,7 +137,7 @@ void print_output(const Invocation& call, const job::Run& run, std::int64_t line
       offset = size - kMostJsonBytes;
       truncated = true;
     }
-    copy_from(fd.get(), offset, sink);
+    copy_around_hole(fd.get(), result, offset, sink);
   } else {
     truncated = is_cut(run);
     if (truncated)
@@ -209,8 +234,24 @@ Result<void> follow(Session& session, job::Run run, std::int64_t lines) {
 
 }  // namespace
 
+/// Puts the result of one attempt in the place of the last one's.
+Result<void> choose_attempt(Session& session, job::Run& run, std::int64_t attempt) {
+  if (run.result.attempt == attempt) return {};
+  TRY(const std::vector<job::AttemptResult> earlier, session.store->list_attempts(run.id));
+  for (const job::AttemptResult& one : earlier) {
+    if (one.attempt != attempt) continue;
+    run.result = one;
+    return {};
+  }
+  return fail(ErrorKind::not_found, name_of(run) + " had no attempt " + std::to_string(attempt) +
+                                        "; its last was " + std::to_string(run.result.attempt));
+}
+
 Result<Outcome> run_logs(const Invocation& call) {
   const bool following = call.has("follow");
+  TRY(const std::int64_t attempt, number_option(call, "attempt", 0, 1, limits::kMaxAttempts));
+  if (following && attempt > 0)
+    return fail(ErrorKind::usage, "cannot be combined with --follow", "--attempt");
   TRY(const std::int64_t lines, number_option(call, "lines", -1, 0, kMostLines));
   if (following && call.globals.json)
     return fail(ErrorKind::usage, "cannot be combined with --json", "--follow");
@@ -223,6 +264,7 @@ Result<Outcome> run_logs(const Invocation& call) {
     TRY_VOID(follow(*session, *run, lines));
     return Done{};
   }
+  if (run && attempt > 0) TRY_VOID(choose_attempt(*session, *run, attempt));
   if (!run) {
     talk(call, call.words[0] + " has written nothing yet");
     if (call.globals.json) print("null\n");

@@ -1,5 +1,6 @@
 #include "src/cli/run_text.hpp"
 
+#include "schedctl/base/signals.hpp"
 #include "src/cli/json.hpp"
 #include "src/cli/table.hpp"
 #include "src/cli/times.hpp"
@@ -12,9 +13,11 @@ std::string detail_text(const job::Run& run) {
   const job::AttemptResult& result = run.result;
   if (run.reason == job::Reason::exit_status && result.exit_code)
     return "exit " + std::to_string(*result.exit_code);
-  if (run.reason == job::Reason::signal && result.signal != 0) return signal_name(result.signal);
-  const bool worded =
-      run.reason == job::Reason::exec_error || run.reason == job::Reason::start_error;
+  if (run.reason == job::Reason::signal && result.signal != 0) {
+    return signal_name(result.signal) + (result.error.empty() ? "" : ", " + result.error);
+  }
+  const bool worded = run.reason == job::Reason::exec_error ||
+                      run.reason == job::Reason::start_error || run.reason == job::Reason::output;
   if (worded && !result.error.empty()) return result.error;
   if (run.reason == job::Reason::none && run.state == job::RunState::pending && run.attempt > 1)
     return "retry";

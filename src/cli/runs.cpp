@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "schedctl/base/signals.hpp"
 #include "schedctl/base/text.hpp"
 #include "src/cli/families.hpp"
 #include "src/cli/json.hpp"
@@ -176,6 +177,28 @@ Result<Outcome> run_ps(const Invocation& call) {
                           : "due " + absolute_and_relative(run.due_at, zone, session->now)}});
   }
   print(table.render(terminal_width()));
+  return Done{};
+}
+
+Result<Outcome> run_signal(const Invocation& call) {
+  const std::optional<int> number = parse_signal(call.words[1]);
+  if (!number) {
+    return fail(ErrorKind::usage, "\"" + escape_control(call.words[1]) +
+                                      "\" is not a signal; write it like HUP, USR1 or QUIT");
+  }
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
+  TRY(const std::string target, cancel_target(*session, call.words[0]));
+  TRY(const std::vector<job::Run> runs, session->ops().signal(target, *number));
+  std::vector<std::string> elements;
+  for (const job::Run& run : runs) {
+    elements.push_back(json_run(run, session->store->id()));
+    if (!call.globals.json)
+      print_result(call, "sending " + signal_name(*number) + " to run #" +
+                             std::to_string(run.id.value) + " of " + run.job_name);
+  }
+  if (call.globals.json) print(json_array(elements));
+  if (!session->is_served())
+    warn(call, "no daemon is running: it is sent when one comes (schedctl start)");
   return Done{};
 }
 

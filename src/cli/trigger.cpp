@@ -4,6 +4,7 @@
 #include "src/cli/errors.hpp"
 #include "src/cli/families.hpp"
 #include "src/cli/json.hpp"
+#include "src/cli/launch.hpp"
 #include "src/cli/output.hpp"
 #include "src/cli/parse.hpp"
 #include "src/cli/run_text.hpp"
@@ -99,7 +100,13 @@ Result<Outcome> run_trigger(const Invocation& call) {
       return fail(ErrorKind::usage, "only goes with --wait", std::string("--") + name);
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::write));
   const std::string& name = call.words[0];
-  TRY_VOID(session->job(name));
+  TRY(const job::Job job, session->job(name));
+  if (call.has("dry-run")) {
+    const job::Policy policy = job::resolve(job.definition.policy, session->config().defaults);
+    print(call.globals.json ? launch_json(job, policy, session->now) + "\n"
+                            : launch_text(job, policy, session->now));
+    return Done{};
+  }
   if (wait && !session->is_served())
     return fail(ErrorKind::unavailable,
                 "no daemon is running, so there is nothing to wait for; start it with schedctl "

@@ -9,7 +9,9 @@
 #include <filesystem>
 
 #include "schedctl/base/check.hpp"
+#include "schedctl/base/limits.hpp"
 #include "schedctl/base/text.hpp"
+#include "schedctl/job/job.hpp"
 #include "src/config/calendars.hpp"
 #include "src/config/document.hpp"
 #include "src/config/settings.hpp"
@@ -44,6 +46,7 @@ class Loader {
   Result<bool> wants_own() const;
   Result<void> read_file();
   Result<void> read_table(const Value& table, const std::string& prefix);
+  Result<void> read_groups(const Entry& groups);
   Result<void> apply_value(const SettingSpec& spec, const Entry& entry);
   Result<void> read_environment();
   Result<void> read_flags();
@@ -56,7 +59,7 @@ class Loader {
   Places places_;
   Loaded loaded_;
   Origins origins_;
-  std::vector<Setting> calendar_settings_;
+  std::vector<Setting> own_settings_;  ///< of keys that the file makes up
 };
 
 Result<Loaded> Loader::run() {
@@ -71,8 +74,7 @@ Result<Loaded> Loader::run() {
                                 origin == origins_.end() ? "default" : origin->second,
                                 spec.variable()});
   }
-  std::move(calendar_settings_.begin(), calendar_settings_.end(),
-            std::back_inserter(loaded_.settings));
+  std::move(own_settings_.begin(), own_settings_.end(), std::back_inserter(loaded_.settings));
   return std::move(loaded_);
 }
 
@@ -168,7 +170,11 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
     if (key == "calendars") {
       TRY(ReadCalendars read, read_calendars(entry, sources_.uid));
       loaded_.config.calendars = std::move(read.calendars);
-      calendar_settings_ = std::move(read.settings);
+      own_settings_.insert(own_settings_.end(), read.settings.begin(), read.settings.end());
+      continue;
+    }
+    if (key == "groups") {
+      TRY_VOID(read_groups(entry));
       continue;
     }
     if (key == "defaults") {
@@ -192,10 +198,36 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
     const SettingSpec* spec = find_setting(key);
     if (spec == nullptr) {
       std::vector<std::string> known = setting_keys();
-      known.insert(known.end(), {"defaults", "calendars"});
+      known.insert(known.end(), {"defaults", "calendars", "groups"});
       return fail(ErrorKind::config, unknown_key(key, "a setting", known), entry.where);
     }
     TRY_VOID(apply_value(*spec, entry));
+  }
+  return {};
+}
+
+Result<void> Loader::read_groups(const Entry& groups) {
+  if (groups.value.kind != Value::Kind::table) {
+    return fail(ErrorKind::config,
+                "groups is a table of names and numbers: [groups], and under it db = 2",
+                groups.where);
+  }
+  for (const Entry& entry : groups.value.table) {
+    const Value& value = entry.value;
+    if (Result<void> name = job::check_name(entry.key); !name) {
+      return fail(ErrorKind::config, "groups: " + name.error().message, entry.where);
+    }
+    const bool fits = value.kind == Value::Kind::integer && value.integer >= 1 &&
+                      value.integer <= limits::kMaxInstances;
+    if (!fits) {
+      return fail(ErrorKind::config,
+                  "groups." + entry.key + " must be a number from 1 to " +
+                      std::to_string(limits::kMaxInstances) + ": so many of its runs at once",
+                  value.where);
+    }
+    loaded_.config.groups[entry.key] = static_cast<int>(value.integer);
+    own_settings_.push_back(
+        {"groups." + entry.key, std::to_string(value.integer), entry.where, ""});
   }
   return {};
 }
@@ -266,8 +298,9 @@ Result<void> Loader::read_environment() {
 Result<void> Loader::read_flags() {
   for (const auto& [key, text] : sources_.set) {
     const SettingSpec* spec = find_setting(key);
-    if (spec == nullptr && key.starts_with("calendars")) {
-      return fail(ErrorKind::config, "calendars are defined in the settings file only", "--set");
+    for (const std::string what : {"calendars", "groups"}) {
+      if (spec != nullptr || !key.starts_with(what)) continue;
+      return fail(ErrorKind::config, what + " are defined in the settings file only", "--set");
     }
     if (spec == nullptr) {
       return fail(ErrorKind::config, unknown_key(key, "a setting", setting_keys()), "--set");

@@ -184,6 +184,7 @@ std::string_view kind_name(Value::Kind kind) {
 Result<std::string> scalar_text(const Value& value, std::string_view key) {
   if (value.kind == Value::Kind::string) return value.text;
   if (value.kind == Value::Kind::integer) return std::to_string(value.integer);
+  if (value.kind == Value::Kind::boolean) return std::string(value.boolean ? "true" : "false");
   return fail(wrong_kind(value, key, "a string or an integer"));
 }
 

@@ -78,9 +78,10 @@ class JobReader {
     job_.positions[name] = entry.where;
     const auto& policies = job::policy_keys();
     if (std::find(policies.begin(), policies.end(), entry.key) != policies.end()) {
-      const bool numbers = entry.key == "success_codes" && entry.value.kind == Value::Kind::list;
+      const bool may_be_list = entry.key == "success_codes" || entry.key == "after";
+      const bool is_list = may_be_list && entry.value.kind == Value::Kind::list;
       TRY(const std::string text,
-          numbers ? joined_numbers(entry.value, name) : scalar_text(entry.value, name));
+          is_list ? joined_parts(entry.value, name) : scalar_text(entry.value, name));
       const Result<void> set = job::set_policy(job_.draft.policy, entry.key, text);
       if (!set) return wrong(name + ": " + set.error().message, entry.value.where);
       return {};
@@ -88,11 +89,11 @@ class JobReader {
     return read_own_key(entry);
   }
 
-  static Result<std::string> joined_numbers(const Value& value, const std::string& name) {
+  static Result<std::string> joined_parts(const Value& value, const std::string& name) {
     std::string text;
     for (const Value& item : value.list) {
-      TRY(const std::string number, scalar_text(item, "each part of " + name));
-      text += (text.empty() ? "" : ",") + number;
+      TRY(const std::string part, scalar_text(item, "each part of " + name));
+      text += (text.empty() ? "" : ",") + part;
     }
     return text;
   }

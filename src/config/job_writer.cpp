@@ -8,6 +8,8 @@
 #include <optional>
 #include <string_view>
 
+#include "schedctl/base/text.hpp"
+
 namespace schedctl::config {
 namespace {
 
@@ -172,9 +174,14 @@ class Keys {
   }
   /// A setting: a number if it is one.
   void setting(std::string key, std::string value) {
-    const bool number = value.find_first_not_of("0123456789") == std::string::npos;
+    const std::optional<std::int64_t> parsed = parse_int(value);
+    // Digits that are no number to TOML stay text: 022.
+    const bool number = parsed && std::to_string(*parsed) == value;
+    const bool flag = value == "true" || value == "false";
     keys_.push_back({.key = std::move(key),
-                     .kind = number ? Kind::number : Kind::text,
+                     .kind = number ? Kind::number
+                             : flag ? Kind::flag
+                                    : Kind::text,
                      .text = std::move(value),
                      .list = {}});
   }

@@ -294,6 +294,8 @@ std::vector<SettingSpec> make_specs() {
   address("alerts.slack.username", read_slack_label<&Slack::username>,
           print_open<slack<&Slack::username>>);
   for (const std::string& key : job::policy_keys()) {
+    // Which jobs one comes after is its own affair: as a default, they would wait for themselves.
+    if (key == "after") continue;
     specs.push_back(
         {std::string(kDefaults) + key, Type::text_or_integer, read_default, print_default});
   }

@@ -50,6 +50,7 @@ Result<runner::Runner::Tuning> tuning_of(const config::Config& config,
     }
   }
   tuning.calendars = config.calendars;
+  tuning.groups = config.groups;
   if (!addresses.heartbeat.empty()) tuning.heartbeat_interval = config.heartbeat_interval;
   return tuning;
 }

@@ -43,6 +43,24 @@ std::string_view stage_words(keeper::Stage stage) {
       return "cannot enter its working directory";
     case keeper::Stage::exec:
       return "cannot execute the command";
+    case keeper::Stage::user:
+      return "cannot run as its user";
+    case keeper::Stage::group:
+      return "cannot run in its group";
+    case keeper::Stage::limits:
+      return "cannot set its limits";
+    case keeper::Stage::input:
+      return "cannot open its standard input";
+    case keeper::Stage::env_file:
+      return "cannot read its env_file";
+    case keeper::Stage::cgroup:
+      return "cannot set its limits of memory, processors or processes";
+    case keeper::Stage::nice:
+      return "cannot set its nice value";
+    case keeper::Stage::io_class:
+      return "cannot set its I/O priority";
+    case keeper::Stage::oom_score:
+      return "cannot set its oom_score_adj";
   }
   return "cannot start";
 }
@@ -87,6 +105,8 @@ Report report_of(const keeper::Ended& ended) {
   result.max_rss_kb = ended.max_rss_kb;
   result.output_path = ended.output_path;
   result.output_bytes = ended.output_bytes;
+  result.output_cut = ended.output_cut;
+  if (ended.oom_killed) result.error = "the kernel killed it for memory_max";
   if (!ended.output_path.empty() && ended.output_bytes > 0) {
     result.output_tail = read_tail(ended.output_path, ended.output_bytes);
   }
@@ -116,14 +136,16 @@ Report never_started(const StartRequest& request) {
 
 }  // namespace
 
-std::vector<std::string> build_environment(const StartRequest& request, const host::User& user) {
+std::vector<std::string> build_environment(const StartRequest& request,
+                                           const Accounts::Account& account) {
+  const host::User& user = account.user;
   const std::string run = std::to_string(request.run.value);
   const std::string fire_time = format_rfc3339(request.fire_time);
   const std::string attempt = std::to_string(request.attempt);
   // Of one name, the last counts: the job's own over the defaults, and over them what is reserved.
   std::vector<std::pair<std::string_view, std::string_view>> variables{
-      {"PATH", ::geteuid() == 0 ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-                                : "/usr/local/bin:/usr/bin:/bin"},
+      {"PATH", account.is_root ? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+                               : "/usr/local/bin:/usr/bin:/bin"},
       {"HOME", user.home},
       {"USER", user.name},
       {"LOGNAME", user.name},
@@ -179,13 +201,7 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
 
 CommandExecutor::CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink,
                                  loop::Mailbox<Order> orders)
-    : loop_(loop),
-      options_(std::move(options)),
-      user_(host::current_user()),
-      // Service users often have a home that does not exist; their jobs run all the same.
-      default_cwd_(::access(user_.home.c_str(), X_OK) == 0 ? user_.home : "/"),
-      sink_(sink),
-      orders_(std::move(orders)) {}
+    : loop_(loop), options_(std::move(options)), sink_(sink), orders_(std::move(orders)) {}
 
 CommandExecutor::~CommandExecutor() {
   loop_.unwatch(orders_.fd());
@@ -230,6 +246,10 @@ void CommandExecutor::end(RunId run, std::int64_t fence, Duration kill_grace) {
   orders_.post(Order(EndOrder{run, fence, kill_grace}));
 }
 
+void CommandExecutor::signal(RunId run, std::int64_t fence, int number) {
+  orders_.post(Order(SignalOrder{run, fence, number}));
+}
+
 void CommandExecutor::recorded(std::vector<std::pair<RunId, std::int64_t>> runs) {
   orders_.post(Order(std::move(runs)));
 }
@@ -253,6 +273,8 @@ void CommandExecutor::carry_out_orders() {
     if (client == nullptr) continue;
     if (const auto* end = std::get_if<EndOrder>(&order)) {
       client->end(key_of(end->run, end->fence), end->kill_grace);
+    } else if (const auto* signal = std::get_if<SignalOrder>(&order)) {
+      client->signal(key_of(signal->run, signal->fence), signal->number);
     } else if (const auto* done = std::get_if<Recorded>(&order)) {
       std::vector<keeper::RunKey> keys;
       keys.reserve(done->size());
@@ -275,11 +297,13 @@ void CommandExecutor::start_all(keeper::Client* client, std::vector<StartRequest
     }
     keeper::StartOrder order;
     order.key = key_of(request.run, request.fence);
-    order.env = build_environment(request, user_);
+    order.terms = terms_of(request.policy);
+    const Accounts::Account& account = accounts_.find(order.terms.user);
+    order.env = build_environment(request, account);
     order.argv = std::move(request.argv);
-    order.cwd = request.cwd.empty() ? default_cwd_ : std::move(request.cwd);
-    order.timeout = request.timeout;
-    order.kill_grace = request.kill_grace;
+    order.cwd = request.cwd.empty() ? account.default_cwd : std::move(request.cwd);
+    order.timeout = request.policy.timeout;
+    order.kill_grace = request.policy.kill_grace;
     client->start(order);
   }
 }

@@ -130,18 +130,37 @@ Result<std::string> node_id(const std::string& state_dir) {
   return read_id(made.get(), path);
 }
 
+namespace {
+
+constexpr std::size_t kEntryBytes = std::size_t{16} * 1024;
+
+User user_of(const passwd& entry) {
+  User user{entry.pw_name, entry.pw_dir, entry.pw_shell};
+  if (!user.home.starts_with('/')) user.home = "/";
+  if (user.shell.empty()) user.shell = "/bin/sh";
+  return user;
+}
+
+}  // namespace
+
 User current_user() {
-  std::vector<char> buffer(std::size_t{16} * 1024);
+  std::vector<char> buffer(kEntryBytes);
   passwd entry{};
   passwd* found = nullptr;
   const uid_t uid = ::geteuid();
   if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) {
     return User{std::to_string(uid), "/", "/bin/sh"};
   }
-  User user{entry.pw_name, entry.pw_dir, entry.pw_shell};
-  if (!user.home.starts_with('/')) user.home = "/";
-  if (user.shell.empty()) user.shell = "/bin/sh";
-  return user;
+  return user_of(entry);
+}
+
+std::optional<NamedUser> find_user(const std::string& name) {
+  std::vector<char> buffer(kEntryBytes);
+  passwd entry{};
+  passwd* found = nullptr;
+  const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (error != 0 || found == nullptr) return std::nullopt;
+  return NamedUser{user_of(entry), entry.pw_uid};
 }
 
 }  // namespace schedctl::host

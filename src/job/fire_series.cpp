@@ -42,6 +42,17 @@ std::optional<Time> FireSeries::next_after(Time t) const {
   return std::visit([t](const auto& fires) { return fires.next_after(t); }, impl_->fires);
 }
 
+std::optional<Time> FireSeries::last_before(Time t) const {
+  constexpr std::chrono::days kSpans[] = {std::chrono::days(1), std::chrono::days(32),
+                                          std::chrono::days(400), std::chrono::days(14'610)};
+  if (t == Time::min()) return std::nullopt;
+  for (const std::chrono::days span : kSpans) {
+    const Stretch before = count(std::max(t, Time::min() + span) - span, t - Duration(1));
+    if (before.count > 0) return before.last;
+  }
+  return std::nullopt;
+}
+
 FireSeries::Stretch FireSeries::count(Time after, Time through) const {
   return std::visit([&](const auto& fires) { return fires.count(after, through); }, impl_->fires);
 }

@@ -72,6 +72,8 @@ std::string_view to_string(Reason v) {
       return "signal";
     case Reason::timeout:
       return "timeout";
+    case Reason::output:
+      return "output";
     case Reason::exec_error:
       return "exec_error";
     case Reason::start_error:
@@ -109,7 +111,7 @@ std::optional<Reason> parse_reason(std::string_view text) {
       Reason::exit_status, Reason::signal,           Reason::timeout,   Reason::exec_error,
       Reason::start_error, Reason::keeper_died,      Reason::rebooted,  Reason::operator_,
       Reason::shutdown,    Reason::excluded,         Reason::max_runs,  Reason::waited_too_long,
-      Reason::queue_full,  Reason::replaced};
+      Reason::queue_full,  Reason::replaced,         Reason::output};
   return find_by_name(text, kAll);
 }
 

@@ -58,6 +58,7 @@ constexpr std::array<Row, kHappenings> kTable{{
     {Happening::exec_failed,         {}, {Do::retry, S::failed, R::exec_error}},
     {Happening::exited_zero,         {}, {Do::end, S::succeeded, R::none}},
     {Happening::exited_nonzero,      {}, {Do::retry, S::failed, R::exit_status}},
+    {Happening::wrong_output,        {}, {Do::retry, S::failed, R::output}},
     {Happening::killed_by_signal,    {}, {Do::retry, S::failed, R::signal}},
     {Happening::timed_out,           {}, {Do::retry, S::failed, R::timeout}},
     {Happening::stopped_by_operator, {}, {Do::end, S::cancelled, R::operator_}},

@@ -12,8 +12,8 @@
 namespace schedctl::keeper {
 
 /// One message may not be longer: a seqpacket send over the socket's buffer (208 KiB by default)
-/// fails with EMSGSIZE, and limits::kCommandBytes of argv and environment fit easily.
-inline constexpr std::size_t kMessageBytes = std::size_t{160} * 1024;
+/// fails with EMSGSIZE; limits::kCommandBytes of argv and environment and limits::kStdinText fit.
+inline constexpr std::size_t kMessageBytes = std::size_t{192} * 1024;
 /// Messages are packed into packets of about this size, so that a burst costs few system calls.
 inline constexpr std::size_t kPacketBytes = std::size_t{32} * 1024;
 

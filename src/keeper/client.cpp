@@ -70,6 +70,9 @@ class SocketClient final : public Client {
 
   void start(const StartOrder& order) override;
   void end(const RunKey& key, Duration kill_grace) override { post(End{key, kill_grace}); }
+  void signal(const RunKey& key, int signo) override {
+    if (keeper_version_ >= 3) post(Signal{key, signo});
+  }
   void acknowledge(const std::vector<RunKey>& keys) override;
   void reexec() override { post(Reexec{}), channel_.flush(); }
   void quit_if_idle() override { post(QuitIfIdle{}), channel_.flush(); }
@@ -88,6 +91,7 @@ class SocketClient final : public Client {
   Channel channel_;
   std::uint32_t version_;
   std::uint32_t version_offered_ = 0;
+  std::uint32_t keeper_version_ = 0;  ///< what is spoken
   Phase phase_ = Phase::greeting;
   Inventory inventory_;
   std::int64_t pid_ = 0;
@@ -138,6 +142,7 @@ Result<void> SocketClient::hear(Message message) {
 
 Result<void> SocketClient::hear_greeting(const Message& message) {
   if (const auto* welcome = std::get_if<Welcome>(&message)) {
+    keeper_version_ = welcome->version;
     pid_ = welcome->pid;
     build_ = welcome->build;
     inventory_.instance = welcome->instance;
@@ -193,10 +198,11 @@ bool SocketClient::post(const M& message) {
 }
 
 void SocketClient::start(const StartOrder& order) {
-  if (post(order) || !handlers_.start_failed) return;
-  handlers_.start_failed(
-      StartFailed{order.key, Stage::exec, E2BIG,
-                  std::chrono::floor<Duration>(std::chrono::system_clock::now())});
+  const bool understood = keeper_version_ >= 3 || order.terms == Terms{};
+  if ((understood && post(order)) || !handlers_.start_failed) return;
+  handlers_.start_failed(StartFailed{
+      order.key, understood ? Stage::exec : Stage::setup, understood ? E2BIG : EPROTONOSUPPORT,
+      std::chrono::floor<Duration>(std::chrono::system_clock::now())});
 }
 
 void SocketClient::acknowledge(const std::vector<RunKey>& keys) {

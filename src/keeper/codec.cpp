@@ -35,6 +35,13 @@ enum class Type : std::uint8_t {
   estate = 18,
   held_run = 19,
   intended = 20,
+  // As the messages without "full", which older programs know, with what came later at the end.
+  // These are used only where there is something to say in it.
+  start_full = 21,
+  ended_full = 22,
+  held_run_full = 23,
+  signal = 24,
+  leftover = 25,
 };
 
 constexpr std::size_t kFrame = 5;
@@ -77,6 +84,48 @@ void put(const RunKey& key, std::string& out) {
 void put(const std::vector<std::string>& list, std::string& out) {
   put_count(list.size(), out);
   for (const std::string& s : list) put(s, out);
+}
+void put(const std::optional<int>& v, std::string& out) {
+  put8(v ? 1 : 0, out);
+  if (v) put32(static_cast<std::uint32_t>(*v), out);
+}
+void put(const Terms& m, std::string& out) {
+  put(m.user, out);
+  put(m.group, out);
+  put32(static_cast<std::uint32_t>(m.umask), out);
+  put(m.stdin_file, out);
+  put8(m.stdin_text ? 1 : 0, out);
+  if (m.stdin_text) put(*m.stdin_text, out);
+  put(m.env_file, out);
+  put(m.nice, out);
+  put8(static_cast<std::uint8_t>(m.io_class), out);
+  put32(static_cast<std::uint32_t>(m.io_level), out);
+  put_count(m.limits.size(), out);
+  for (const Limit& limit : m.limits) {
+    put8(static_cast<std::uint8_t>(limit.resource), out);
+    put64(limit.value, out);
+  }
+  put(m.oom_score_adj, out);
+  put64(m.memory_max, out);
+  put32(static_cast<std::uint32_t>(m.cpu_max), out);
+  put64(m.pids_max, out);
+  put32(static_cast<std::uint32_t>(m.stop_signal), out);
+  put8(m.keep_children ? 1 : 0, out);
+  put8(static_cast<std::uint8_t>(m.output), out);
+  put64(m.max_output, out);
+}
+void put(const Care& m, std::string& out) {
+  put(m.user, out);
+  put32(static_cast<std::uint32_t>(m.stop_signal), out);
+  put8(m.keep_children ? 1 : 0, out);
+  put8(m.has_cgroup ? 1 : 0, out);
+  put64(m.max_output, out);
+  put64(m.output_cut, out);
+  put(m.marks, out);
+}
+void put(const std::optional<Duration>& d, std::string& out) {
+  put8(d ? 1 : 0, out);
+  if (d) put(*d, out);
 }
 void put(const Started& m, std::string& out) {
   put(m.key, out);
@@ -181,6 +230,20 @@ class Reader {
   }
   Launched launched() { return Launched{started(), duration()}; }
   int fd() { return static_cast<int>(u32()); }
+  int integer() { return static_cast<int>(u32()); }
+  std::optional<int> maybe_integer() {
+    return boolean() ? std::optional<int>(integer()) : std::nullopt;
+  }
+  std::optional<Duration> maybe_duration() {
+    return boolean() ? std::optional<Duration>(duration()) : std::nullopt;
+  }
+  /// One of those up to `last`.
+  template <class Enum>
+  Enum one_of(Enum last) {
+    const std::uint8_t v = u8();
+    if (v > static_cast<std::uint8_t>(last)) ok_ = false;
+    return ok_ ? static_cast<Enum>(v) : Enum{};
+  }
 
  private:
   bool need(std::size_t n) {
@@ -205,6 +268,63 @@ StartOrder read_start(Reader& in) {
   return m;
 }
 
+Terms read_terms(Reader& in) {
+  Terms m;
+  m.user = in.text();
+  m.group = in.text();
+  m.umask = in.integer();
+  m.stdin_file = in.text();
+  if (in.boolean()) m.stdin_text = in.text();
+  m.env_file = in.text();
+  m.nice = in.maybe_integer();
+  m.io_class = in.one_of(IoClass::idle);
+  m.io_level = in.integer();
+  const std::size_t n = in.count();
+  for (std::size_t i = 0; i < n && in.ok(); ++i) {
+    const auto resource = in.one_of(Resource::fsize);
+    m.limits.push_back({resource, in.u64()});
+  }
+  m.oom_score_adj = in.maybe_integer();
+  m.memory_max = in.i64();
+  m.cpu_max = in.integer();
+  m.pids_max = in.i64();
+  m.stop_signal = in.integer();
+  m.keep_children = in.boolean();
+  m.output = in.one_of(Output::discard);
+  m.max_output = in.i64();
+  return m;
+}
+
+StartOrder read_start_full(Reader& in) {
+  StartOrder m = read_start(in);
+  m.terms = read_terms(in);
+  return m;
+}
+
+Care read_care(Reader& in) {
+  Care m;
+  m.user = in.text();
+  m.stop_signal = in.integer();
+  m.keep_children = in.boolean();
+  m.has_cgroup = in.boolean();
+  m.max_output = in.i64();
+  m.output_cut = in.i64();
+  m.marks = in.texts();
+  return m;
+}
+
+Leftover read_leftover(Reader& in) {
+  Leftover m;
+  m.key = in.key();
+  m.session = in.i64();
+  m.since_boot = in.duration();
+  m.told_to_end = in.boolean();
+  m.kill_grace = in.duration();
+  m.kill_at = in.maybe_duration();
+  m.care = read_care(in);
+  return m;
+}
+
 Ended read_ended(Reader& in) {
   Ended m;
   m.key = in.key();
@@ -221,12 +341,17 @@ Ended read_ended(Reader& in) {
   return m;
 }
 
-std::optional<StartFailed> read_start_failed(Reader& in) {
+Ended read_ended_full(Reader& in) {
+  Ended m = read_ended(in);
+  m.output_cut = in.i64();
+  m.oom_killed = in.boolean();
+  return m;
+}
+
+StartFailed read_start_failed(Reader& in) {
   StartFailed m;
   m.key = in.key();
-  const std::uint8_t stage = in.u8();
-  if (stage > static_cast<std::uint8_t>(Stage::exec)) return std::nullopt;
-  m.stage = static_cast<Stage>(stage);
+  m.stage = in.one_of(Stage::oom_score);
   m.error_number = static_cast<int>(in.u32());
   m.at = in.time();
   return m;
@@ -248,19 +373,23 @@ Estate read_estate(Reader& in) {
   return m;
 }
 
-std::optional<HeldRun> read_held_run(Reader& in) {
+HeldRun read_held_run(Reader& in) {
   HeldRun m;
   m.launched = in.launched();
-  const std::uint8_t phase = in.u8();
-  if (phase > static_cast<std::uint8_t>(RunPhase::held)) return std::nullopt;
-  m.phase = static_cast<RunPhase>(phase);
+  m.phase = in.one_of(RunPhase::held);
   m.output = in.fd();
   m.output_device = in.u64();
   m.output_inode = in.u64();
   m.pending = in.fd();
   for (bool* flag : {&m.ending, &m.killed, &m.timed_out, &m.ended_on_order}) *flag = in.boolean();
   m.kill_grace = in.duration();
-  if (in.boolean()) m.deadline = in.duration();
+  m.deadline = in.maybe_duration();
+  return m;
+}
+
+HeldRun read_held_run_full(Reader& in) {
+  HeldRun m = read_held_run(in);
+  m.care = read_care(in);
   return m;
 }
 
@@ -314,6 +443,16 @@ std::optional<Message> read_body(Type type, Reader& in) {
       return read_held_run(in);
     case Type::intended:
       return Intended{in.key(), in.duration(), in.text()};
+    case Type::start_full:
+      return read_start_full(in);
+    case Type::ended_full:
+      return read_ended_full(in);
+    case Type::held_run_full:
+      return read_held_run_full(in);
+    case Type::signal:
+      return Signal{in.key(), in.integer()};
+    case Type::leftover:
+      return read_leftover(in);
   }
   return std::nullopt;
 }
@@ -343,13 +482,15 @@ void encode(const InventoryEnd&, std::string& out) {
 }
 
 void encode(const StartOrder& m, std::string& out) {
-  frame(Type::start, out, [&] {
+  const bool plain = m.terms == Terms{};
+  frame(plain ? Type::start : Type::start_full, out, [&] {
     put(m.key, out);
     put(m.argv, out);
     put(m.env, out);
     put(m.cwd, out);
     put(m.timeout, out);
     put(m.kill_grace, out);
+    if (!plain) put(m.terms, out);
   });
 }
 
@@ -390,7 +531,8 @@ void encode(const StartFailed& m, std::string& out) {
 }
 
 void encode(const Ended& m, std::string& out) {
-  frame(Type::ended, out, [&] {
+  const bool plain = m.output_cut == 0 && !m.oom_killed;
+  frame(plain ? Type::ended : Type::ended_full, out, [&] {
     put(m.key, out);
     put64(m.pid, out);
     put(m.started_at, out);
@@ -403,6 +545,9 @@ void encode(const Ended& m, std::string& out) {
     if (m.max_rss_kb) put64(*m.max_rss_kb, out);
     put(m.output_path, out);
     put64(m.output_bytes, out);
+    if (plain) return;
+    put64(m.output_cut, out);
+    put8(m.oom_killed ? 1 : 0, out);
   });
 }
 
@@ -450,7 +595,7 @@ void encode(const Estate& m, std::string& out) {
 }
 
 void encode(const HeldRun& m, std::string& out) {
-  frame(Type::held_run, out, [&] {
+  frame(Type::held_run_full, out, [&] {
     put(m.launched, out);
     put8(static_cast<std::uint8_t>(m.phase), out);
     put_fd(m.output, out);
@@ -461,9 +606,35 @@ void encode(const HeldRun& m, std::string& out) {
       put8(flag ? 1 : 0, out);
     }
     put(m.kill_grace, out);
-    put8(m.deadline ? 1 : 0, out);
-    if (m.deadline) put(*m.deadline, out);
+    put(m.deadline, out);
+    put(m.care, out);
   });
+}
+
+void encode(const Leftover& m, std::string& out) {
+  frame(Type::leftover, out, [&] {
+    put(m.key, out);
+    put64(m.session, out);
+    put(m.since_boot, out);
+    put8(m.told_to_end ? 1 : 0, out);
+    put(m.kill_grace, out);
+    put(m.kill_at, out);
+    put(m.care, out);
+  });
+}
+
+void encode(const Signal& m, std::string& out) {
+  frame(Type::signal, out, [&] { put(m.key, out), put_fd(m.signo, out); });
+}
+
+StartFailed as_told_in(std::uint32_t version, StartFailed m) {
+  if (version < 3 && m.stage > Stage::exec) m.stage = Stage::setup;
+  return m;
+}
+
+Ended as_told_in(std::uint32_t version, Ended m) {
+  if (version < 3) m.output_cut = 0, m.oom_killed = false;
+  return m;
 }
 
 Result<Message> decode(std::string_view& bytes) {

@@ -16,13 +16,15 @@
 /// allocated that the input does not pay for.
 namespace schedctl::keeper {
 
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 /// The oldest that is still spoken: a keeper may be older than the daemon, and the other way round.
-/// Both speak the lower of their newest versions. Version 2 added Welcome::build, Reexec, Stayed.
+/// Both speak the lower of their newest versions. Version 2 added Welcome::build, Reexec, Stayed;
+/// version 3 StartOrder::terms, Signal, Ended::output_cut and oom_killed, and the later Stages.
 inline constexpr std::uint32_t kOldestProtocol = 1;
-/// Version 2 added Intended.
-inline constexpr std::uint32_t kJournalVersion = 2;
-inline constexpr std::uint32_t kEstateVersion = 1;
+/// Version 2 added Intended, version 3 what version 3 of the protocol did.
+inline constexpr std::uint32_t kJournalVersion = 3;
+/// Version 2 added HeldRun::care and Leftover.
+inline constexpr std::uint32_t kEstateVersion = 2;
 
 /// The daemon's first message. The epoch rises with every connection, so that an old daemon that
 /// wakes up late is refused.
@@ -47,6 +49,10 @@ struct InventoryEnd {};
 struct End {
   RunKey key;
   Duration kill_grace{};
+};
+struct Signal {
+  RunKey key;
+  int signo = 0;
 };
 struct Acknowledge {
   std::vector<RunKey> keys;
@@ -109,7 +115,19 @@ enum class RunPhase : std::uint8_t {
   pending,  ///< before its exec
   running,
   failed,  ///< its exec failed, which has been told; the process is about to exit
-  held,    ///< it has ended, which has been told; see runs.cpp for why its zombie is kept
+  held,    ///< it has ended, which has been told: keepers of version 1 kept its zombie for a while
+};
+/// What the keeper goes by as long as a run lives, and while what it left behind is ended.
+struct Care {
+  std::string user;  ///< of its output file; empty: the keeper's own
+  int stop_signal = 15;
+  bool keep_children = false;
+  bool has_cgroup = false;
+  std::int64_t max_output = 0;
+  std::int64_t output_cut = 0;
+  /// "NAME=VALUE" that together are in the environments of this attempt's processes and of no
+  /// others; empty: it has none.
+  std::vector<std::string> marks;
 };
 /// From a keeper's program to its successor only: a run whose process has not been reaped.
 struct HeldRun {
@@ -125,11 +143,23 @@ struct HeldRun {
   bool ended_on_order = false;
   Duration kill_grace{};
   std::optional<Duration> deadline;  ///< on CLOCK_MONOTONIC
+  Care care = {};
+};
+/// From a keeper's program to its successor only: a run that has ended, which has been told, while
+/// what it left behind may still live.
+struct Leftover {
+  RunKey key;
+  std::int64_t session = 0;
+  Duration since_boot{};  ///< when it was started
+  bool told_to_end = false;
+  Duration kill_grace{};
+  std::optional<Duration> kill_at;  ///< on CLOCK_MONOTONIC
+  Care care = {};
 };
 
 using Message = std::variant<Hello, Welcome, Refused, InventoryEnd, StartOrder, End, Acknowledge,
                              QuitIfIdle, Ping, Pong, Started, StartFailed, Ended, JournalHead,
-                             Launched, Reexec, Stayed, Estate, HeldRun, Intended>;
+                             Launched, Reexec, Stayed, Estate, HeldRun, Intended, Signal, Leftover>;
 
 /// Appends one framed message to `out`.
 void encode(const Hello& m, std::string& out);
@@ -148,10 +178,16 @@ void encode(const Ended& m, std::string& out);
 void encode(const JournalHead& m, std::string& out);
 void encode(const Launched& m, std::string& out);
 void encode(const Intended& m, std::string& out);
+void encode(const Signal& m, std::string& out);
+void encode(const Leftover& m, std::string& out);
 void encode(const Reexec& m, std::string& out);
 void encode(const Stayed& m, std::string& out);
 void encode(const Estate& m, std::string& out);
 void encode(const HeldRun& m, std::string& out);
+
+/// The same news for a daemon that speaks an older version of the protocol.
+StartFailed as_told_in(std::uint32_t version, StartFailed m);
+Ended as_told_in(std::uint32_t version, Ended m);
 
 /// Takes the first message off `bytes`. An error: these bytes are no message of this protocol, and
 /// `bytes` is left as it was.

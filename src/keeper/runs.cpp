@@ -106,6 +106,7 @@ void Runs::launch(const StartOrder& order) {
   const Time at = wall_time();
   const Duration since_boot = read_clock(CLOCK_BOOTTIME);
   if (!may_start(order.key, at)) return;
+  if (order.terms != Terms{}) return fail_start(order.key, {Stage::setup, ENOSYS}, at);
   CRASH_POINT("keeper.ordered");
   tl::expected<Spool::Taken, int> taken = spool_.take();
   if (!taken) return fail_start(order.key, {Stage::output, taken.error()}, at);
@@ -175,6 +176,14 @@ void Runs::end(const RunKey& key, Duration kill_grace) {
   Live& run = live_.at(known->second);
   run.ended_on_order = true;
   begin_end(known->second, run, bounded(kill_grace));
+}
+
+void Runs::signal(const RunKey& key, int signo) {
+  const auto known = pids_.find(key);
+  if (known == pids_.end() || signo <= 0 || signo >= NSIG) return;
+  // Before its exec it may not have a group of its own yet.
+  if (live_.at(known->second).phase == Phase::pending) ::kill(known->second, signo);
+  ::kill(-known->second, signo);
 }
 
 void Runs::acknowledge(const std::vector<RunKey>& keys) {

@@ -42,6 +42,8 @@ class Runs {
   void start(const StartOrder& order);
   /// TERM now, KILL later. Unknown runs, and ended ones, are left alone.
   void end(const RunKey& key, Duration kill_grace);
+  /// To the run's group. Unknown runs, ended ones and numbers that are no signals are left alone.
+  void signal(const RunKey& key, int signo);
   /// The daemon knows for good: forgets what has ended.
   void acknowledge(const std::vector<RunKey>& keys);
   /// Takes over what earlier keepers left unacknowledged. True: it is in this keeper's journal, so

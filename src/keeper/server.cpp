@@ -55,7 +55,14 @@ Result<void> Server::listen(Runs& runs, std::uint64_t last_epoch) {
 
 void Server::report(const Runs::Report& report) {
   if (!daemon_) return;
-  std::visit([&](const auto& m) { daemon_->post(m); }, report);
+  struct Teller {
+    Channel& daemon;
+    std::uint32_t version;
+    void operator()(const Started& m) const { daemon.post(m); }
+    void operator()(const StartFailed& m) const { daemon.post(as_told_in(version, m)); }
+    void operator()(const Ended& m) const { daemon.post(as_told_in(version, m)); }
+  };
+  std::visit(Teller{*daemon_, daemon_version_}, report);
 }
 
 void Server::turn() {
@@ -182,6 +189,8 @@ void Server::carry_out(Message& message) {
     runs_->start(*order);
   } else if (const auto* end = std::get_if<End>(&message)) {
     runs_->end(end->key, end->kill_grace);
+  } else if (const auto* signal = std::get_if<Signal>(&message)) {
+    runs_->signal(signal->key, signal->signo);
   } else if (const auto* done = std::get_if<Acknowledge>(&message)) {
     runs_->acknowledge(done->keys);
   } else if (const auto* ping = std::get_if<Ping>(&message)) {

@@ -39,7 +39,11 @@ class Comparison {
  public:
   Comparison(const Context& context, const config::JobFiles& files, const ApplyOptions& options,
              Time now)
-      : context_(context), files_(files), options_(options), now_(now) {}
+      : context_(context),
+        files_(files),
+        together_(after_of(files)),
+        options_(options),
+        now_(now) {}
 
   Result<void> compare() {
     difference_.errors = files_.errors;
@@ -96,7 +100,7 @@ class Comparison {
     named_.insert(job.name);
     TRY(std::optional<job::Job> existing, context_.store.find_job(job.name));
     Result<Declared> declared =
-        compile_declared(context_, job, existing ? &*existing : nullptr, now_);
+        compile_declared(context_, job, existing ? &*existing : nullptr, together_, now_);
     if (!declared) {
       difference_.errors.push_back(std::move(declared).error());
       return {};
@@ -220,6 +224,7 @@ class Comparison {
 
   const Context& context_;
   const config::JobFiles& files_;
+  const AfterOf together_;
   const ApplyOptions& options_;
   const Time now_;
   std::set<std::string> named_;
@@ -269,7 +274,7 @@ Result<job::Job> Ops::edit(const job::Job& seen, const config::FileJob& text) {
   }
   if (const std::string elsewhere = place_of_definition(*existing); !elsewhere.empty())
     return fail(ErrorKind::conflict, "job " + seen.name + " " + elsewhere);
-  TRY(Declared declared, compile_declared(context_, text, &*existing, now));
+  TRY(Declared declared, compile_declared(context_, text, &*existing, {}, now));
   if (declared.definition == existing->definition) return *existing;
   TRY_VOID(change_declared(context_, *existing, std::move(declared), existing->managed_by, "edit",
                            "", now));

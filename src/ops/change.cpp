@@ -22,7 +22,7 @@ Result<void> plan_until(const Context& context, job::Job& job, const job::FireSe
   const job::Policy policy = job::resolve(job.definition.policy, context.config.defaults);
   const job::Plan plan =
       job::plan_until(fires, policy, job.seed(), job.planned_through, through, now);
-  TRY_VOID(store::record_plan(context.store, job, plan, now));
+  TRY_VOID(store::record_plan(context.store, job, policy, plan, now));
   job.planned_through = plan.planned_through;
   return {};
 }
@@ -143,7 +143,8 @@ Result<void> settle(const Context& context, job::Job& job, const job::FireSeries
   TRY_VOID(plan_until(context, job, fires, std::min(job.paused_at, now), now));
   if (job.planned_through >= now) return {};
   const job::Plan plan = job::plan_paused(fires, job.planned_through, now);
-  TRY_VOID(store::record_plan(context.store, job, plan, now));
+  const job::Policy policy = job::resolve(job.definition.policy, context.config.defaults);
+  TRY_VOID(store::record_plan(context.store, job, policy, plan, now));
   job.planned_through = plan.planned_through;
   return {};
 }

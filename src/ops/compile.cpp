@@ -414,12 +414,24 @@ Result<void> forget(const std::string& key, job::Definition& definition) {
   return {};
 }
 
+/// Policies that contradict each other.
+Result<void> check_terms(const job::Policy& policy) {
+  if (!policy.stdin_file.empty() && !policy.stdin_text.empty())
+    return wrong("there is a stdin_file, too, and a command has one standard input", "stdin");
+  const bool judged =
+      !policy.success_match.empty() || !policy.fail_match.empty() || policy.min_output > 0;
+  if (policy.output == job::Output::discard && judged)
+    return wrong("success_match, fail_match and min_output look at what is discarded", "output");
+  return {};
+}
+
 Result<void> check(const Context& context, const job::Definition& definition, std::uint64_t seed) {
   const Result<job::FireSeries> series = series_of(context, definition.schedule, seed);
   if (!series) {
     const bool cron = definition.schedule.kind == ScheduleKind::cron;
     return fail(at_field(series.error(), cron ? "cron" : "every"));
   }
+  TRY_VOID(check_terms(job::resolve(definition.policy, context.config.defaults)));
   return job::check_definition(definition);
 }
 

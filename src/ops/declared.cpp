@@ -19,12 +19,24 @@ job::JobDraft without_restart(job::JobDraft draft, const job::Job& existing) {
 }  // namespace
 
 Result<Declared> compile_declared(const Context& context, const config::FileJob& job,
-                                  const job::Job* existing, Time now) {
+                                  const job::Job* existing, const AfterOf& together, Time now) {
   const job::JobDraft draft =
       existing != nullptr ? without_restart(job.draft, *existing) : job.draft;
   Result<job::Definition> definition = compile_draft(context, draft, existing, now);
   if (!definition) return fail(placed(std::move(definition).error(), job));
+  const std::vector<std::string> after =
+      definition->policy.after.value_or(std::vector<std::string>{});
+  if (Result<void> may = check_after(context, job.name, after, together); !may)
+    return fail(placed(std::move(may).error(), job));
   return Declared{.definition = std::move(*definition), .immediately = draft.immediately};
+}
+
+AfterOf after_of(const config::JobFiles& files) {
+  AfterOf all;
+  for (const config::FileJob& job : files.jobs) {
+    all[job.name] = job.draft.policy.after.value_or(std::vector<std::string>{});
+  }
+  return all;
 }
 
 Error placed(Error error, const config::FileJob& job) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "schedctl/config/job_file.hpp"
+#include "src/ops/after.hpp"
 #include "src/ops/change.hpp"
 
 /// What job files declare, and how it gets into the store: the mechanism that the reading of
@@ -18,7 +19,9 @@ struct Declared {
 /// `existing` (may be null) is the stored job of that name. Errors are of kind config, with the
 /// place where the key stands.
 Result<Declared> compile_declared(const Context& context, const config::FileJob& job,
-                                  const job::Job* existing, Time now);
+                                  const job::Job* existing, const AfterOf& together, Time now);
+/// What the jobs of these files come after: each may name any other.
+AfterOf after_of(const config::JobFiles& files);
 /// The error as the reader of the file sees it: with the job's name and the place of the key.
 Error placed(Error error, const config::FileJob& job);
 

@@ -2,12 +2,19 @@
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/ops/ops.hpp"
+#include "src/ops/after.hpp"
 #include "src/ops/change.hpp"
 #include "src/ops/compile.hpp"
 #include "src/ops/manager.hpp"
 
 namespace schedctl::ops {
 namespace {
+
+Result<void> check_after_of(const Context& context, const std::string& name,
+                            const job::Definition& definition) {
+  return check_after(context, name, definition.policy.after.value_or(std::vector<std::string>{}),
+                     {});
+}
 
 /// Who must make the change instead, if the job is not this manager's.
 Result<void> check_manager(const job::Job& job, const std::string& manager) {
@@ -32,6 +39,7 @@ Result<job::Job> replace(const Context& context, job::Job job, const job::JobDra
                          const AddOptions& options, Time now) {
   TRY_VOID(check_manager(job, options.managed_by));
   TRY(job::Definition definition, compile_draft(context, draft, &job, now));
+  TRY_VOID(check_after_of(context, job.name, definition));
   const bool pause = options.paused && !job.paused;
   if (definition == job.definition && !draft.immediately && !pause) return job;
   const std::string what = changed_keys(job.definition, definition);
@@ -123,6 +131,7 @@ Result<job::Job> Ops::add(const std::string& name, const job::JobDraft& draft,
     TRY(job, replace(context_, std::move(*existing), draft, options, now));
   } else {
     TRY(job::Definition definition, compile_draft(context_, draft, nullptr, now));
+    TRY_VOID(check_after_of(context_, name, definition));
     const Birth birth{.managed_by = options.managed_by,
                       .paused = options.paused,
                       .immediately = draft.immediately};
@@ -145,6 +154,7 @@ Result<job::Job> Ops::set(const std::string& name, const job::JobDraft& draft,
   TRY(job::Job job, find_job(context_, name));
   TRY_VOID(check_manager(job, "cli"));
   TRY(job::Definition definition, amend(context_, job, draft, unset, now));
+  TRY_VOID(check_after_of(context_, name, definition));
   if (definition == job.definition && !draft.immediately) return job;
   const std::string what = changed_keys(job.definition, definition);
   TRY_VOID(redefine(context_, job, std::move(definition), draft.immediately, now));

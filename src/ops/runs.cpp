@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "schedctl/base/signals.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/ops/ops.hpp"
 #include "schedctl/store/record_plan.hpp"
@@ -21,22 +22,44 @@ Result<bool> job_is_busy(const Context& context, JobId id) {
                      [](const job::Run& run) { return run.occupies_slot(); });
 }
 
+/// The run that "#42" means.
+Result<job::Run> run_of_number(const Context& context, const std::string& target) {
+  const std::optional<std::int64_t> id = parse_int(std::string_view(target).substr(1));
+  if (!id || *id < 1) {
+    return fail(ErrorKind::usage,
+                "'" + escape_control(target) + "' is not the number of a run, such as #42");
+  }
+  TRY(const std::optional<job::Run> run, context.store.get_run(RunId(*id)));
+  if (!run) return fail(ErrorKind::not_found, "there is no run " + target);
+  if (job::is_final(run->state)) {
+    return fail(ErrorKind::conflict, "run " + target + " has already ended: it is " +
+                                         std::string(job::to_string(run->state)));
+  }
+  return *run;
+}
+
+/// Those that have a process, or soon will.
+Result<std::vector<job::Run>> runs_to_signal(const Context& context, const std::string& target) {
+  std::vector<job::Run> runs;
+  if (target.starts_with('#')) {
+    TRY(job::Run run, run_of_number(context, target));
+    runs.push_back(std::move(run));
+  } else {
+    TRY(runs, context.store.list_runs({.job_name = target, .states = {RunState::running}}));
+    TRY(const std::optional<job::Job> job, context.store.find_job(target));
+    if (runs.empty() && !job) return fail(no_such_job(context, target));
+  }
+  std::erase_if(runs, [](const job::Run& run) { return run.state != RunState::running; });
+  if (runs.empty()) return fail(ErrorKind::conflict, target + " does not run");
+  return runs;
+}
+
 /// Of a job also ends the open backfill, which would only start the next run.
 Result<std::vector<job::Run>> runs_to_cancel(const Context& context, const std::string& target,
                                              Time now) {
   if (target.starts_with('#')) {
-    const std::optional<std::int64_t> id = parse_int(std::string_view(target).substr(1));
-    if (!id || *id < 1) {
-      return fail(ErrorKind::usage,
-                  "'" + escape_control(target) + "' is not the number of a run, such as #42");
-    }
-    TRY(const std::optional<job::Run> run, context.store.get_run(RunId(*id)));
-    if (!run) return fail(ErrorKind::not_found, "there is no run " + target);
-    if (job::is_final(run->state)) {
-      return fail(ErrorKind::conflict, "run " + target + " has already ended: it is " +
-                                           std::string(job::to_string(run->state)));
-    }
-    return std::vector<job::Run>{*run};
+    TRY(job::Run run, run_of_number(context, target));
+    return std::vector<job::Run>{std::move(run)};
   }
   // By name, not by id: a run may outlive a job that was removed while it ran.
   store::RunFilter filter;
@@ -80,14 +103,9 @@ Result<job::Run> Ops::trigger(const std::string& name, bool force) {
   const Time now = context_.clock.wall();
   TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
   TRY(const job::Job job, find_job(context_, name));
-  job::Run run;
-  run.job_id = job.id;
-  run.job_name = job.name;
-  run.job_version = job.version;
-  run.cause = job::Cause::manual;
-  run.fire_time = run.created_at = run.due_at = now;
-  run.forced = force;
   const job::Policy policy = job::resolve(job.definition.policy, context_.config.defaults);
+  job::Run run = store::new_run(job, policy, job::Cause::manual, now, now);
+  run.forced = force;
   if (policy.max_wait > Duration::zero()) run.give_up_at = now + policy.max_wait;
   TRY_VOID(context_.store.insert_run(run));
   // The key of a run by hand is made of its id.
@@ -102,6 +120,25 @@ Result<job::Run> Ops::trigger(const std::string& name, bool force) {
   TRY_VOID(transaction.commit());
   context_.poke();
   return run;
+}
+
+Result<std::vector<job::Run>> Ops::signal(const std::string& target, int number_of_signal) {
+  const Time now = context_.clock.wall();
+  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  TRY(std::vector<job::Run> runs, runs_to_signal(context_, target));
+  for (job::Run& run : runs) {
+    run.signal_requested = number_of_signal;
+    TRY(const bool written, context_.store.update_run(run, run.fence));
+    if (!written) {
+      return fail(ErrorKind::unavailable,
+                  "run " + number(run) + " was changed at the same moment; try again");
+    }
+    TRY_VOID(audit(context_, "signal", run.job_name,
+                   number(run) + " " + signal_name(number_of_signal), now));
+  }
+  TRY_VOID(transaction.commit());
+  context_.poke();
+  return runs;
 }
 
 Result<std::vector<Cancelled>> Ops::cancel(const std::string& target) {

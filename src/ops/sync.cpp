@@ -27,7 +27,11 @@ class Sync {
  public:
   Sync(const Context& context, const config::JobFiles& files,
        const std::vector<std::string>& directories, Time now)
-      : context_(context), files_(files), directories_(directories), now_(now) {}
+      : context_(context),
+        files_(files),
+        together_(after_of(files)),
+        directories_(directories),
+        now_(now) {}
 
   Result<Synced> run() {
     TRY_VOID(load());
@@ -78,7 +82,7 @@ class Sync {
       synced_.errors.push_back(managed_elsewhere(existing, job));
       return {};
     }
-    Result<Declared> declared = compile_declared(context_, job, &existing, now_);
+    Result<Declared> declared = compile_declared(context_, job, &existing, together_, now_);
     if (!declared) {
       synced_.errors.push_back(std::move(declared).error());
       return {};
@@ -92,7 +96,7 @@ class Sync {
   }
 
   Result<void> add(const config::FileJob& job) {
-    Result<Declared> declared = compile_declared(context_, job, nullptr, now_);
+    Result<Declared> declared = compile_declared(context_, job, nullptr, together_, now_);
     if (!declared) {
       synced_.errors.push_back(std::move(declared).error());
       return {};
@@ -135,6 +139,7 @@ class Sync {
 
   const Context& context_;
   const config::JobFiles& files_;
+  const AfterOf together_;
   const std::vector<std::string>& directories_;
   const Time now_;
   std::map<std::string, job::Job> stored_;
@@ -158,6 +163,7 @@ Result<Synced> Ops::sync_job_files(const config::JobFiles& files,
 std::vector<Error> Ops::validate(const config::JobFiles& files) {
   std::vector<Error> errors = files.errors;
   const Time now = context_.clock.wall();
+  const AfterOf together = after_of(files);
   for (const config::FileJob& job : files.jobs) {
     const auto found = context_.store.find_job(job.name);
     if (!found) {
@@ -168,7 +174,7 @@ std::vector<Error> Ops::validate(const config::JobFiles& files) {
     if (existing != nullptr && managing_file(*existing).empty()) {
       errors.push_back(managed_elsewhere(*existing, job));
     }
-    const auto declared = compile_declared(context_, job, existing, now);
+    const auto declared = compile_declared(context_, job, existing, together, now);
     if (!declared) errors.push_back(declared.error());
   }
   return errors;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "schedctl/job/plan.hpp"
+#include "schedctl/store/gate.hpp"
 #include "src/ops/change.hpp"
 #include "src/ops/compile.hpp"
 #include "src/ops/fire_notes.hpp"
@@ -235,6 +236,14 @@ Result<void> History::add_wait(WhyFacts& facts) const {
 Result<void> History::add_obstacles(WhyFacts& facts) const {
   const job::Run& run = *facts.run;
   TRY(facts.running, context_.store.runs_in_state(job::RunState::running));
+  const auto group = context_.config.groups.find(run.group);
+  if (group != context_.config.groups.end()) facts.group_limit = group->second;
+  if (run.gated && facts.job) {
+    TRY(const job::FireSeries fires,
+        ops::series_of(context_, facts.job->definition.schedule, facts.job->seed()));
+    TRY(facts.awaited,
+        store::awaited_jobs(context_.store, *facts.job, facts.policy.after, fires, run.fire_time));
+  }
   for (const job::Run& other : facts.running) {
     if (other.job_id == run.job_id && other.id != run.id && !run.forced) facts.other = other;
   }

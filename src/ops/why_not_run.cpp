@@ -176,6 +176,15 @@ class NotRun final : RunAccount {
         " runs it now");
   }
 
+  void gated() {
+    not_run("the jobs it comes after did not succeed in time");
+    std::string names;
+    for (const std::string& name : f_.policy.after) names += (names.empty() ? "" : ", ") + name;
+    say("It waited for " + (names.empty() ? "other jobs" : names) + " (after), until " +
+        (run_.give_up_at ? "its max_wait of " + format_duration(f_.policy.max_wait) + " was over"
+                         : std::string("its next fire was due")));
+  }
+
   void missed() {
     switch (run_.reason) {
       case Reason::expired:
@@ -183,6 +192,10 @@ class NotRun final : RunAccount {
         out_.reason = "expired";
         break;
       case Reason::waited_too_long:
+        if (run_.gated) {
+          gated();
+          return;
+        }
         not_run("it could not start within its max_wait of " + format_duration(f_.policy.max_wait));
         for (const Gap& gap : f_.gaps) say("Meanwhile " + gap_words(gap, m_));
         if (f_.gaps.empty()) {

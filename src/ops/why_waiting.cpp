@@ -100,6 +100,14 @@ class Waiting final : RunAccount {
           "); nothing is started until it answers, see schedctl doctor");
       return;
     }
+    if (run_.gated) {
+      gate();
+      return;
+    }
+    if (!run_.group.empty() && in_group().size() >= static_cast<std::size_t>(f_.group_limit)) {
+      group();
+      return;
+    }
     if (static_cast<int>(f_.running.size()) >= f_.max_running) {
       slots();
       return;
@@ -143,25 +151,60 @@ class Waiting final : RunAccount {
     return "still runs, since " + m_.brief(*other.result.started_at);
   }
 
+  void gate() {
+    out_.reason = "after";
+    std::string words;
+    for (const std::string& name : f_.awaited) words += (words.empty() ? "" : ", ") + name;
+    if (f_.awaited.empty()) {
+      say("It came after other jobs, which have all succeeded now: it should start at once");
+      return;
+    }
+    say("It comes after " + words + " (after), which " + (f_.awaited.size() == 1 ? "has" : "have") +
+        " not succeeded since its previous fire; schedctl why " + f_.awaited.front() +
+        " tells of that one");
+    if (!run_.give_up_at && f_.policy.coalesce != job::Coalesce::all)
+      say("If its next fire comes first, this one is missed");
+  }
+
+  std::vector<job::Run> in_group() const {
+    std::vector<job::Run> found;
+    for (const job::Run& run : f_.running)
+      if (run.group == run_.group) found.push_back(run);
+    return found;
+  }
+
+  void group() {
+    out_.reason = "group";
+    const std::string slots =
+        f_.group_limit == 1 ? "The only slot of the group "
+                            : "All " + std::to_string(f_.group_limit) + " slots of the group ";
+    taken(slots + run_.group + (f_.group_limit == 1 ? " is taken" : " are taken") + " ([groups])",
+          in_group());
+  }
+
   void slots() {
     out_.reason = "slots";
-    std::string words =
-        (f_.max_running == 1 ? "The only slot is taken"
-                             : "All " + std::to_string(f_.max_running) + " slots are taken") +
-        " (max_running), by ";
-    const std::size_t named = std::min(f_.running.size(), kNamed);
+    taken((f_.max_running == 1 ? "The only slot is taken"
+                               : "All " + std::to_string(f_.max_running) + " slots are taken") +
+              " (max_running)",
+          f_.running);
+  }
+
+  void taken(const std::string& what, const std::vector<job::Run>& running) {
+    std::string words = what + ", by ";
+    const std::size_t named = std::min(running.size(), kNamed);
     for (std::size_t i = 0; i < named; ++i) {
-      const job::Run& run = f_.running[i];
+      const job::Run& run = running[i];
       if (i > 0) words += ", ";
       words += run.job_name + " " + number(run);
       if (run.result.started_at) words += " (since " + m_.brief(*run.result.started_at) + ")";
     }
-    if (f_.running.size() > named) {
-      words += " and " + std::to_string(f_.running.size() - named) + " more";
+    if (running.size() > named) {
+      words += " and " + std::to_string(running.size() - named) + " more";
     }
     say(words);
-    say(f_.running.size() == 1 ? "It starts when that one ends"
-                               : "It starts when one of them ends; schedctl ps shows them");
+    say(running.size() == 1 ? "It starts when that one ends"
+                            : "It starts when one of them ends; schedctl ps shows them");
   }
 };
 

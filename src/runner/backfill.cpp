@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "schedctl/base/limits.hpp"
+#include "schedctl/store/record_plan.hpp"
 #include "work.hpp"
 
 namespace schedctl::runner {
@@ -114,14 +115,8 @@ Result<bool> Runner::may_start_of(Work& work, const store::Backfill& backfill) {
 
 Result<void> Runner::start_fire(Work& work, const store::Backfill& backfill, const job::Job& job,
                                 Time fire) {
-  job::Run run;
-  run.job_id = job.id;
-  run.job_name = job.name;
-  run.job_version = job.version;
-  run.cause = job::Cause::backfill;
+  job::Run run = store::new_run(job, policy_of(job), job::Cause::backfill, fire, work.now);
   run.backfill = backfill.id;
-  run.fire_time = fire;
-  run.created_at = run.due_at = work.now;
   run.waits = true;
   run.forced = backfill.max_parallel > 1;
   TRY_VOID(store_.insert_run(run));

@@ -11,14 +11,9 @@ Result<void> Runner::fire_reboots(Work& work) {
   const std::string& boot = settings_.node.boot_id;
   TRY(const std::vector<job::Job> jobs, store_.reboot_jobs(boot));
   for (const job::Job& job : jobs) {
-    job::Run run;
-    run.job_id = job.id;
-    run.job_name = job.name;
-    run.job_version = job.version;
-    run.cause = job::Cause::reboot;
-    run.fire_time = work.now;
-    run.due_at = work.now + job::jitter_of(policy_of(job).jitter, job.seed(), work.now);
-    run.created_at = work.now;
+    const job::Policy policy = policy_of(job);
+    job::Run run = store::new_run(job, policy, job::Cause::reboot, work.now, work.now);
+    run.due_at += job::jitter_of(policy.jitter, job.seed(), work.now);
     if (job.paused) {
       run.state = job::RunState::skipped;
       run.reason = job::Reason::paused;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "output.hpp"
 #include "schedctl/base/limits.hpp"
 #include "schedctl/job/plan.hpp"
 #include "schedctl/job/transition.hpp"
@@ -25,6 +26,15 @@ constexpr Duration kNotableWait = std::chrono::seconds(10);
 /// An occurrence that is claimed for the first time: what max_runs counts.
 bool is_first_of_schedule(const job::Run& run) {
   return run.cause == job::Cause::schedule && run.fence == 0;
+}
+
+/// Why a pending run is missed.
+std::string missed_words(const job::Run& run) {
+  if (run.reason != job::Reason::waited_too_long)
+    return "it was asked for by hand, and no daemon came in time";
+  if (run.gated) return "the jobs that it comes after (after) did not succeed in time";
+  return std::string("it waited for ") + (run.waits ? "its job to be free" : "a free slot") +
+         " for longer than max_wait";
 }
 
 }  // namespace
@@ -51,7 +61,7 @@ Result<void> Runner::plan_job(Work& work, job::Job job) {
 }
 
 Result<void> Runner::record_rows(Work& work, const job::Job& job, const job::Plan& plan) {
-  TRY(std::vector<job::Run> rows, store::record_plan(store_, job, plan, work.now));
+  TRY(std::vector<job::Run> rows, store::record_plan(store_, job, policy_of(job), plan, work.now));
   if (rows.size() < plan.rows.size()) {
     TRY(rows, record_around_known(work, job, plan, rows));
   }
@@ -125,18 +135,21 @@ Result<void> Runner::give_up(Work& work) {
 
 Result<void> Runner::claim(Work& work) {
   TRY_VOID(give_up(work));
+  TRY_VOID(open_gates(work));
   const std::size_t live = work.count_live(live_);
   const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
   std::size_t free = live < most ? most - live : 0;
   free = std::min(free, limits::kRunsPerBeat);
   const bool full = free == 0;
   const std::size_t window = std::max(free, kLookAhead);
+  InGroups in_groups = count_groups(work);
   // Without a keeper nothing is claimed and nothing marked: what is due stays so, and so does what
   // is known of the slots.
   work.slots_full = watches_->slots_full.has_value();
   if (!watches_->keeper.is_connected() && !work.adopted) return {};
   TRY(std::vector<store::DueRun> due,
-      full ? store_.blocked_runs(work.now, window) : store_.due_runs(work.now, window));
+      full ? store_.blocked_runs(work.now, window)
+           : store_.due_runs(work.now, window, full_groups(in_groups)));
   if (!due.empty() && !work.adopted && !watches_->keeper.is_well(work.elapsed)) {
     work.wants_keeper = true;
     return {};
@@ -144,50 +157,56 @@ Result<void> Runner::claim(Work& work) {
   work.slots_full = false;
   bool progress = false;
   for (store::DueRun& candidate : due) {
-    job::Run& run = candidate.run;
-    const bool busy = candidate.job_busy || work.busy_jobs.contains(run.job_id);
-    const bool patient = run.waits || run.occupies_slot();
-    if (busy && !run.forced && patient) continue;
-    if (busy && !run.forced) {
-      TRY(const WhenBusy what, when_busy(work, run));
-      if (what == WhenBusy::waits) {
-        progress = true;
-        continue;
-      }
-      if (what != WhenBusy::starts) {
-        TRY_VOID(withdraw(work, std::move(run),
-                          what == WhenBusy::queue_full ? job::Happening::queue_full
-                                                       : job::Happening::overlapped));
-        progress = true;
-        continue;
-      }
-      run.forced = true;
-    }
-    if (free == 0) {
-      work.slots_full = true;
-      continue;
-    }
-    TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
-    if (!job) {
-      TRY_VOID(withdraw(work, std::move(run), job::Happening::withdrawn_removed));
-      progress = true;
-      continue;
-    }
-    if (is_first_of_schedule(run) && job->has_had_all_runs(policy_of(job))) {
-      TRY_VOID(withdraw(work, std::move(run), job::Happening::exhausted));
-      progress = true;
-      continue;
-    }
-    work.busy_jobs.insert(run.job_id);
-    TRY_VOID(claim_run(work, std::move(run), *job));
+    const std::string group = candidate.run.group;
+    const bool group_full = !group.empty() && in_groups[group] >= limit_of(group);
+    TRY(const Claimed claimed, claim_due(work, candidate, free > 0 && !group_full));
+    progress = progress || claimed != Claimed::left;
+    if (claimed == Claimed::left && free == 0) work.slots_full = true;
+    if (claimed != Claimed::yes) continue;
     --free;
-    progress = true;
+    if (!group.empty()) ++in_groups[group];
   }
   if (due.size() == window && progress) work.again = true;
   if (!full) return {};
-  TRY(const std::vector<store::DueRun> waiting, store_.due_runs(work.now, 1));
+  TRY(const std::vector<store::DueRun> waiting,
+      store_.due_runs(work.now, 1, full_groups(in_groups)));
   work.slots_full = !waiting.empty();
   return {};
+}
+
+// Whether its job is busy is settled first: that needs no slot.
+Result<Runner::Claimed> Runner::claim_due(Work& work, store::DueRun& due, bool has_slot) {
+  job::Run& run = due.run;
+  const bool busy = due.job_busy || work.busy_jobs.contains(run.job_id);
+  const bool patient = run.waits || run.occupies_slot();
+  // The next beat does not see it any more, until its job is free.
+  if (busy && !run.forced && patient) return Claimed::no;
+  if (busy && !run.forced) {
+    TRY(const WhenBusy what, when_busy(work, run));
+    if (what == WhenBusy::waits) return Claimed::no;
+    if (what != WhenBusy::starts) {
+      TRY_VOID(withdraw(
+          work, std::move(run),
+          what == WhenBusy::queue_full ? job::Happening::queue_full : job::Happening::overlapped));
+      return Claimed::no;
+    }
+    run.forced = true;
+  }
+  if (!has_slot) return Claimed::left;
+  TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
+  if (!job) {
+    TRY_VOID(withdraw(work, std::move(run), job::Happening::withdrawn_removed));
+    return Claimed::no;
+  }
+  if (is_first_of_schedule(run) && job->has_had_all_runs(policy_of(job))) {
+    TRY_VOID(withdraw(work, std::move(run), job::Happening::exhausted));
+    return Claimed::no;
+  }
+  TRY(const bool stopped, stop_at_gate(work, run, *job));
+  if (stopped) return Claimed::no;
+  work.busy_jobs.insert(run.job_id);
+  TRY_VOID(claim_run(work, std::move(run), *job));
+  return Claimed::yes;
 }
 
 // Which runs had to wait for a slot no row of theirs says: the stretch in which that could happen
@@ -222,22 +241,11 @@ Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job) {
   TRY(const bool mine, store_.update_run(run, old_fence));
   if (!mine) return {};
   work.dirty = true;
-  work.begun[run.id] = Live{run.fence, policy.kill_grace, run.job_name, false};
+  work.begun[run.id] =
+      Live{run.fence, policy.kill_grace, run.job_name, false, run.group, judges_output(policy)};
 
-  executor::StartRequest request;
-  request.run = run.id;
-  request.fence = run.fence;
+  executor::StartRequest request = executor::request_of(run, job.definition, policy);
   request.generation = work.adopted ? work.adopted->generation : generation_;
-  request.attempt = run.attempt;
-  request.job = run.job_name;
-  request.key = run.key;
-  request.fire_time = run.fire_time;
-  request.argv = job.definition.action.argv();
-  request.env = job.definition.env;
-  request.cwd = job.definition.cwd;
-  request.timezone = job.definition.schedule.timezone;
-  request.timeout = policy.timeout;
-  request.kill_grace = policy.kill_grace;
   work.starts.push_back(std::move(request));
   return {};
 }
@@ -268,11 +276,7 @@ Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening
                           .subject = run.job_name,
                           .run = run.id,
                           .expected_at = run.fire_time,
-                          .detail = happening == job::Happening::waited_too_long
-                                        ? std::string("it waited for ") +
-                                              (run.waits ? "its job to be free" : "a free slot") +
-                                              " for longer than max_wait"
-                                        : "it was asked for by hand, and no daemon came in time",
+                          .detail = missed_words(run),
                           .cause = watches_->gaps.why(run.fire_time)},
                          settings_.tuning.voice.rules, work.now);
 }

@@ -191,7 +191,8 @@ Result<std::vector<job::Run>> Runner::record_around_known(Work& work, const job:
     }
   }
   if (pieces.rows.empty()) return all;
-  TRY(const std::vector<job::Run> more, store::record_plan(store_, job, pieces, work.now));
+  TRY(const std::vector<job::Run> more,
+      store::record_plan(store_, job, policy_of(job), pieces, work.now));
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }

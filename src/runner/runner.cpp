@@ -4,13 +4,15 @@
 
 #include "schedctl/runner/runner.hpp"
 
+#include <unistd.h>
 #include <array>
-#include <csignal>
 #include <cstdio>
-#include <cstring>
+#include <utility>
 
+#include "output.hpp"
 #include "schedctl/base/crash_point.hpp"
 #include "schedctl/base/limits.hpp"
+#include "schedctl/base/signals.hpp"
 #include "schedctl/job/transition.hpp"
 #include "work.hpp"
 
@@ -61,6 +63,7 @@ void Runner::configure(Tuning tuning) {
     watches_->calendars_noted = false;
   }
   settings_.tuning = std::move(tuning);
+  watches_->gates_stale = true;
   tuned_ = false;
 }
 
@@ -138,6 +141,7 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
   TRY_VOID(record(work));
   if (!watches_->awaits_again) TRY_VOID(await_again(work.now));
   TRY_VOID(forward_cancels(work));
+  TRY_VOID(forward_signals(work));
   if (!draining_) {
     TRY_VOID(note_schedules(work));
     TRY_VOID(plan(work));
@@ -192,6 +196,7 @@ void Runner::finish(Work& work) {
   last_beat_ = work.elapsed;
   watches_->storage.reset();
   watches_->awaits_again = true;
+  if (work.asked_gates) watches_->gates_stale = false;
   watches_->reboots_fired = watches_->reboots_fired || work.reboots_fired;
   watches_->keeper_gone = work.keeper_gone;
   watches_->slots_full =
@@ -212,6 +217,8 @@ void Runner::finish(Work& work) {
   if (work.adopted && ending_) end_all();
   hand_out(work);
   for (const Work::Line& line : work.lines) log::write(line.level, line.event, line.fields);
+  // What is left over after a crash is for retention to find.
+  for (const std::string& path : work.read_outputs) ::unlink(path.c_str());
 }
 
 // What was decided is durable now: the others may hear of it.
@@ -225,6 +232,9 @@ void Runner::hand_out(Work& work) {
     const auto found = live_.find(end.run);
     if (found != live_.end()) found->second.end_sent = true;
     executor_.end(end.run, end.fence, end.kill_grace);
+  }
+  for (const Work::Signal& signal : work.signals) {
+    executor_.signal(signal.run, signal.fence, signal.number);
   }
   if (!work.recorded.empty()) {
     CRASH_POINT("daemon.recorded");
@@ -287,7 +297,8 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
     const auto found = known.find({run.id, run.fence});
     if (found != known.end() && found->second->kind == executor::Report::Kind::started) {
       TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
-      work.begun[run.id] = Live{run.fence, policy_of(job).kill_grace, run.job_name, false};
+      work.begun[run.id] =
+          Live{run.fence, policy_of(job).kill_grace, run.job_name, false, run.group, true};
       if (first) work.run_line(log::Level::info, "run-adopted", run, {{"pid", run.result.pid}});
       // Its end can be ordered once it counts as living.
       if (run.cancel_requested) work.again = true;
@@ -388,11 +399,7 @@ std::vector<log::Field> end_fields(const job::Run& run) {
   const job::AttemptResult& result = run.result;
   if (run.reason != job::Reason::none) fields.emplace_back("reason", job::to_string(run.reason));
   if (result.exit_code) fields.emplace_back("exit", *result.exit_code);
-  if (result.signal != 0) {
-    const char* name = ::sigabbrev_np(result.signal);
-    fields.emplace_back(
-        "signal", name != nullptr ? "SIG" + std::string(name) : std::to_string(result.signal));
-  }
+  if (result.signal != 0) fields.emplace_back("signal", signal_name(result.signal));
   if (!result.error.empty()) fields.emplace_back("error", result.error);
   if (result.started_at && result.ended_at) {
     fields.emplace_back("took", seconds(*result.ended_at - *result.started_at));
@@ -403,10 +410,12 @@ std::vector<log::Field> end_fields(const job::Run& run) {
 }  // namespace
 
 Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happening,
-                                const job::AttemptResult& result) {
-  // Success needs no policy, and most runs succeed.
+                                job::AttemptResult result) {
+  // Success needs no policy unless its output is looked at, and most runs succeed.
+  const auto live = live_.find(run.id);
+  const bool may_judge = live == live_.end() || live->second.judges_output;
   std::optional<job::Job> job;
-  if (happening != job::Happening::exited_zero) {
+  if (happening != job::Happening::exited_zero || may_judge) {
     TRY(job, store_.get_job(run.job_id));
   }
   const std::int64_t fence = run.fence;
@@ -414,6 +423,11 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
   if (happening == job::Happening::exited_nonzero &&
       policy.is_success(result.exit_code.value_or(1)))
     happening = job::Happening::exited_zero;
+  if (happening == job::Happening::exited_zero && may_judge) {
+    result.error = output_fault(policy, result);
+    if (!result.error.empty()) happening = job::Happening::wrong_output;
+  }
+  if (policy.output == job::Output::log) log_output(work, run, result);
   std::optional<job::Step> step = job::transition(run, happening, policy, work.now);
   if (!step) {
     work.recorded.emplace_back(run.id, fence);
@@ -452,6 +466,7 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
     TRY_VOID(on_ended(run, job_exists, work.now));
   }
   work.dirty = true;
+  work.succeeded = work.succeeded || run.state == job::RunState::succeeded;
   work.recorded.emplace_back(run.id, fence);
   work.over.insert(run.id);
   if (run.state == job::RunState::pending) {
@@ -467,6 +482,18 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
   return {};
 }
 
+void Runner::log_output(Work& work, const job::Run& run, job::AttemptResult& result) {
+  const LoggedOutput logged = output_for_log(result);
+  if (logged.before > 0) {
+    work.run_line(log::Level::warning, "run-output-cut", run, {{"bytes", logged.before}});
+  }
+  for (const std::string& line : logged.lines) {
+    work.run_line(log::Level::info, "run-output", run, {{"line", line}});
+  }
+  if (!result.output_path.empty()) work.read_outputs.push_back(std::move(result.output_path));
+  result.output_path.clear();
+}
+
 Result<void> Runner::forward_cancels(Work& work) {
   TRY(const std::vector<job::Run> requests, store_.cancel_requests());
   for (const job::Run& run : requests) {
@@ -475,6 +502,22 @@ Result<void> Runner::forward_cancels(Work& work) {
     work.ends.push_back({run.id, run.fence, found->second.kill_grace});
     work.run_line(log::Level::info, "run-cancelling", run,
                   {{"kill_grace", format_duration(found->second.kill_grace)}});
+  }
+  return {};
+}
+
+Result<void> Runner::forward_signals(Work& work) {
+  TRY(std::vector<job::Run> requests, store_.signal_requests());
+  for (const job::Run& asked : requests) {
+    if (!live_.contains(asked.id)) continue;
+    // The listing has no output in it, and the row is to keep its own.
+    TRY(std::optional<job::Run> run, store_.get_run(asked.id));
+    if (!run) continue;
+    const int number = std::exchange(run->signal_requested, 0);
+    TRY_VOID(store_.update_run(*run, run->fence));
+    work.dirty = true;
+    work.signals.push_back({run->id, run->fence, number});
+    work.run_line(log::Level::info, "run-signalled", *run, {{"signal", signal_name(number)}});
   }
   return {};
 }

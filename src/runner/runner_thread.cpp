@@ -167,6 +167,7 @@ void RunnerThread::read_inbox() {
       due_ = due_ || outcome->message;
       runner_->take(std::move(*outcome));
     } else if (std::holds_alternative<Poke>(message)) {
+      runner_->poked();
       due_ = true;
     } else if (const auto* task = std::get_if<Task>(&message)) {
       (*task)(*runner_, *store_);

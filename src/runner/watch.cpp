@@ -21,7 +21,8 @@ bool fires_by_itself(const job::Job& job) {
 bool still_awaited(const job::Run& run) {
   if (run.attempt > 1 || run.lost_count > 0) return false;
   if (run.state == job::RunState::skipped) return run.reason == job::Reason::overlap;
-  return run.state == job::RunState::pending ||
+  // One that waits for other jobs is not late: they are, if anything.
+  return (run.state == job::RunState::pending && !run.gated) ||
          (run.state == job::RunState::running && !run.result.started_at);
 }
 
@@ -156,6 +157,13 @@ Result<std::string> Runner::why_waiting(const job::Run& run) {
     std::string words = "its run #" + std::to_string(other.id.value) + " still runs";
     if (other.result.started_at) words += ", since " + format_rfc3339(*other.result.started_at);
     return words;
+  }
+  if (!run.group.empty()) {
+    const auto in_group = std::ranges::count_if(
+        live_, [&run](const auto& one) { return one.second.group == run.group; });
+    if (in_group >= limit_of(run.group))
+      return "as many runs of the group " + run.group + " live as may (" +
+             std::to_string(limit_of(run.group)) + ")";
   }
   const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
   if (live_.size() >= most) {

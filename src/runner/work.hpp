@@ -49,6 +49,7 @@ struct Runner::Watches {
   std::optional<job::Calendars> calendars_before;
   std::map<BackfillId, store::BackfillFires> backfills;  ///< those that are open
   bool reboots_fired = false;  ///< jobs that fire on reboot have seen this boot
+  bool gates_stale = true;     ///< what waits for other jobs is to be asked again
   bool awaits_again = false;   ///< the rows have been asked which starts are awaited
 };
 
@@ -65,6 +66,12 @@ struct Runner::Work {
     Duration kill_grace{};
   };
 
+  struct Signal {
+    RunId run;
+    std::int64_t fence = 0;
+    int number = 0;
+  };
+
   Time now{};
   Duration elapsed{};  ///< the same instant on the other clock
   Duration awake{};    ///< and on the third
@@ -72,17 +79,21 @@ struct Runner::Work {
   bool again = false;
   std::vector<executor::StartRequest> starts;
   std::vector<End> ends;
+  std::vector<Signal> signals;
   std::vector<std::pair<RunId, std::int64_t>> recorded;
   std::map<RunId, Live> begun;
   std::set<RunId> over;
   std::set<JobId> busy_jobs;  ///< claimed in this beat
   std::vector<Line> lines;
+  std::vector<std::string> read_outputs;  ///< files that have gone into the log
   std::optional<executor::Adoption> adopted;
   bool slots_full = false;    ///< a due run found no free slot
   bool wants_keeper = false;  ///< it has something to do, and has not been heard of lately
   bool ping = false;
   bool heartbeat = false;
   bool started_something = false;    ///< a start was recorded
+  bool succeeded = false;            ///< some run has
+  bool asked_gates = false;          ///< of what waits for other jobs
   bool reboots_fired = false;        ///< of Watches, as it will be
   bool told_store = false;           ///< episodes and outbox know the tuning
   std::optional<Time> keeper_gone;   ///< of Watches, as it will be

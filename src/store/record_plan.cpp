@@ -7,16 +7,11 @@
 namespace schedctl::store {
 namespace {
 
-job::Run row_of(const job::Job& job, const job::Planned& planned, Time now) {
-  job::Run run;
-  run.job_id = job.id;
-  run.job_name = job.name;
-  run.job_version = job.version;
-  run.cause = job::Cause::schedule;
-  run.fire_time = planned.fire_time;
+job::Run row_of(const job::Job& job, const job::Policy& policy, const job::Planned& planned,
+                Time now) {
+  job::Run run = new_run(job, policy, job::Cause::schedule, planned.fire_time, now);
   run.last_fire_time = planned.last_fire_time;
   run.count = planned.count;
-  run.created_at = now;
   run.due_at = planned.due_at;
   run.state = planned.state;
   run.reason = planned.reason;
@@ -27,12 +22,27 @@ job::Run row_of(const job::Job& job, const job::Planned& planned, Time now) {
 
 }  // namespace
 
-Result<std::vector<job::Run>> record_plan(Store& store, const job::Job& job, const job::Plan& plan,
+job::Run new_run(const job::Job& job, const job::Policy& policy, job::Cause cause, Time fire_time,
+                 Time now) {
+  job::Run run;
+  run.job_id = job.id;
+  run.job_name = job.name;
+  run.job_version = job.version;
+  run.cause = cause;
+  run.fire_time = fire_time;
+  run.created_at = run.due_at = now;
+  run.priority = policy.priority;
+  run.group = policy.group;
+  return run;
+}
+
+Result<std::vector<job::Run>> record_plan(Store& store, const job::Job& job,
+                                          const job::Policy& policy, const job::Plan& plan,
                                           Time now) {
   std::vector<job::Run> written;
   written.reserve(plan.rows.size());
   for (const job::Planned& planned : plan.rows) {
-    job::Run run = row_of(job, planned, now);
+    job::Run run = row_of(job, policy, planned, now);
     // The key of a scheduled run does not depend on its id, so it can go in with the row.
     run.key = run_key(store.id(), run);
     TRY(const bool fresh, store.insert_run(run));

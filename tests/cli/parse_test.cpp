@@ -98,9 +98,9 @@ TEST_CASE("no option may be shortened") {
 }
 
 TEST_CASE("words and options of later versions are called that") {
-  for (const char* word : {"rerun", "signal", "drain", "audit"})
+  for (const char* word : {"rerun", "nodes", "drain", "audit"})
     CHECK(refusal({word}) == "\"" + std::string(word) + "\" is not available in this version");
-  for (const char* flag : {"--priority", "--user", "--env-file", "--http", "--stdin"})
+  for (const char* flag : {"--http", "--amqp", "--header", "--notify"})
     CHECK(refusal({"add", "x", flag, "y"}) ==
           std::string(flag) + ": is not available in this version");
 }

@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "schedctl/base/signals.hpp"
 #include "schedctl/zone/system_zones.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/help.hpp"

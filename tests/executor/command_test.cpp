@@ -155,7 +155,7 @@ TEST_CASE("a run has the environment and the directory it was given, the user's 
   std::istringstream in(out);
   for (std::string line; std::getline(in, line);) lines.insert(line);
   const host::User user = host::current_user();
-  for (const std::string& entry : build_environment(request, user)) {
+  for (const std::string& entry : build_environment(request, Accounts().find(""))) {
     CAPTURE(entry);
     CHECK(lines.count(entry) == 1);
   }
@@ -166,7 +166,7 @@ TEST_CASE("a run that takes too long is timed out") {
   World world;
   world.connect();
   StartRequest request = world.request(1, {"/bin/sleep", "600"});
-  request.timeout = 50ms;
+  request.policy.timeout = 50ms;
   const Report& report = world.run(std::move(request));
   CHECK(report.happening == Happening::timed_out);
   CHECK_FALSE(report.ended_on_order);

@@ -78,7 +78,7 @@ class World : public ReportSink {
     request.key = "key";
     request.argv = std::move(argv);
     request.cwd = "/";
-    request.kill_grace = 10s;
+    request.policy.kill_grace = 10s;
     return request;
   }
   StartRequest shell(std::int64_t run, const std::string& line) const {

@@ -60,6 +60,13 @@ inline std::vector<std::string> one_of_each() {
   estate.program = "/usr/bin/schedctl";
   estate.files = std::pair(1024ULL, 65536ULL);
   estate.oom_score = "0";
+  StartOrder on_terms = order_of(1);
+  on_terms.terms.user = "anna";
+  on_terms.terms.stdin_text = "hello";
+  on_terms.terms.limits = {{Resource::nofile, 20}};
+  on_terms.terms.nice = 5;
+  Ended cut = ended_of(1);
+  cut.output_cut = 100;
   HeldRun held;
   held.launched = {started_of(1), Duration(77)};
   held.deadline = Duration(5);
@@ -83,7 +90,11 @@ inline std::vector<std::string> one_of_each() {
           bytes_of(Reexec{}),
           bytes_of(Stayed{"it cannot be executed"}),
           bytes_of(estate),
-          bytes_of(held)};
+          bytes_of(held),
+          bytes_of(on_terms),
+          bytes_of(cut),
+          bytes_of(Signal{key_of(1), 3}),
+          bytes_of(Leftover{key_of(1), 811, Duration(77), true, Duration(5), Duration(6), {}})};
 }
 
 }  // namespace schedctl::fuzz

@@ -53,6 +53,7 @@ const std::vector<Expected> kExpected = {
     {H::exec_failed, S::running, S::failed, R::exec_error},
     {H::exited_zero, S::running, S::succeeded, R::none},
     {H::exited_nonzero, S::running, S::failed, R::exit_status},
+    {H::wrong_output, S::running, S::failed, R::output},
     {H::killed_by_signal, S::running, S::failed, R::signal},
     {H::timed_out, S::running, S::failed, R::timeout},
     {H::stopped_by_operator, S::running, S::cancelled, R::operator_},
@@ -69,8 +70,8 @@ Policy retrying() {
   return policy;
 }
 
-const std::vector<H> kFailures = {H::exec_failed, H::exited_nonzero, H::killed_by_signal,
-                                  H::timed_out};
+const std::vector<H> kFailures = {H::exec_failed, H::exited_nonzero, H::wrong_output,
+                                  H::killed_by_signal, H::timed_out};
 
 }  // namespace
 

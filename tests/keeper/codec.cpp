@@ -75,7 +75,46 @@ HeldRun full_held_run() {
   run.ended_on_order = true;
   run.kill_grace = Duration(1);
   run.deadline = Duration(2);
+  run.care.user = "anna";
   return run;
+}
+
+StartOrder order_on_terms() {
+  StartOrder order = full_order();
+  order.terms.user = "anna";
+  order.terms.group = "staff";
+  order.terms.umask = 077;
+  order.terms.stdin_file = "/home/anna/in";
+  order.terms.stdin_text = std::string("a\0b", 3);
+  order.terms.env_file = "/etc/default/x";
+  order.terms.nice = -5;
+  order.terms.io_class = IoClass::idle;
+  order.terms.io_level = 7;
+  order.terms.limits = {{Resource::as, ~0ULL}, {Resource::fsize, 0}};
+  order.terms.oom_score_adj = 1000;
+  order.terms.memory_max = 1LL << 40;
+  order.terms.cpu_max = 150;
+  order.terms.pids_max = 12;
+  order.terms.stop_signal = 3;
+  order.terms.keep_children = true;
+  order.terms.output = Output::discard;
+  order.terms.max_output = 0;
+  return order;
+}
+
+Ended cut_ended() {
+  Ended ended = full_ended();
+  ended.output_cut = 1LL << 41;
+  ended.oom_killed = true;
+  return ended;
+}
+
+Care full_care() {
+  return {"anna", 3, true, true, 4096, 99, {"SCHEDCTL_KEY=1f2e3d", "SCHEDCTL_ATTEMPT=2"}};
+}
+
+Leftover full_leftover() {
+  return {kKey, 811, Duration(77), true, Duration(5), Duration(6), full_care()};
 }
 
 std::vector<std::string> one_of_each() {
@@ -99,7 +138,11 @@ std::vector<std::string> one_of_each() {
           bytes_of(Stayed{"no such file"}),
           bytes_of(full_estate()),
           bytes_of(full_held_run()),
-          bytes_of(Intended{kKey, Duration(77), "SCHEDCTL_KEY=1f2e3d"})};
+          bytes_of(Intended{kKey, Duration(77), "SCHEDCTL_KEY=1f2e3d"}),
+          bytes_of(order_on_terms()),
+          bytes_of(cut_ended()),
+          bytes_of(Signal{kKey, 3}),
+          bytes_of(full_leftover())};
 }
 
 TEST_CASE("every message reads back as it was written") {
@@ -131,6 +174,34 @@ TEST_CASE("every message reads back as it was written") {
   CHECK(ended.cpu == Duration(123'456));
   CHECK(ended.max_rss_kb == 4096);
   CHECK(ended.output_bytes == 1LL << 40);
+}
+
+TEST_CASE("the terms of an order and what became of its output read back as they were written") {
+  const std::string order_bytes = bytes_of(order_on_terms());
+  std::string_view rest = order_bytes;
+  CHECK(std::get<StartOrder>(*decode(rest)).terms == order_on_terms().terms);
+  const std::string ended_bytes = bytes_of(cut_ended());
+  rest = ended_bytes;
+  const auto ended = std::get<Ended>(*decode(rest));
+  CHECK(ended.output_cut == 1LL << 41);
+  CHECK(ended.oom_killed);
+  const std::string leftover_bytes = bytes_of(full_leftover());
+  rest = leftover_bytes;
+  const auto leftover = std::get<Leftover>(*decode(rest));
+  CHECK(leftover.kill_at == Duration(6));
+  CHECK(leftover.care.marks == full_care().marks);
+  CHECK(leftover.care.output_cut == 99);
+}
+
+TEST_CASE("an order on no terms, and an end with nothing to add, are what older programs know") {
+  CHECK(bytes_of(full_order())[0] == 5);
+  CHECK(bytes_of(full_ended())[0] == 13);
+  CHECK(bytes_of(order_on_terms())[0] == 21);
+  CHECK(bytes_of(as_told_in(2, cut_ended()))[0] == 13);
+  CHECK(bytes_of(as_told_in(3, cut_ended()))[0] == 22);
+  StartFailed failed{kKey, Stage::cgroup, 1, {}};
+  CHECK(as_told_in(2, failed).stage == Stage::setup);
+  CHECK(as_told_in(3, failed).stage == Stage::cgroup);
 }
 
 TEST_CASE("messages in one packet are taken off one by one") {
@@ -215,13 +286,13 @@ TEST_CASE("durations are brought into range by the writer and refused out of it 
 
 TEST_CASE("unknown types, stages and booleans are refused") {
   std::string bytes = bytes_of(QuitIfIdle{});
-  for (const int type : {0, 20, 255}) {
+  for (const int type : {0, 26, 255}) {
     bytes[0] = static_cast<char>(type);
     std::string_view rest = bytes;
     CHECK_FALSE(decode(rest));
   }
   bytes = bytes_of(StartFailed{{"", RunId(1), 1}, Stage::exec, 2, {}});
-  bytes[5 + 1 + 16] = 5;
+  bytes[5 + 1 + 16] = static_cast<char>(Stage::oom_score) + 1;
   std::string_view rest = bytes;
   CHECK_FALSE(decode(rest));
 }

@@ -43,9 +43,9 @@ struct WhyWorld : World {
     job::Job job = stored(name);
     const auto series = must(job::FireSeries::make(
         job.definition.schedule, must(zones->find(job.definition.schedule.timezone)), job.seed()));
-    const job::Plan plan = job::plan(series, job::resolve(job.definition.policy, {}), job.seed(),
-                                     job.planned_through, now());
-    must(store::record_plan(*store, job, plan, now()));
+    const job::Policy policy = job::resolve(job.definition.policy, {});
+    const job::Plan plan = job::plan(series, policy, job.seed(), job.planned_through, now());
+    must(store::record_plan(*store, job, policy, plan, now()));
   }
   /// The latest row of the job, as it becomes.
   job::Run settle(const std::string& name, RunState state, Reason reason, Time start, Time end) {

@@ -54,7 +54,7 @@ TEST_CASE("each planned row becomes a run, and the job remembers how far it was 
   plan.planned_through = kNow;
   plan.next_fire = kNow + kHour;
 
-  const auto written = store::record_plan(*store, job, plan, kNow);
+  const auto written = store::record_plan(*store, job, {}, plan, kNow);
   REQUIRE(written);
   REQUIRE(written->size() == 2);
   CHECK((*written)[0].count == 4);
@@ -83,9 +83,9 @@ TEST_CASE("an occurrence that has its row already does not get a second one") {
   job::Plan plan;
   plan.rows = {pending_at(kNow - kHour)};
   plan.planned_through = kNow;
-  REQUIRE(store::record_plan(*store, job, plan, kNow));
+  REQUIRE(store::record_plan(*store, job, {}, plan, kNow));
   plan.rows.push_back(pending_at(kNow));
-  const auto again = store::record_plan(*store, job, plan, kNow);
+  const auto again = store::record_plan(*store, job, {}, plan, kNow);
   REQUIRE(again);
   REQUIRE(again->size() == 1);
   CHECK((*again)[0].fire_time == kNow);

@@ -225,10 +225,10 @@ FOR_EACH_BACKEND("due runs come in the order in which they are due") {
   add_run(store, done);
 
   std::vector<std::int64_t> found;
-  for (const DueRun& due : must(store.due_runs(at(30), 10))) found.push_back(due.run.id.value);
+  for (const DueRun& due : must(store.due_runs(at(30), 10, {}))) found.push_back(due.run.id.value);
   CHECK(found == std::vector{first, second, third});
-  CHECK(must(store.due_runs(at(30), 1)).at(0).run.id.value == first);
-  CHECK(must(store.due_runs(at(9), 10)).empty());
+  CHECK(must(store.due_runs(at(30), 1, {})).at(0).run.id.value == first);
+  CHECK(must(store.due_runs(at(9), 10, {})).empty());
 }
 
 FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
@@ -237,7 +237,7 @@ FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   job::Job other = add_job(store, "b");
   job::Run blocker = add_run(store, run_of(job, at(3)));
   add_run(store, run_of(job, at(1)));
-  auto busy = [&] { return must(store.due_runs(at(1), 10)).at(0).job_busy; };
+  auto busy = [&] { return must(store.due_runs(at(1), 10, {})).at(0).job_busy; };
 
   job::Run of_other = run_of(other, at(2));
   of_other.state = job::RunState::running;
@@ -268,7 +268,7 @@ FOR_EACH_BACKEND("a run that waits for its own retry does not block itself") {
   job::Run run = run_of(add_job(store, "a"), at(1));
   run.attempt = 2;
   add_run(store, run);
-  CHECK_FALSE(must(store.due_runs(at(1), 10)).at(0).job_busy);
+  CHECK_FALSE(must(store.due_runs(at(1), 10, {})).at(0).job_busy);
 }
 
 FOR_EACH_BACKEND("runs that wait for their busy job are not listed, so that they hide nobody") {
@@ -286,7 +286,7 @@ FOR_EACH_BACKEND("runs that wait for their busy job are not listed, so that they
   job::Run other = add_run(store, run_of(add_job(store, "b"), at(4)));
   auto due = [&] {
     std::vector<std::int64_t> ids;
-    for (const DueRun& run : must(store.due_runs(at(9), 10))) ids.push_back(run.run.id.value);
+    for (const DueRun& run : must(store.due_runs(at(9), 10, {}))) ids.push_back(run.run.id.value);
     return ids;
   };
   CHECK(due() == std::vector{other.id.value});
@@ -308,7 +308,7 @@ FOR_EACH_BACKEND("of two waiting retries of a job the older one goes first") {
   job::Run second = run_of(job, at(2));
   second.attempt = 2;
   add_run(store, second);
-  const std::vector<DueRun> due = must(store.due_runs(at(9), 10));
+  const std::vector<DueRun> due = must(store.due_runs(at(9), 10, {}));
   REQUIRE(due.size() == 1);
   CHECK(due[0].run.id.value == first.id.value);
 }

@@ -208,7 +208,7 @@ TEST_CASE("a database with damaged pages never does worse than an error") {
     };
     look(store.list_jobs(""));
     look(store.due_jobs(at(1'000'000), 1'000));
-    look(store.due_runs(at(1'000'000), 1'000));
+    look(store.due_runs(at(1'000'000), 1'000, {}));
     look(store.list_runs({}));
     job::Run run = run_of(job_named("x"), at(77));
     if (store.begin()) {
@@ -290,7 +290,7 @@ TEST_CASE("a verb that only reads leaves no transaction open") {
   must(store->due_jobs(at(9), 1));
   must(store->get_run(RunId{1}));
   must(store->list_runs({.limit = 1}));
-  must(store->due_runs(at(9), 1));
+  must(store->due_runs(at(9), 1, {}));
   must(store->runs_in_state(job::RunState::running));
   must(store->runs_in_state(job::RunState::failed));
   must(store->cancel_requests());
@@ -465,7 +465,7 @@ TEST_CASE("a run with words from nowhere is still listed") {
   CHECK(run.state == job::RunState::lost);
   CHECK(run.reason == job::Reason::none);
   CHECK(must(store->list_runs({})).size() == 500);
-  CHECK(must(store->due_runs(at(1'000), 1'000)).size() == 499);
+  CHECK(must(store->due_runs(at(1'000), 1'000, {})).size() == 499);
 }
 
 TEST_CASE("each change of a definition is a version, and versions outlive the job") {

@@ -13,6 +13,8 @@ inline constexpr std::size_t kJobName = 128;
 /// argv and environment together: they travel to the keeper in one message, and a seqpacket message
 /// over some 200 KiB fails with EMSGSIZE.
 inline constexpr std::size_t kCommandBytes = std::size_t{120} * 1024;
+/// What a job may have on its standard input as a text of its own; it travels in the same message.
+inline constexpr std::size_t kStdinText = std::size_t{64} * 1024;
 /// The end of a run's output kept in its row.
 inline constexpr std::size_t kOutputTail = std::size_t{8} * 1024;
 /// Shortest period of `every`: below a second a scheduler is the wrong tool.
@@ -51,5 +53,17 @@ inline constexpr std::size_t kMaxCalendarParts = 10'000;
 inline constexpr int kMaxParallel = 1000;
 /// A run whose process was lost is started again this often at most under on_lost = "retry".
 inline constexpr int kMaxLost = 3;
+
+/// A regular expression of a job, and how much of an output one match may span.
+inline constexpr std::size_t kPatternBytes = 4096;
+inline constexpr std::size_t kPatternWindow = std::size_t{64} * 1024;
+/// How much of an output is searched for success_match and fail_match, and of its end goes into the
+/// info log (output = "log").
+inline constexpr std::size_t kJudgedOutput = std::size_t{64} << 20;
+inline constexpr std::size_t kLoggedOutput = std::size_t{64} * 1024;
+/// Highest priority, and lowest with a minus: as many minutes of waiting make up for it.
+inline constexpr int kMaxPriority = 1000;
+/// Jobs that one job may wait for (after).
+inline constexpr std::size_t kMaxAfter = 32;
 
 }  // namespace schedctl::limits

@@ -55,6 +55,8 @@ struct Config {
   job::PolicyDraft defaults;  ///< [defaults]
   job::Calendars calendars;   ///< [calendars]; only in the file
 
+  std::map<std::string, int> groups;  ///< [groups]: runs at once of each; only in the file
+
   bool own = false;         ///< a user's own daemon, not the machine's
   std::string config_file;  ///< the file that was read; empty: none
 

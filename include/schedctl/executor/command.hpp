@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <variant>
@@ -14,6 +16,27 @@
 namespace schedctl::executor {
 
 class KeeperLink;
+
+/// The users that commands run as. The user database may be slow, or on a network: an answer holds
+/// for a minute.
+class Accounts {
+ public:
+  struct Account {
+    host::User user;
+    bool is_root = false;
+    std::string default_cwd;  ///< the home, or / where there is none
+  };
+  /// "": this process's own. Of a name that is not known only the name is right: the keeper refuses
+  /// it.
+  const Account& find(const std::string& name);
+
+ private:
+  struct Known {
+    Account account;
+    std::chrono::steady_clock::time_point until;
+  };
+  std::map<std::string, Known> known_;
+};
 
 /// Runs commands through the keeper. Lives on the io thread, whose loop it is given; the Executor
 /// interface may be called from any thread. Finds the living keeper or spawns one, and does so
@@ -42,6 +65,7 @@ class CommandExecutor final : public Executor {
 
   void start(std::vector<StartRequest> requests) override;
   void end(RunId run, std::int64_t fence, Duration kill_grace) override;
+  void signal(RunId run, std::int64_t fence, int number) override;
   void recorded(std::vector<std::pair<RunId, std::int64_t>> runs) override;
   void ping() override;
 
@@ -52,8 +76,13 @@ class CommandExecutor final : public Executor {
     std::int64_t fence = 0;
     Duration kill_grace{};
   };
+  struct SignalOrder {
+    RunId run;
+    std::int64_t fence = 0;
+    int number = 0;
+  };
   using Recorded = std::vector<std::pair<RunId, std::int64_t>>;
-  using Order = std::variant<std::vector<StartRequest>, EndOrder, Recorded, PingOrder>;
+  using Order = std::variant<std::vector<StartRequest>, EndOrder, SignalOrder, Recorded, PingOrder>;
 
   CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink, loop::Mailbox<Order> orders);
   void adopt(const keeper::Inventory& known);
@@ -63,17 +92,20 @@ class CommandExecutor final : public Executor {
 
   loop::Loop& loop_;
   Options options_;
-  host::User user_;          ///< read once: the user database may be slow, or on a network
-  std::string default_cwd_;  ///< the user's home, or / where there is none
+  Accounts accounts_;
   ReportSink& sink_;
   loop::Mailbox<Order> orders_;
   std::unique_ptr<KeeperLink> link_;
   std::int64_t generation_ = 0;
 };
 
+/// Terms for the keeper. What a policy does not say is not in them.
+keeper::Terms terms_of(const job::Policy& policy);
+
 /// The whole environment of a command, as "NAME=value", sorted by name: PATH HOME USER LOGNAME
 /// SHELL LANG TZ (unless the job names no zone), over them the job's own, and the run's SCHEDCTL_
 /// variables, which no job can change. Nothing of this process's.
-std::vector<std::string> build_environment(const StartRequest& request, const host::User& user);
+std::vector<std::string> build_environment(const StartRequest& request,
+                                           const Accounts::Account& account);
 
 }  // namespace schedctl::executor

@@ -7,6 +7,7 @@
 
 #include "schedctl/base/ids.hpp"
 #include "schedctl/base/time.hpp"
+#include "schedctl/job/job.hpp"
 #include "schedctl/job/run.hpp"
 #include "schedctl/job/transition.hpp"
 
@@ -25,9 +26,12 @@ struct StartRequest {
   std::vector<std::pair<std::string, std::string>> env;  ///< the job's own
   std::string cwd;                                       ///< empty: the user's home
   std::string timezone;                                  ///< TZ of the job
-  Duration timeout{};                                    ///< 0: none
-  Duration kill_grace{};
+  job::Policy policy = {};                               ///< how it runs and ends
 };
+
+/// What is started for a run: all of it but `generation`.
+StartRequest request_of(const job::Run& run, const job::Definition& definition,
+                        const job::Policy& policy);
 
 /// What an executor tells about a run it was handed.
 struct Report {
@@ -73,6 +77,8 @@ class Executor {
   virtual void start(std::vector<StartRequest> requests) = 0;
   /// End a run: politely, then by force after `kill_grace`. Unknown runs are ignored.
   virtual void end(RunId run, std::int64_t fence, Duration kill_grace) = 0;
+  /// Sends a signal to the processes of a run, which need not end. Unknown runs are ignored.
+  virtual void signal(RunId run, std::int64_t fence, int number) = 0;
   /// These have been committed: they need not be remembered any more.
   virtual void recorded(std::vector<std::pair<RunId, std::int64_t>> runs) = 0;
   /// Asks for a sign of life; ReportSink::alive() is the answer. A keeper that is stopped, or

@@ -29,6 +29,13 @@ struct User {
 /// Of the effective uid, from the user database; a uid without an entry gets "/" and /bin/sh.
 User current_user();
 
+struct NamedUser {
+  User user;
+  uid_t uid = 0;
+};
+/// Nothing: there is none of that name. May ask the network.
+std::optional<NamedUser> find_user(const std::string& name);
+
 /// Makes `ps` show `title`. Call once, early in main, with main's argv.
 void remember_argv(int argc, char** argv);
 void set_process_title(const std::string& title);

@@ -35,6 +35,7 @@ enum class Reason {
   exit_status,
   signal,
   timeout,
+  output,       ///< its output is not as its job demands; `error` has the words
   exec_error,   ///< the command could not be executed; `error` has the words
   start_error,  ///< the machine could not start it (limits::kMaxAttempts tries); `error` has why
   // lost
@@ -70,7 +71,8 @@ struct AttemptResult {
   std::optional<std::int64_t> max_rss_kb;
   std::string output_path;  ///< absolute; empty: none was written
   std::int64_t output_bytes = 0;
-  std::string output_tail;  ///< at most limits::kOutputTail bytes, raw
+  std::int64_t output_cut = 0;  ///< bytes that were cut out of its middle (max_output)
+  std::string output_tail;      ///< at most limits::kOutputTail bytes, raw
 };
 
 /// One execution of a job, for an occurrence or by hand; also a row for occurrences that did not
@@ -86,6 +88,9 @@ struct Run {
   std::int64_t count = 1;
   Time created_at{};
   Time due_at{};                   ///< earliest start: fire time + jitter, or the retry's time
+  int priority = 0;                ///< of several that are due, the lower rank() starts first
+  std::string group;               ///< shares its slots; empty: of no group
+  bool gated = false;              ///< due, and waits for the jobs its own comes after (after)
   std::optional<Time> give_up_at;  ///< not started by then, it is missed (max_wait); none: waits on
   BackfillId backfill;             ///< the backfill it belongs to; none: of no backfill
   RunState state = RunState::pending;
@@ -99,9 +104,14 @@ struct Run {
   bool waits = false;      ///< one of a caught-up series: waits for its job, is not skipped
   bool forced = false;     ///< runs even beside a living run of its job
   bool cancel_requested = false;
+  int signal_requested = 0;  ///< number of a signal that somebody wants sent to it; 0: none
   RunId replaced_by;  ///< cancel_requested, for this newer one takes its place (overlap = replace)
   AttemptResult result;  ///< of the attempt that runs or ran last
   std::string key;       ///< UUIDv5, the same over retries
+
+  /// The place among those that wait for a slot, the lowest first, and of equal ones the older row:
+  /// a step of priority is worth a minute of waiting, so that nothing waits for ever.
+  Time rank() const { return due_at + priority * std::chrono::minutes(1); }
 
   /// Waiting for a retry: it occupies its job's slot though nothing runs.
   bool occupies_slot() const {

@@ -86,6 +86,9 @@ class FireSeries {
   /// limits::kCalendarSteps, too.
   std::optional<Time> next_after(Time t) const;
 
+  /// The last fire strictly before `t`, at most 40 years before; nothing: none.
+  std::optional<Time> last_before(Time t) const;
+
   struct Stretch {
     std::int64_t count = 0;
     Time first{};

@@ -25,6 +25,7 @@ enum class Happening {
   exec_failed,        ///< the command cannot be executed
   exited_zero,
   exited_nonzero,
+  wrong_output,         ///< it exited well, and its output is not as its job demands
   killed_by_signal,     ///< by somebody else
   timed_out,            ///< ended by us, for its timeout
   stopped_by_operator,  ///< ended by us, for `cancel`
@@ -32,7 +33,7 @@ enum class Happening {
   lost_keeper,          ///< nobody knows how it ended: the keeper died
   lost_reboot,          ///< likewise: the machine went down
 };
-inline constexpr int kHappenings = 21;
+inline constexpr int kHappenings = 22;
 
 /// What becomes of the run.
 struct Step {

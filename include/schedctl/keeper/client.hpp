@@ -17,11 +17,13 @@ namespace schedctl::keeper {
 struct KeeperPaths {
   std::string keeper_dir;  ///< lock, socket, journal; made 0700
   std::string output_dir;  ///< output files of runs; made 0700
+  /// The config file whose `allow_users` a root keeper goes by; empty: it allows nobody.
+  std::string config_file = {};
 };
 
-/// Starts `program keeper --keeper-dir D --output-dir D` in a session of its own and waits until it
-/// holds its lock and listens. A keeper that lives already is an error of kind conflict.
-/// `program` is an absolute path. Errors carry what the new process said.
+/// Starts `program keeper --keeper-dir D --output-dir D [--config F]` in a session of its own and
+/// waits until it holds its lock and listens. A keeper that lives already is an error of kind
+/// conflict. `program` is an absolute path. Errors carry what the new process said.
 Result<void> spawn_keeper(const std::string& program, const KeeperPaths& paths);
 
 /// A keeper on its way to life; nothing in here blocks. Who gives it up before the outcome leaves a
@@ -95,10 +97,13 @@ class Client {
   virtual void set_handlers(Handlers handlers) = 0;
 
   /// An order over the size of a message is answered at once, from within, with start_failed (exec,
-  /// E2BIG); limits::kCommandBytes of argv and environment fit.
+  /// E2BIG); limits::kCommandBytes of argv and environment and limits::kStdinText fit. So is one on
+  /// terms that an older keeper cannot keep (setup, EPROTONOSUPPORT).
   virtual void start(const StartOrder& order) = 0;
-  /// TERM to the run's group now, KILL `kill_grace` later. Unknown runs are ignored.
+  /// Its stop signal to the run's group now, KILL `kill_grace` later. Unknown runs are ignored.
   virtual void end(const RunKey& key, Duration kill_grace) = 0;
+  /// Any signal to the run's group. Unknown runs are ignored; so is the order by an older keeper.
+  virtual void signal(const RunKey& key, int signo) = 0;
   /// The daemon has committed what became of these: the keeper may forget them.
   virtual void acknowledge(const std::vector<RunKey>& keys) = 0;
   /// Ask it to become the program that by now stands under its own path, children and all. Either

@@ -105,6 +105,10 @@ class Ops {
   /// not_found; conflict if there is nothing to cancel.
   Result<std::vector<Cancelled>> cancel(const std::string& target);
 
+  /// Has the daemon send a signal to the processes of these living runs (of all of a job, or one).
+  /// Kind not_found; conflict if none runs.
+  Result<std::vector<job::Run>> signal(const std::string& target, int number);
+
   /// Asks for a run of each fire in a past range; the daemon writes and starts them. The same range
   /// again while it is open is the same backfill; nothing is written where no fire is missing. Kind
   /// conflict: another range of the job is open, or it fires by no clock; usage: a range that

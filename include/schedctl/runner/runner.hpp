@@ -36,6 +36,7 @@ class Runner {
     std::vector<alert::Outbox::Setup> outbox = {};
     Duration heartbeat_interval{};  ///< 0: no heartbeat
     job::Calendars calendars = {};
+    std::map<std::string, int> groups = {};  ///< runs at once of each; of others one
   };
   struct Settings {
     store::Node node = {};  ///< this daemon; `last_beat` is kept by the runner
@@ -76,6 +77,9 @@ class Runner {
   /// The time zone data may have been replaced: the next beat looks, and does the same if so.
   void look_at_zones();
 
+  /// Jobs or runs may have been changed by somebody else.
+  void poked();
+
   /// No claims and no planning from now on: the daemon is about to end.
   void drain() { draining_ = true; }
   /// Ends every live run, again after each new connection to the keeper; they become cancelled,
@@ -103,6 +107,8 @@ class Runner {
     Duration kill_grace{};
     std::string job;
     bool end_sent = false;
+    std::string group;          ///< whose slots it shares
+    bool judges_output = true;  ///< unless its policy is known to look at no output
   };
   struct Work;
   struct Watches;
@@ -148,9 +154,11 @@ class Runner {
   Result<void> expire_old_triggers(Work& work);
   Result<void> record_report(Work& work, const executor::Report& report);
   Result<void> record_end(Work& work, job::Run run, job::Happening happening,
-                          const job::AttemptResult& result);
+                          job::AttemptResult result);
+  static void log_output(Work& work, const job::Run& run, job::AttemptResult& result);
   static void started_line(Work& work, const job::Run& run);
   Result<void> forward_cancels(Work& work);
+  Result<void> forward_signals(Work& work);
   Result<void> plan(Work& work);
   Result<void> plan_job(Work& work, job::Job job);
   Result<void> record_rows(Work& work, const job::Job& job, const job::Plan& plan);
@@ -159,6 +167,16 @@ class Runner {
   Result<void> fire_reboots(Work& work);
   Result<void> set_aside(Work& work, const job::Job& job, const Error& error);
   Result<void> claim(Work& work);
+  enum class Claimed { yes, no, left };  ///< started; settled otherwise; still waits for a slot
+  Result<Claimed> claim_due(Work& work, store::DueRun& due, bool has_slot);
+  // gates.cpp
+  using InGroups = std::map<std::string, int>;
+  Result<std::vector<std::string>> awaited_of(const job::Run& run, const job::Job& job);
+  Result<bool> stop_at_gate(Work& work, job::Run& run, const job::Job& job);
+  Result<void> open_gates(Work& work);
+  int limit_of(const std::string& group) const;
+  InGroups count_groups(const Work& work) const;
+  std::vector<std::string> full_groups(const InGroups& count) const;
   Result<void> give_up(Work& work);
   Result<void> note_slots(Work& work);
   Result<void> count_run(const job::Job& job, const job::Policy& policy);

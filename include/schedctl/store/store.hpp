@@ -213,19 +213,27 @@ class Store {
   virtual Result<bool> update_run(const job::Run& run, std::int64_t expected_fence) = 0;
   virtual Result<std::optional<job::Run>> get_run(RunId id) = 0;
   virtual Result<std::vector<job::Run>> list_runs(const RunFilter& filter) = 0;
-  /// Pending runs with due_at <= now, earliest due first, then by id; without those that wait until
-  /// their job is free (`waits`, retries; not forced) while it is busy, so that they hide nobody.
-  /// Of two waiting retries only the younger one finds its job busy.
-  virtual Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) = 0;
-  /// Of these, in the same order, the ones whose job is busy: what becomes of them does not depend
-  /// on a free slot.
+  /// Pending runs with due_at <= now, the lowest rank first, then by id; without those that wait
+  /// until their job is free (`waits`, retries; not forced) while it is busy, those of the groups
+  /// in `without`, and those that are gated, so that they hide nobody. Of two waiting retries only
+  /// the younger one finds its job busy.
+  virtual Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit,
+                                               const std::vector<std::string>& without) = 0;
+  /// Those whose job is busy, gated ones left out, the earliest due first, then by id: what becomes
+  /// of them does not depend on a free slot.
   virtual Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) = 0;
+  /// Pending runs that are gated, oldest first.
+  virtual Result<std::vector<job::Run>> gated_runs() = 0;
+  /// Whether a run of the job (no backfill) with a fire time after that one has succeeded.
+  virtual Result<bool> has_succeeded(JobId job, Time after) = 0;
   /// Pending runs with give_up_at <= now, earliest first.
   virtual Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) = 0;
   /// Runs of this state, oldest first, without their output tails.
   virtual Result<std::vector<job::Run>> runs_in_state(job::RunState state) = 0;
   /// Runs of state running whose cancel was asked for.
   virtual Result<std::vector<job::Run>> cancel_requests() = 0;
+  /// Runs of state running that somebody wants a signal sent to.
+  virtual Result<std::vector<job::Run>> signal_requests() = 0;
   virtual Result<void> insert_attempt(RunId id, const job::AttemptResult& attempt,
                                       job::Reason reason) = 0;
   /// Earlier attempts of a retried run, oldest first.

@@ -228,10 +228,10 @@ class MemoryStore final : public Store {
     return found;
   }
 
-  Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) override {
+  std::vector<DueRun> ready_runs(Time now) {
     std::vector<DueRun> due;
     for (const auto& [id, run] : now_.runs) {
-      if (run.state != job::RunState::pending || run.due_at > now) continue;
+      if (run.state != job::RunState::pending || run.due_at > now || run.gated) continue;
       auto busy = [&run = run](const auto& row) {
         // Of two retries the older one goes first: neither may wait for the other for ever.
         const bool before = row.second.state == job::RunState::running || row.first < run.id ||
@@ -243,16 +243,41 @@ class MemoryStore final : public Store {
       const bool patient = !run.forced && (run.waits || run.occupies_slot());
       if (!patient || !job_busy) due.push_back({run, job_busy});
     }
-    std::ranges::stable_sort(due, {}, [](const DueRun& d) { return d.run.due_at; });
+    return due;
+  }
+
+  Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit,
+                                       const std::vector<std::string>& without) override {
+    std::vector<DueRun> due = ready_runs(now);
+    std::erase_if(due, [&without](const DueRun& one) {
+      return !one.run.group.empty() && std::ranges::find(without, one.run.group) != without.end();
+    });
+    std::ranges::stable_sort(due, {}, [](const DueRun& d) { return d.run.rank(); });
     due.resize(std::min(due.size(), limit));
     return due;
   }
 
   Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) override {
-    TRY(std::vector<DueRun> due, due_runs(now, now_.runs.size()));
+    std::vector<DueRun> due = ready_runs(now);
+    std::ranges::stable_sort(due, {}, [](const DueRun& d) { return d.run.due_at; });
     std::erase_if(due, [](const DueRun& one) { return !one.job_busy || one.run.forced; });
     due.resize(std::min(due.size(), limit));
     return due;
+  }
+
+  Result<std::vector<job::Run>> gated_runs() override {
+    std::vector<job::Run> found;
+    for (const auto& [id, run] : now_.runs)
+      if (run.state == job::RunState::pending && run.gated) found.push_back(run);
+    return found;
+  }
+
+  Result<bool> has_succeeded(JobId job, Time after) override {
+    return std::ranges::any_of(now_.runs, [&](const auto& row) {
+      const job::Run& run = row.second;
+      return run.job_id == job && run.fire_time > after && run.state == job::RunState::succeeded &&
+             !run.backfill;
+    });
   }
 
   Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) override {
@@ -276,6 +301,14 @@ class MemoryStore final : public Store {
     std::vector<job::Run> found;
     for (const auto& [id, run] : now_.runs)
       if (run.state == job::RunState::running && run.cancel_requested)
+        found.push_back(without_tail(run));
+    return found;
+  }
+
+  Result<std::vector<job::Run>> signal_requests() override {
+    std::vector<job::Run> found;
+    for (const auto& [id, run] : now_.runs)
+      if (run.state == job::RunState::running && run.signal_requested != 0)
         found.push_back(without_tail(run));
     return found;
   }

@@ -1,5 +1,7 @@
 #include <fnmatch.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "src/store/sqlite/sqlite_store.hpp"
@@ -16,6 +18,21 @@ namespace {
 template <class Enum>
 std::optional<std::string> word_of(const std::optional<Enum>& value) {
   return value ? std::optional(std::string(to_string(*value))) : std::nullopt;
+}
+
+/// The policies with a column of their own; all others are in the column of `policies`.
+constexpr auto kOwnColumn = std::to_array<std::string_view>(
+    {"overlap", "misfire_grace", "coalesce", "jitter", "timeout", "kill_grace", "max_attempts",
+     "backoff", "max_delay", "on_lost", "alert_grace", "max_catchup", "catchup_spread", "max_wait",
+     "max_runs", "max_instances", "max_queued", "success_codes"});
+
+std::optional<std::string> other_policies(const job::PolicyDraft& policy) {
+  WordPairs pairs;
+  for (const std::string& key : job::policy_keys()) {
+    if (std::ranges::find(kOwnColumn, key) != kOwnColumn.end()) continue;
+    if (auto value = job::policy_value(policy, key)) pairs.emplace_back(key, std::move(*value));
+  }
+  return encode_pairs(pairs);
 }
 
 /// Binds the columns of JOB.
@@ -39,7 +56,7 @@ void bind_job(Query& query, const job::Job& job) {
                  encode_words(d.schedule.exclude), to_string(d.schedule.on_excluded));
   query.bind_all(d.policy.max_catchup, d.policy.catchup_spread, d.policy.max_wait,
                  d.policy.max_runs, d.policy.max_instances, d.policy.max_queued,
-                 job::policy_value(d.policy, "success_codes"));
+                 job::policy_value(d.policy, "success_codes"), other_policies(d.policy));
 }
 
 /// Reads columns, and notes the first that this program does not understand.
@@ -71,6 +88,13 @@ class Columns {
   void policy(job::PolicyDraft& into, const char* key) {
     std::string_view text = query_.text();
     if (!text.empty() && !job::set_policy(into, key, text)) note(key, text);
+  }
+  /// Those that stand together.
+  void policies(job::PolicyDraft& into) {
+    WordPairs pairs;
+    list(decode_pairs, pairs, "policies");
+    for (const auto& [key, value] : pairs)
+      if (!job::set_policy(into, key, value)) note(key.c_str(), value);
   }
   const std::string& problem() const { return problem_; }
 
@@ -116,6 +140,7 @@ std::string read_definition(Query& query, job::Definition& d) {
   query.read(p.max_catchup, p.catchup_spread, p.max_wait, p.max_runs, p.max_instances,
              p.max_queued);
   columns.policy(p, "success_codes");
+  columns.policies(p);
   return columns.problem();
 }
 

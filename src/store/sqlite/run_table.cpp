@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "schedctl/base/limits.hpp"
 #include "src/store/sqlite/sqlite_store.hpp"
 #include "src/store/sqlite/statements.hpp"
+#include "src/store/sqlite/words.hpp"
 
 namespace schedctl::store::sqlite {
 namespace {
@@ -10,7 +12,7 @@ namespace {
 /// Binds the columns of RESULT.
 void bind_result(Query& query, const job::AttemptResult& r) {
   query.bind_all(r.started_at, r.ended_at, r.pid, r.exit_code, r.signal, r.error, r.cpu,
-                 r.max_rss_kb, r.output_path, r.output_bytes);
+                 r.max_rss_kb, r.output_path, r.output_bytes, r.output_cut);
 }
 
 void bind_tail(Query& query, const std::string& tail) {
@@ -22,14 +24,15 @@ void bind_progress(Query& query, const job::Run& run) {
   query.bind_all(run.last_fire_time, run.count, run.due_at, to_string(run.state),
                  to_string(run.reason), run.attempt, run.result.attempt, run.lost_count,
                  run.start_failures, run.fence, run.node, run.keeper, run.waits, run.forced,
-                 run.cancel_requested, run.key, run.give_up_at, run.replaced_by);
+                 run.cancel_requested, run.key, run.give_up_at, run.replaced_by, run.priority,
+                 run.rank(), run.group, run.gated, run.signal_requested);
   bind_result(query, run.result);
   bind_tail(query, run.result.output_tail);
 }
 
 void read_result(Query& query, job::AttemptResult& r) {
   query.read(r.started_at, r.ended_at, r.pid, r.exit_code, r.signal, r.error, r.cpu, r.max_rss_kb,
-             r.output_path, r.output_bytes, r.output_tail);
+             r.output_path, r.output_bytes, r.output_cut, r.output_tail);
 }
 
 /// Reads RUN and the tail. A word this program does not know must not hide the row: what happened
@@ -44,7 +47,9 @@ job::Run read_run(Query& query) {
   run.reason = query.word(job::parse_reason).value_or(job::Reason::none);
   query.read(run.attempt, run.result.attempt, run.lost_count, run.start_failures, run.fence,
              run.node, run.keeper, run.waits, run.forced, run.cancel_requested, run.key,
-             run.give_up_at, run.replaced_by);
+             run.give_up_at, run.replaced_by, run.priority);
+  Time rank;
+  query.read(rank, run.group, run.gated, run.signal_requested);
   read_result(query, run.result);
   return run;
 }
@@ -143,10 +148,14 @@ Result<std::vector<job::Run>> SqliteStore::list_runs(const RunFilter& filter) {
   });
 }
 
-Result<std::vector<DueRun>> SqliteStore::due_runs(Time now, std::size_t limit) {
+Result<std::vector<DueRun>> SqliteStore::due_runs(Time now, std::size_t limit,
+                                                  const std::vector<std::string>& without) {
   return database_->read([&]() -> Result<std::vector<DueRun>> {
     std::vector<DueRun> due;
-    for (Query found = query(sql::kDueRuns, now, limit); found.next();) {
+    // No rank of a run that is due is above this.
+    const Time last = now + limits::kMaxPriority * std::chrono::minutes(1);
+    Query found = query(sql::kDueRuns, now, limit, last, encode_words(without).value_or("[]"));
+    while (found.next()) {
       DueRun& run = due.emplace_back(DueRun{.run = read_run(found)});
       found.read(run.job_busy);
     }
@@ -160,6 +169,21 @@ Result<std::vector<DueRun>> SqliteStore::blocked_runs(Time now, std::size_t limi
     Query found = query(sql::kBlockedRuns, now, limit);
     while (found.next()) blocked.push_back({.run = read_run(found), .job_busy = true});
     return blocked;
+  });
+}
+
+Result<std::vector<job::Run>> SqliteStore::gated_runs() {
+  return database_->read([&]() -> Result<std::vector<job::Run>> {
+    Query found = query(sql::kGatedRuns);
+    return read_runs(found);
+  });
+}
+
+Result<bool> SqliteStore::has_succeeded(JobId job, Time after) {
+  return database_->read([&]() -> Result<bool> {
+    bool any = false;
+    if (Query found = query(sql::kHasSucceeded, job, after); found.next()) found.read(any);
+    return any;
   });
 }
 
@@ -184,6 +208,13 @@ Result<std::vector<job::Run>> SqliteStore::runs_in_state(job::RunState state) {
 Result<std::vector<job::Run>> SqliteStore::cancel_requests() {
   return database_->read([&]() -> Result<std::vector<job::Run>> {
     Query found = query(sql::kCancelRequests);
+    return read_runs(found);
+  });
+}
+
+Result<std::vector<job::Run>> SqliteStore::signal_requests() {
+  return database_->read([&]() -> Result<std::vector<job::Run>> {
+    Query found = query(sql::kSignalRequests);
     return read_runs(found);
   });
 }

@@ -165,8 +165,25 @@ constexpr const char* kVersion5 = ADD_DEFINITION_5("job") ADD_DEFINITION_5("job_
 
     "ALTER TABLE run ADD COLUMN replaced_by INTEGER NOT NULL DEFAULT 0;";
 
+// What a run has of the policies that tell when it may start; the other policies of a job stand
+// together in one column, whatever further ones there will be.
+constexpr const char* kVersion6 = ADD_TO("job", "policies TEXT") ADD_TO("job_version",
+                                                                        "policies TEXT")
+    "ALTER TABLE run ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN slot_group TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE run ADD COLUMN gated INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN signal_requested INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE run ADD COLUMN output_cut INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE attempt ADD COLUMN output_cut INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE run SET rank = due_at WHERE state = 'pending';"
+    "CREATE INDEX run_rank ON run(rank, id, due_at) WHERE state = 'pending' AND gated = 0;"
+    "CREATE INDEX run_signal ON run(id) WHERE state = 'running' AND signal_requested <> 0;"
+    "CREATE INDEX run_gated ON run(id) WHERE state = 'pending' AND gated = 1;";
+
 /// Element n leads from schema n to n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3,
+                                    kVersion4, kVersion5, kVersion6};
 
 /// What a file says of itself.
 struct Label {

@@ -37,11 +37,15 @@ class SqliteStore final : public Store {
   Result<bool> update_run(const job::Run& run, std::int64_t expected_fence) override;
   Result<std::optional<job::Run>> get_run(RunId id) override;
   Result<std::vector<job::Run>> list_runs(const RunFilter& filter) override;
-  Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit) override;
+  Result<std::vector<DueRun>> due_runs(Time now, std::size_t limit,
+                                       const std::vector<std::string>& without) override;
   Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) override;
+  Result<std::vector<job::Run>> gated_runs() override;
+  Result<bool> has_succeeded(JobId job, Time after) override;
   Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) override;
   Result<std::vector<job::Run>> runs_in_state(job::RunState state) override;
   Result<std::vector<job::Run>> cancel_requests() override;
+  Result<std::vector<job::Run>> signal_requests() override;
   Result<void> insert_attempt(RunId id, const job::AttemptResult& attempt,
                               job::Reason reason) override;
   Result<std::vector<job::AttemptResult>> list_attempts(RunId id) override;

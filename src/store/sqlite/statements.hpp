@@ -10,25 +10,26 @@ namespace schedctl::store::sqlite::sql {
   "overlap, misfire_grace, coalesce, jitter, timeout, kill_grace, max_attempts, backoff, "       \
   "max_delay, on_lost, alert_grace, weeks, week_anchor, not_before, until, only_in, "            \
   "excluded_by, on_excluded, max_catchup, catchup_spread, max_wait, max_runs, max_instances, "   \
-  "max_queued, success_codes"
+  "max_queued, success_codes, policies"
 #define JOB                                                                                  \
   "name, version, planned_through, next_fire, last_fire, last_start, last_end, last_state, " \
   "created_at, paused, paused_at, paused_reason, managed_by, paused_until, run_count, "      \
   "boot_id, defined_at, " DEFINITION
 #define JOB_PARAMETERS                                                                   \
   "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?," \
-  "?,?,?,?,?,?,?,?,?,?,?,?,?"
+  "?,?,?,?,?,?,?,?,?,?,?,?,?,?"
 
 #define RUN_IDENTITY "job_id, job_name, job_version, cause, fire_time, created_at, backfill_id"
 #define RUN_IDENTITY_PARAMETERS "?,?,?,?,?,?,?"
 #define RESULT                                                                          \
   "started_at, ended_at, pid, exit_code, signal, error, cpu, max_rss_kb, output_path, " \
-  "output_bytes"
+  "output_bytes, output_cut"
 #define RUN_PROGRESS                                                                        \
   "last_fire_time, count, due_at, state, reason, attempt, result_attempt, lost_count, "     \
   "start_failures, fence, node, keeper, waits, forced, cancel_requested, key, give_up_at, " \
-  "replaced_by, " RESULT
-#define RUN_PROGRESS_PARAMETERS "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
+  "replaced_by, priority, rank, slot_group, gated, signal_requested, " RESULT
+#define RUN_PROGRESS_PARAMETERS \
+  "?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?"
 #define RUN "id, " RUN_IDENTITY ", " RUN_PROGRESS
 
 inline constexpr char kInsertJob[] =
@@ -83,16 +84,26 @@ inline constexpr char kDueRuns[] =
     "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0))) AND "
     "(other.state = 'running' OR other.id < due.id OR (due.attempt = 1 AND due.lost_count = 0))) "
     "AS job_busy "
-    "FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? AND (forced OR "
-    "NOT (waits OR attempt > 1 OR lost_count > 0) OR NOT job_busy) "
-    "ORDER BY due_at, id LIMIT ?";
+    "FROM run AS due INDEXED BY run_rank WHERE state = 'pending' AND gated = 0 AND due_at <= ?1 "
+    "AND rank <= ?3 AND (slot_group = '' OR slot_group NOT IN (SELECT value FROM json_each(?4))) "
+    "AND (forced OR NOT (waits OR attempt > 1 OR lost_count > 0) OR NOT job_busy) "
+    "ORDER BY rank, id LIMIT ?2";
 inline constexpr char kBlockedRuns[] =
     "SELECT " RUN
     ", output_tail FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? "
-    "AND NOT (forced OR waits OR attempt > 1 OR lost_count > 0) AND EXISTS (SELECT 1 FROM run AS "
+    "AND gated = 0 AND NOT (forced OR waits OR attempt > 1 OR lost_count > 0) AND EXISTS (SELECT 1 "
+    "FROM run AS "
     "other INDEXED BY run_busy WHERE other.job_id = due.job_id AND other.id <> due.id AND "
     "(other.state = 'running' OR (other.state = 'pending' AND (other.attempt > 1 OR "
     "other.lost_count > 0)))) ORDER BY due_at, id LIMIT ?";
+inline constexpr char kGatedRuns[] =
+    "SELECT " RUN
+    ", NULL FROM run INDEXED BY run_gated WHERE state = 'pending' AND gated = 1 ORDER BY id";
+inline constexpr char kHasSucceeded[] =
+    "SELECT EXISTS (SELECT 1 FROM run INDEXED BY run_occurrence WHERE cause = 'schedule' AND "
+    "job_id = ?1 AND fire_time > ?2 AND state = 'succeeded') OR EXISTS (SELECT 1 FROM run INDEXED "
+    "BY run_unscheduled WHERE cause <> 'schedule' AND job_id = ?1 AND fire_time > ?2 AND state = "
+    "'succeeded' AND backfill_id = 0)";
 inline constexpr char kOverdueRuns[] =
     "SELECT " RUN
     ", output_tail FROM run INDEXED BY run_give_up WHERE state = 'pending' AND give_up_at <= ? "
@@ -106,10 +117,14 @@ inline constexpr char kCancelRequests[] =
     "SELECT " RUN
     ", NULL FROM run INDEXED BY run_cancel WHERE state = 'running' AND cancel_requested = 1 "
     "ORDER BY id";
+inline constexpr char kSignalRequests[] =
+    "SELECT " RUN
+    ", NULL FROM run INDEXED BY run_signal WHERE state = 'running' AND signal_requested <> 0 "
+    "ORDER BY id";
 inline constexpr char kRunningPerJob[] =
     "SELECT job_id, count(*) FROM run INDEXED BY run_busy WHERE state = 'running' GROUP BY job_id";
 inline constexpr char kInsertAttempt[] = "INSERT INTO attempt(run_id, reason, attempt, " RESULT
-                                         ", output_tail) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+                                         ", output_tail) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 inline constexpr char kListAttempts[] =
     "SELECT attempt, " RESULT ", output_tail FROM attempt WHERE run_id = ? ORDER BY id";
 

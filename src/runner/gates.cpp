@@ -1,0 +1,105 @@
+// What keeps a run that is due from taking a free slot: the jobs that its own comes after, and the
+// other runs of its group.
+//
+// A run that waits for other jobs is marked so in its row (`gated`), which keeps it out of the
+// beats. Whether it may go on is asked again when anything has succeeded, and when somebody may
+// have changed a job.
+
+#include <algorithm>
+
+#include "schedctl/store/gate.hpp"
+#include "work.hpp"
+
+namespace schedctl::runner {
+namespace {
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+void Runner::poked() {
+  watches_->gates_stale = true;
+}
+
+Result<std::vector<std::string>> Runner::awaited_of(const job::Run& run, const job::Job& job) {
+  const bool has_gate = run.cause == job::Cause::schedule && run.fence == 0 && !run.forced;
+  if (!has_gate) return std::vector<std::string>{};
+  const std::vector<std::string> after = policy_of(job).after;
+  if (after.empty()) return after;
+  const auto fires = series_of(job);
+  // It cannot be planned any more, which people have been told; what is due is due.
+  if (!fires) return std::vector<std::string>{};
+  return store::awaited_jobs(store_, job, after, *fires, run.fire_time);
+}
+
+// True: it has been marked. An earlier occurrence that still waits has lost its turn to this one,
+// unless all of them are wanted.
+Result<bool> Runner::stop_at_gate(Work& work, job::Run& run, const job::Job& job) {
+  TRY(const std::vector<std::string> awaited, awaited_of(run, job));
+  if (awaited.empty()) return false;
+  if (policy_of(job).coalesce != job::Coalesce::all) {
+    TRY(const std::vector<job::Run> gated, store_.gated_runs());
+    for (const job::Run& other : gated) {
+      if (other.job_id != run.job_id || other.fire_time >= run.fire_time) continue;
+      TRY_VOID(withdraw(work, other, job::Happening::waited_too_long));
+    }
+  }
+  run.gated = true;
+  TRY_VOID(store_.update_run(run, run.fence));
+  work.dirty = true;
+  work.run_line(
+      log::Level::info, "run-waits", run,
+      {{"reason", "after"}, {"for", listed(awaited)}, {"fire", format_rfc3339(run.fire_time)}});
+  return true;
+}
+
+Result<void> Runner::open_gates(Work& work) {
+  if (!work.succeeded && !watches_->gates_stale) return {};
+  work.asked_gates = true;
+  TRY(std::vector<job::Run> gated, store_.gated_runs());
+  for (job::Run& run : gated) {
+    TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
+    if (job) {
+      TRY(const std::vector<std::string> awaited, awaited_of(run, *job));
+      if (!awaited.empty()) continue;
+    }
+    run.gated = false;
+    TRY_VOID(store_.update_run(run, run.fence));
+    work.dirty = true;
+    // From now on nothing but a slot is in its way.
+    const Duration grace = policy_of(job).alert_grace;
+    watches_->late.await({run.job_id, run.id, work.now, work.now + grace});
+  }
+  return {};
+}
+
+int Runner::limit_of(const std::string& group) const {
+  const auto found = settings_.tuning.groups.find(group);
+  return found == settings_.tuning.groups.end() ? 1 : found->second;
+}
+
+Runner::InGroups Runner::count_groups(const Work& work) const {
+  InGroups count;
+  for (const auto& [id, live] : live_) {
+    if (live.group.empty() || work.over.contains(id)) continue;
+    ++count[live.group];
+  }
+  for (const auto& [id, live] : work.begun) {
+    const bool counted = live_.contains(id) && !work.over.contains(id);
+    if (!live.group.empty() && !counted) ++count[live.group];
+  }
+  return count;
+}
+
+std::vector<std::string> Runner::full_groups(const InGroups& count) const {
+  std::vector<std::string> full;
+  for (const auto& [group, running] : count)
+    if (running >= limit_of(group)) full.push_back(group);
+  return full;
+}
+
+}  // namespace schedctl::runner
