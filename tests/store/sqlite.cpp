@@ -414,11 +414,15 @@ TEST_CASE("what a beat asks is answered from an index") {
   CHECK(plan(sqlite::sql::kNextDue) == "SEARCH run USING INDEX run_due (due_at>?)\n");
   CHECK(plan(sqlite::sql::kDueJobs) == "SEARCH job USING INDEX job_next_fire (next_fire<?)\n");
   CHECK(plan(sqlite::sql::kDueRuns) ==
-        "SEARCH due USING INDEX run_due (due_at<?)\n"
+        "SEARCH due USING INDEX run_rank (rank<?)\n"
+        "LIST SUBQUERY 2\n"
+        "SCAN json_each VIRTUAL TABLE INDEX 1:\n"
         "CORRELATED SCALAR SUBQUERY 1\n"
         "SEARCH other USING INDEX run_busy (job_id=?)\n"
         "CORRELATED SCALAR SUBQUERY 1\n"
         "SEARCH other USING INDEX run_busy (job_id=?)\n");
+  CHECK(plan(sqlite::sql::kGatedRuns) == "SCAN run USING INDEX run_gated\n");
+  CHECK(plan(sqlite::sql::kSignalRequests) == "SCAN run USING INDEX run_signal\n");
   CHECK(plan(sqlite::sql::kNextGivingUp) == "SEARCH run USING INDEX run_give_up (give_up_at>?)\n");
   CHECK(plan(sqlite::sql::kOverdueRuns) == "SEARCH run USING INDEX run_give_up (give_up_at<?)\n");
   CHECK(plan(sqlite::sql::kOpenBackfills) ==
