@@ -10,7 +10,7 @@ DESTDIR  ?=
 CXX      ?= g++
 VERSION  := $(shell cat VERSION)
 
-ROOMS := base job config zone store loop host keeper alert executor runner ops cli daemon
+ROOMS := base job config zone store loop host keeper alert executor retention runner ops cli daemon
 
 FLAGS_release := -O2 -g1 -DNDEBUG
 FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
@@ -45,7 +45,7 @@ test_of   = $(sort $(wildcard tests/$(1)/*.cpp))
 objs      = $(patsubst %.cpp,$(OUT)/obj/%.o,$(1))
 LIBS     := $(foreach r,$(ROOMS),$(OUT)/lib/lib$(r).a)
 # Highest floor first, so that each room's symbols are resolved by the rooms below it.
-LINKLIBS := $(foreach r,daemon cli ops runner executor alert keeper host loop store zone config job base,$(OUT)/lib/lib$(r).a)
+LINKLIBS := $(foreach r,daemon cli ops runner retention executor alert keeper host loop store zone config job base,$(OUT)/lib/lib$(r).a)
 BINARY   := $(if $(filter release,$(VARIANT)),$(BUILD)/schedctl,$(OUT)/schedctl)
 TESTED   := $(foreach r,$(ROOMS) regressions,$(if $(call test_of,$(r)),$(r)))
 

@@ -193,15 +193,18 @@ std::vector<Command> house_commands() {
        .function = run_check},
       {.name = "db",
        .group = "house",
-       .synopsis = "check | backup FILE | restore FILE | migrate",
-       .summary = "look the database over, copy it, put a copy back",
+       .synopsis = "check | backup FILE | restore FILE | migrate | prune [--dry-run]",
+       .summary = "look the database over, copy it, put a copy back, remove old history",
        .examples = {"schedctl db check", "schedctl db backup /backup/schedctl.db",
-                    "schedctl stop && schedctl db restore /backup/schedctl.db"},
+                    "schedctl stop && schedctl db restore /backup/schedctl.db",
+                    "schedctl db prune --dry-run"},
+       .options = {{"dry-run", "", "with prune: only say what would go"}},
        .min_words = 1,
        .max_words = 2,
-       .missing = "what? check, backup FILE, restore FILE or migrate",
+       .missing = "what? check, backup FILE, restore FILE, migrate or prune",
        .extra = "one file at most",
-       .exits = "  0   done; with check, all is well\n  1   with check, something is wrong\n"
+       .exits = "  0   done; with check, all is well\n  1   with check, something is wrong;"
+                "\n      with prune, files could not be removed\n"
                 "  5   the backup exists already; or something uses the database: a daemon, jobs\n"
                 "      that its keeper still runs, another program\n",
        .function = run_db},

@@ -12,9 +12,10 @@
 #include "src/cli/families.hpp"
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
+#include "src/cli/prune.hpp"
 #include "src/cli/session.hpp"
 
-// db: check, backup, restore, migrate.
+// db: check, backup, restore, migrate; of prune, prune.cpp.
 
 namespace schedctl::cli {
 namespace {
@@ -156,16 +157,20 @@ Result<Outcome> migrate(const Invocation& call, Session& session) {
 
 Result<Outcome> run_db(const Invocation& call) {
   const std::string& verb = call.words[0];
+  if (call.has("dry-run") && verb != "prune") {
+    return fail(ErrorKind::usage, "only db prune has a --dry-run", "--dry-run");
+  }
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   const std::string database = session->config().sqlite_path();
   if (verb == "check") return check(call, database);
   if (verb == "backup") return back_up(call, database);
   if (verb == "restore") return restore(call, session->config());
   if (verb == "migrate") return migrate(call, *session);
-  const bool later = verb == "prune" || verb == "copy";
-  return fail(ErrorKind::usage, later ? "db " + verb + " is not available in this version"
-                                      : "'" + escape_control(verb) +
-                                            "' is not one of check, backup, restore and migrate");
+  if (verb == "prune") return run_prune(call, *session);
+  return fail(ErrorKind::usage,
+              verb == "copy" ? "db copy is not available in this version"
+                             : "'" + escape_control(verb) +
+                                   "' is not one of check, backup, restore, migrate and prune");
 }
 
 }  // namespace schedctl::cli

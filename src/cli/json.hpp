@@ -9,6 +9,7 @@
 #include "schedctl/job/run.hpp"
 #include "schedctl/ops/ops.hpp"
 #include "schedctl/ops/why.hpp"
+#include "schedctl/retention/sweep.hpp"
 #include "schedctl/store/store.hpp"
 
 /// The documents of --json, as text (no JSON library in a header). Shapes: DESIGN section 5. All
@@ -82,6 +83,9 @@ std::string json_alert(const job::Alert& alert);
 /// What `db VERB` did: {"VERB": true, "database": ..., "file": ..., "findings": [...]}.
 std::string json_database(const char* verb, bool done, const std::string& database,
                           const std::string& file, const std::vector<std::string>& findings);
+/// What `db prune` removed, or would remove, and what room the database has then.
+std::string json_pruned(const retention::Gone& gone, bool dry_run, const std::string& database,
+                        const std::optional<store::SqliteSpace>& space, const std::string& trouble);
 /// What `alerts test` saw.
 std::string json_tried(const std::string& notifier, bool sent, int status,
                        const std::string& answer);

@@ -78,6 +78,28 @@ std::string json_database(const char* verb, bool done, const std::string& databa
       {verb, done}, {"database", database}, {"file", text_or_null(file)}, {"findings", findings}});
 }
 
+std::string json_pruned(const retention::Gone& gone, bool dry_run, const std::string& database,
+                        const std::optional<store::SqliteSpace>& space,
+                        const std::string& trouble) {
+  return text_of(Json{{"prune", !dry_run},
+                      {"dry_run", dry_run},
+                      {"database", database},
+                      {"runs", gone.runs},
+                      {"attempts", gone.attempts},
+                      {"files", gone.files},
+                      {"bytes", gone.bytes},
+                      {"events", gone.events},
+                      {"audits", gone.audits},
+                      {"messages", gone.messages},
+                      {"alerts", gone.alerts},
+                      {"backfills", gone.backfills},
+                      {"versions", gone.versions},
+                      {"left", gone.left},
+                      {"trouble", text_or_null(trouble)},
+                      {"database_bytes", space ? Json(space->bytes) : Json()},
+                      {"database_free_bytes", space ? Json(space->free) : Json()}});
+}
+
 std::string json_tried(const std::string& notifier, bool sent, int status,
                        const std::string& answer) {
   return text_of(

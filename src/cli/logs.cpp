@@ -17,6 +17,7 @@
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
 #include "src/cli/parse.hpp"
+#include "src/cli/prune.hpp"
 #include "src/cli/session.hpp"
 #include "src/cli/target.hpp"
 
@@ -141,8 +142,10 @@ void print_output(const Invocation& call, const job::Run& run, std::int64_t line
   } else {
     truncated = is_cut(run);
     if (truncated)
-      talk(call, "the output file " + (result.output_path.empty() ? "" : result.output_path + " ") +
-                     "cannot be read; this is its end, as the run's row keeps it");
+      talk(call, (result.output_path.empty()
+                      ? "retention has removed the output file"
+                      : "the output file " + result.output_path + " cannot be read") +
+                     std::string("; this is its end, as the run's row keeps it"));
     if (lines != 0) sink(last_lines(result.output_tail, lines));
   }
   if (call.globals.json) print(json_output(run, document, truncated) + "\n");
@@ -156,6 +159,13 @@ bool is_live(const job::Run& run) {
   return run.occupies_slot();
 }
 
+Error no_such_run(Session& session, RunId id) {
+  const auto newest = session.store->list_runs({.limit = 1});
+  const bool has_been = newest && !newest->empty() && id < newest->front().id;
+  return {ErrorKind::not_found, "there is no run #" + std::to_string(id.value) +
+                                    (has_been ? pruned_words(session) : std::string())};
+}
+
 /// The run meant by the command line; a null run where the job has none with output yet.
 Result<std::optional<job::Run>> chosen_run(Session& session, bool live_only) {
   const std::string& word = session.call.words[0];
@@ -166,8 +176,7 @@ Result<std::optional<job::Run>> chosen_run(Session& session, bool live_only) {
   }
   if (target) {
     TRY(std::optional<job::Run> run, session.store->get_run(target->id));
-    if (!run)
-      return fail(ErrorKind::not_found, "there is no run #" + std::to_string(target->id.value));
+    if (!run) return fail(no_such_run(session, target->id));
     return run;
   }
   TRY(std::vector<job::Run> runs,

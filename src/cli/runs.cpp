@@ -6,6 +6,7 @@
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
 #include "src/cli/parse.hpp"
+#include "src/cli/prune.hpp"
 #include "src/cli/run_text.hpp"
 #include "src/cli/session.hpp"
 #include "src/cli/table.hpp"
@@ -137,10 +138,12 @@ Result<Outcome> run_runs(const Invocation& call) {
   const bool more = runs.size() > static_cast<std::size_t>(n);
   if (more) runs.pop_back();
   if (runs.empty() && !call.globals.json) {
-    talk(call, "no runs");
+    talk(call, "no runs" + pruned_words(*session));
     return Done{};
   }
   print_runs(*session, runs);
+  const std::string pruned = filter.since && !more ? pruned_words(*session) : "";
+  if (!pruned.empty()) talk(call, "that is all there is" + pruned);
   if (more && !call.has("count"))
     talk(call, "only the newest " + std::to_string(n) + " are shown; -n N shows more");
   return Done{};

@@ -159,11 +159,12 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
       TRY_VOID(read_table(entry.value, "defaults."));
       continue;
     }
-    if ((key == "alerts" || key == "alerts.slack") && entry.value.kind == Value::Kind::table) {
+    const bool is_table = key == "alerts" || key == "alerts.slack" || key == "retention";
+    if (is_table && entry.value.kind == Value::Kind::table) {
       TRY_VOID(read_table(entry.value, key + "."));
       continue;
     }
-    if (key == "alerts" || key == "alerts.slack") {
+    if (is_table) {
       return fail(ErrorKind::config, key + " is a table, with [" + key + "] on a line of its own",
                   entry.where);
     }

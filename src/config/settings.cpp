@@ -4,6 +4,8 @@
 #include <cctype>
 #include <filesystem>
 
+#include "schedctl/base/bytes.hpp"
+#include "schedctl/base/limits.hpp"
 #include "schedctl/base/log.hpp"
 #include "schedctl/base/text.hpp"
 
@@ -183,6 +185,47 @@ std::string print_alert_duration(const Config& config, const std::string&) {
   return format_duration(config.alerts.*member);
 }
 
+// Of retention a zero is no limit.
+Result<void> read_max_age(Config& config, const std::string& key, const Given& given) {
+  const Result<Duration> parsed = parse_duration(given.text == "0" ? "0s" : given.text);
+  if (!parsed) return wrong(key + ": " + parsed.error().message);
+  if (*parsed > Duration::zero() && *parsed < limits::kKeptAlways) {
+    return wrong(key + " is at least " + format_duration(limits::kKeptAlways) +
+                 ", or 0 for no limit: what is younger is always kept");
+  }
+  config.retention.max_age = *parsed;
+  return {};
+}
+
+std::string print_max_age(const Config& config, const std::string&) {
+  return format_duration(config.retention.max_age);
+}
+
+Result<void> read_max_runs(Config& config, const std::string& key, const Given& given) {
+  const std::optional<std::int64_t> number = parse_int(given.text);
+  if (!number || *number < 0 || *number > limits::kMaxRuns) {
+    return wrong(key + " must be a number from 1 to " + std::to_string(limits::kMaxRuns) +
+                 ", or 0 for no limit, not '" + escape_control(given.text) + "'");
+  }
+  config.retention.max_runs = *number;
+  return {};
+}
+
+std::string print_max_runs(const Config& config, const std::string&) {
+  return std::to_string(config.retention.max_runs);
+}
+
+Result<void> read_max_output_bytes(Config& config, const std::string& key, const Given& given) {
+  const Result<std::int64_t> parsed = parse_bytes(given.text);
+  if (!parsed) return wrong(key + ": " + parsed.error().message);
+  config.retention.max_output_bytes = *parsed;
+  return {};
+}
+
+std::string print_max_output_bytes(const Config& config, const std::string&) {
+  return format_bytes(config.retention.max_output_bytes);
+}
+
 template <std::string Slack::*member>
 std::string& slack(Config& config) {
   return config.alerts.slack.*member;
@@ -293,6 +336,10 @@ std::vector<SettingSpec> make_specs() {
           print_open<slack<&Slack::channel>>);
   address("alerts.slack.username", read_slack_label<&Slack::username>,
           print_open<slack<&Slack::username>>);
+  specs.push_back({"retention.max_age", Type::text_or_integer, read_max_age, print_max_age});
+  specs.push_back({"retention.max_runs", Type::text_or_integer, read_max_runs, print_max_runs});
+  specs.push_back({"retention.max_output_bytes", Type::text_or_integer, read_max_output_bytes,
+                   print_max_output_bytes});
   for (const std::string& key : job::policy_keys()) {
     // Which jobs one comes after is its own affair: as a default, they would wait for themselves.
     if (key == "after") continue;

@@ -257,7 +257,8 @@ Result<void> Instance::start_runner() {
   }
   auto runner = std::make_unique<runner::Runner>(
       *store_, *executor_, *courier_, *parts_.zones, *parts_.clock,
-      runner::Runner::Settings{node_, std::move(tuning), last_boot_, down_since_, down_words_});
+      runner::Runner::Settings{node_, std::move(tuning), last_boot_, down_since_, down_words_,
+                               config_.output_dir()});
   std::promise<Result<void>> first_beat;
   std::future<Result<void>> beaten = first_beat.get_future();
   TRY_VOID(loop_->watch(ended_->fd(), EPOLLIN, [this](auto) { loop_->stop(); }));

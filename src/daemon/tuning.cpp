@@ -51,6 +51,7 @@ Result<runner::Runner::Tuning> tuning_of(const config::Config& config,
   }
   tuning.calendars = config.calendars;
   tuning.groups = config.groups;
+  tuning.retention = config.retention;
   if (!addresses.heartbeat.empty()) tuning.heartbeat_interval = config.heartbeat_interval;
   return tuning;
 }

@@ -125,6 +125,7 @@ struct WhyFacts {
   std::optional<Time> fire_after;
   std::string dst_note;                ///< of a fire that a clock change moved or repeated
   std::optional<Time> history_starts;  ///< unknown: the oldest row; none: there is none
+  std::optional<Time> pruned_at;       ///< when retention last removed runs after that moment
 };
 
 /// What happened, and why. Pure.

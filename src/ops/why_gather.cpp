@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "schedctl/base/limits.hpp"
 #include "schedctl/job/plan.hpp"
 #include "schedctl/store/gate.hpp"
 #include "src/ops/change.hpp"
@@ -374,12 +375,21 @@ Result<WhyFacts> History::facts_of_fire(const Life& life, Time t, std::int64_t c
   const bool planned = !facts.job || t <= facts.job->planned_through;
   if (planned) {
     TRY(facts.history_starts, history_start(life, t));
+    TRY(facts.pruned_at, pruned_after(t));
     TRY_VOID(add_gaps(facts, t, now_));
     return facts;
   }
   if (facts.job->paused) add_pause(facts, life, t, now_);
   TRY(facts.set_aside, why_set_aside());
   return facts;
+}
+
+// What retention removed was older than limits::kKeptAlways.
+Result<std::optional<Time>> History::pruned_after(Time t) const {
+  TRY(const std::vector<store::Event> events,
+      context_.store.list_events({.kinds = {"retention"}, .limit = 1}));
+  if (events.empty() || events.front().at - limits::kKeptAlways < t) return std::nullopt;
+  return events.front().at;
 }
 
 Result<std::string> History::why_set_aside() const {

@@ -104,6 +104,7 @@ class History {
   Result<void> add_asker(WhyFacts& facts) const;
   Result<std::string> why_set_aside() const;
   Result<std::optional<Time>> history_start(const Life& life, Time t) const;
+  Result<std::optional<Time>> pruned_after(Time t) const;
   NotDue why_not(const Life& life, std::size_t version, Time t, Time end, WhyFacts& facts) const;
 
   const Context& context_;

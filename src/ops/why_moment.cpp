@@ -289,7 +289,16 @@ class Moment {
 
   void unknown() {
     const std::string head = f_.name + " was due at " + m_.with_age(f_.at) + and_more();
-    if (f_.history_starts && *f_.history_starts > f_.at) {
+    if (f_.pruned_at) {
+      conclude(Verdict::unknown, "purged",
+               head + ", and what became of it is not recorded any more",
+               "unknown: retention has removed it");
+      say("Retention has removed old rows, last at " + m_.full(*f_.pruned_at) +
+          "; how long they are kept is set by [retention]: schedctl config" +
+          (f_.history_starts && *f_.history_starts > f_.at
+               ? ". The history of this job starts at " + m_.full(*f_.history_starts)
+               : std::string()));
+    } else if (f_.history_starts && *f_.history_starts > f_.at) {
       conclude(Verdict::unknown, "purged",
                head + ", and what became of it is not recorded any more",
                "unknown: the history starts later");

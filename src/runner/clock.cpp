@@ -96,6 +96,7 @@ Result<void> Runner::note_step(Work& work, Duration step) {
                                  {"from", moment(work.now - step)},
                                  {"to", moment(work.now)}};
   work.dirty = true;
+  watches_->tidying.clock_stepped(work.elapsed, step);
   TRY_VOID(move_waits(work, step));
   std::string effect;
   if (forward) {

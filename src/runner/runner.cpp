@@ -35,6 +35,11 @@ job::Happening true_happening(const executor::Report& report, const job::Run& ru
   return report.happening;
 }
 
+std::optional<Duration> absence_before(const Runner::Settings& settings) {
+  if (!settings.down_since) return std::nullopt;
+  return settings.node.started_at - *settings.down_since;
+}
+
 }  // namespace
 
 Runner::Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier,
@@ -49,7 +54,7 @@ Runner::Runner(store::Store& store, executor::Executor& executor, alert::Courier
       episodes_(store, settings_.node.id),
       teller_(store),
       outbox_(store),
-      watches_(std::make_unique<Watches>(clock.elapsed())) {
+      watches_(std::make_unique<Watches>(clock.elapsed(), absence_before(settings_))) {
   if (settings_.down_since) {
     watches_->gaps.add(*settings_.down_since, settings_.node.started_at, settings_.down_words);
   }
@@ -62,6 +67,8 @@ void Runner::configure(Tuning tuning) {
     if (!watches_->calendars_before) watches_->calendars_before = settings_.tuning.calendars;
     watches_->calendars_noted = false;
   }
+  if (settings_.tuning.retention != tuning.retention)
+    watches_->tidying.rules_changed(clock_.elapsed());
   settings_.tuning = std::move(tuning);
   watches_->gates_stale = true;
   tuned_ = false;

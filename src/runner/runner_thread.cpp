@@ -27,8 +27,10 @@ Result<std::unique_ptr<RunnerThread>> RunnerThread::create(const Clock& clock) {
   TRY(loop::Mailbox<Message> inbox, loop::Mailbox<Message>::create());
   TRY(loop::WallTimer wall, loop::WallTimer::create());
   TRY(loop::MonotonicTimer delay, loop::MonotonicTimer::create());
+  TRY(loop::MonotonicTimer tidying, loop::MonotonicTimer::create());
   std::unique_ptr<RunnerThread> self(new RunnerThread(clock, std::move(loop), std::move(inbox),
-                                                      std::move(wall), std::move(delay)));
+                                                      std::move(wall), std::move(delay),
+                                                      std::move(tidying)));
   RunnerThread* raw = self.get();
   TRY_VOID(raw->loop_->watch(raw->inbox_.fd(), EPOLLIN, [raw](auto) { raw->read_inbox(); }));
   TRY_VOID(raw->loop_->watch(raw->wall_.fd(), EPOLLIN, [raw](auto) {
@@ -39,17 +41,22 @@ Result<std::unique_ptr<RunnerThread>> RunnerThread::create(const Clock& clock) {
     raw->delay_.drain();
     raw->on_delay();
   }));
+  TRY_VOID(raw->loop_->watch(raw->tidying_.fd(), EPOLLIN, [raw](auto) {
+    raw->tidying_.drain();
+    raw->tidy_due_ = true;
+  }));
   return self;
 }
 
 RunnerThread::RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop,
                            loop::Mailbox<Message> inbox, loop::WallTimer wall,
-                           loop::MonotonicTimer delay)
+                           loop::MonotonicTimer delay, loop::MonotonicTimer tidying)
     : clock_(clock),
       loop_(std::move(loop)),
       inbox_(std::move(inbox)),
       wall_(std::move(wall)),
-      delay_(std::move(delay)) {}
+      delay_(std::move(delay)),
+      tidying_(std::move(tidying)) {}
 
 RunnerThread::~RunnerThread() {
   join();
@@ -107,6 +114,12 @@ void RunnerThread::main_loop(std::promise<Result<void>> first_beat) {
       beat();
       // What came in meanwhile is read before the next one, so that it shares its commit.
       if (due_) read_inbox();
+      continue;
+    }
+    if (tidy_due_ && !failing_until_ && !stop_) {
+      tidy();
+      // Whatever came in meanwhile is next.
+      read_inbox();
       continue;
     }
     if (const auto waited = loop_->run_once(); !waited) {
@@ -172,6 +185,8 @@ void RunnerThread::read_inbox() {
     } else if (const auto* task = std::get_if<Task>(&message)) {
       (*task)(*runner_, *store_);
       due_ = true;
+      // It may have been a reload, with other rules.
+      tidy_due_ = true;
     } else if (const auto* order = std::get_if<StopOrder>(&message)) {
       obey(*order);
     }
@@ -211,6 +226,11 @@ void RunnerThread::beat() {
   }
   due_ = due_ || done->again;
   wall_.arm(done->wake);
+}
+
+void RunnerThread::tidy() {
+  tidy_due_ = false;
+  tidying_.arm(runner_->tidy() - clock_.elapsed());
 }
 
 void RunnerThread::on_beat_failed(const Error& error) {

@@ -12,6 +12,7 @@
 #include "late_starts.hpp"
 #include "schedctl/base/log.hpp"
 #include "schedctl/runner/runner.hpp"
+#include "tidying.hpp"
 
 namespace schedctl::runner {
 
@@ -28,11 +29,12 @@ struct Runner::Watches {
     bool on_its_way = false;
   };
 
-  explicit Watches(Duration now) : keeper(now) {}
+  Watches(Duration now, std::optional<Duration> absence) : keeper(now), tidying(now, absence) {}
 
   LateStarts late;
   KeeperWatch keeper;
   Gaps gaps;
+  Tidying tidying;
   std::unique_ptr<Storage> storage;                         ///< while it fails
   std::optional<Duration> storage_told_at;                  ///< Clock::elapsed of the last time
   std::optional<Time> keeper_gone;                          ///< since when, while an alert says so

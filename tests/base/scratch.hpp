@@ -1,6 +1,8 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -29,6 +31,25 @@ class Scratch {
 
  private:
   std::string path_;
+};
+
+/// While it lives, nothing can be removed from the directory, by root neither.
+class Locked {
+ public:
+  explicit Locked(std::string path) : path_(std::move(path)), uid_(::geteuid()) {
+    REQUIRE(::chmod(path_.c_str(), 0555) == 0);
+    if (uid_ == 0) REQUIRE(::seteuid(65534) == 0);
+  }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+  ~Locked() {
+    if (uid_ == 0 && ::seteuid(0) != 0) std::abort();
+    ::chmod(path_.c_str(), 0700);
+  }
+
+ private:
+  std::string path_;
+  uid_t uid_;
 };
 
 inline std::string read_file(const std::string& path) {

@@ -31,6 +31,13 @@ inline constexpr Duration kOverdue = std::chrono::seconds(10);
 /// Jobs planned, and runs claimed, in one beat: keeps a beat short so that starts are not late.
 inline constexpr std::size_t kJobsPerBeat = 100;
 inline constexpr std::size_t kRunsPerBeat = 500;
+/// Runs younger than this are never removed, whatever `[retention]` says: while the row of an
+/// occurrence is there it cannot be planned again, should somebody set the clock back.
+inline constexpr Duration kKeptAlways = std::chrono::hours(24);
+/// Rows that one step of retention looks at, and files that it removes: some milliseconds, in which
+/// no beat can be.
+inline constexpr std::size_t kRowsPerSweepStep = 500;
+inline constexpr std::size_t kFilesPerSweepStep = 100;
 /// Tries of a run, first included.
 inline constexpr int kMaxAttempts = 1000;
 /// Overdue occurrences of one job that may be caught up (coalesce = all): a beat can still write

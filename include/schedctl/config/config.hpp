@@ -12,6 +12,7 @@
 #include "schedctl/base/time.hpp"
 #include "schedctl/job/calendar.hpp"
 #include "schedctl/job/policy.hpp"
+#include "schedctl/job/retention.hpp"
 
 namespace schedctl::config {
 
@@ -49,6 +50,7 @@ struct Config {
   Duration stop_timeout = std::chrono::seconds(30);
   OnSigterm on_sigterm = OnSigterm::drain;
   Alerts alerts;
+  job::Retention retention;
   std::string heartbeat_url;       ///< called while beats succeed; a secret; empty: none
   std::string heartbeat_url_file;  ///< or the file that holds it
   Duration heartbeat_interval = std::chrono::seconds(60);

@@ -17,6 +17,7 @@
 #include "schedctl/job/calendar.hpp"
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/plan.hpp"
+#include "schedctl/job/retention.hpp"
 #include "schedctl/store/backfill_fires.hpp"
 #include "schedctl/store/store.hpp"
 
@@ -37,6 +38,7 @@ class Runner {
     Duration heartbeat_interval{};  ///< 0: no heartbeat
     job::Calendars calendars = {};
     std::map<std::string, int> groups = {};  ///< runs at once of each; of others one
+    job::Retention retention = {};
   };
   struct Settings {
     store::Node node = {};  ///< this daemon; `last_beat` is kept by the runner
@@ -45,6 +47,7 @@ class Runner {
     /// Since when no daemon was here, and why, where a predecessor is known.
     std::optional<Time> down_since = {};
     std::string down_words = {};  ///< "the daemon was not running"
+    std::string output_dir = {};  ///< where retention removes files; empty: it removes none
   };
 
   /// What a beat leaves to do.
@@ -89,6 +92,11 @@ class Runner {
   /// Kind unavailable or config: nothing was written or started, everything taken is kept for the
   /// next try.
   Result<Beat> beat();
+
+  /// Does one step of retention if one is due: some milliseconds, in a transaction of its own. To
+  /// be called between beats; when it is due again, as an instant of Clock::elapsed. What fails is
+  /// logged, and tried again later.
+  Duration tidy();
 
   /// Runs that were handed to the keeper and have not been recorded as ended.
   std::size_t live() const { return live_.size(); }
@@ -213,6 +221,8 @@ class Runner {
   Result<void> tell(Work& work, Beat& beat);
   void tell_from_memory(const Error& error);
   bool heartbeat_due(Duration elapsed) const;
+  void begin_sweep(Duration now);
+  void end_sweep();
 
   store::Store& store_;
   executor::Executor& executor_;

@@ -60,11 +60,12 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
                                alert::Outcome, Poke, Task, StopOrder>;
 
   RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop, loop::Mailbox<Message> inbox,
-               loop::WallTimer wall, loop::MonotonicTimer delay);
+               loop::WallTimer wall, loop::MonotonicTimer delay, loop::MonotonicTimer tidying);
   void main_loop(std::promise<Result<void>> first_beat);
   void read_inbox();
   void obey(const StopOrder& order);
   void beat();
+  void tidy();
   bool stop_is_complete();
   void on_beat_failed(const Error& error);
   void want_company(Duration for_at_most);
@@ -74,14 +75,16 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
   const Clock& clock_;
   std::unique_ptr<loop::Loop> loop_;
   loop::Mailbox<Message> inbox_;
-  loop::WallTimer wall_;        ///< the next fire, retry or deadline in rows
-  loop::MonotonicTimer delay_;  ///< a delayed beat, a retry after a failure, the end of patience
+  loop::WallTimer wall_;          ///< the next fire, retry or deadline in rows
+  loop::MonotonicTimer delay_;    ///< a delayed beat, a retry after a failure, the end of patience
+  loop::MonotonicTimer tidying_;  ///< the next step of retention
   std::thread thread_;
   std::unique_ptr<Runner> runner_;
   store::Store* store_ = nullptr;
   std::function<void()> ended_;
 
-  bool due_ = true;  ///< a beat is wanted now
+  bool due_ = true;       ///< a beat is wanted now
+  bool tidy_due_ = true;  ///< and, when there is nothing else to do, a step of retention
   // The rest are instants of Clock::elapsed.
   std::optional<Duration> company_until_;  ///< a beat is wanted, but waits for more to record
   std::optional<Duration> failing_until_;  ///< the last beat failed: no other before this

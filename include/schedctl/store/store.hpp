@@ -10,6 +10,7 @@
 #include "schedctl/job/alert.hpp"
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/run.hpp"
+#include "schedctl/store/history.hpp"
 
 namespace schedctl::store {
 
@@ -284,6 +285,17 @@ class Store {
   virtual Result<void> add_audit(const Audit& audit) = 0;
   /// Newest first; of one job, or of all if `job` is empty.
   virtual Result<std::vector<Audit>> list_audit(const std::string& job, std::size_t limit) = 0;
+
+  // What goes of the past; small steps, each some milliseconds among a million rows.
+  virtual Result<HistoryPage> history(const HistoryFilter& filter) = 0;
+  /// Of the next `limit` jobs after `after`, by id: which runs are more than `keep`.
+  virtual Result<std::vector<Surplus>> surplus_runs(JobId after, std::int64_t keep,
+                                                    std::size_t limit) = 0;
+  /// Removes runs, and their attempts; how many runs. One that has not ended stays.
+  virtual Result<std::int64_t> delete_runs(const std::vector<RunId>& ids) = 0;
+  /// Their output files are gone, and those of their attempts; the tails stay.
+  virtual Result<void> forget_outputs(const std::vector<RunId>& ids) = 0;
+  virtual Result<RecordPage> prune_records(const RecordFilter& filter) = 0;
 };
 
 /// begin() now, rollback() when it goes out of scope without commit().
@@ -333,6 +345,12 @@ int schema_version();
 /// line a finding, empty if all is well; nothing is changed. Works while a daemon uses the file.
 /// Kinds as open_sqlite.
 Result<std::vector<std::string>> check_sqlite(const std::string& path);
+/// What the file has, and how much of it is free for new rows. Kinds as open_sqlite.
+struct SqliteSpace {
+  std::int64_t bytes = 0;
+  std::int64_t free = 0;
+};
+Result<SqliteSpace> space_of_sqlite(const std::string& path);
 /// Copies the database to a new file (0600), online and consistent, and checks the pages of the
 /// copy before it gets its name. Kind conflict if `to` exists; config: `from` is damaged, another
 /// program's, or of a newer schema. No half copy is ever left under the name `to`.

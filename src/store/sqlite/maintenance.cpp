@@ -381,6 +381,24 @@ Result<std::vector<std::string>> check_sqlite(const std::string& path) {
   return findings_in_rows(*database, version);
 }
 
+Result<SqliteSpace> space_of_sqlite(const std::string& path) {
+  TRY(const std::unique_ptr<Database> database, Database::open({.path = path, .create = false}));
+  TRY_VOID(sqlite::version_of(*database));
+  SqliteSpace space;
+  TRY_VOID(database->read([&]() -> Result<void> {
+    const auto number = [&](const char* pragma) {
+      SQLite::Statement statement(database->raw(), pragma);
+      return statement.executeStep() ? statement.getColumn(0).getInt64() : 0;
+    };
+    const std::int64_t page = number("PRAGMA page_size");
+    space = {.bytes = page * number("PRAGMA page_count"),
+             .free = page * number("PRAGMA freelist_count")};
+    return {};
+  }));
+  leave_tidily(*database);
+  return space;
+}
+
 Result<void> backup_sqlite(const std::string& from, const std::string& to) {
   const Result<void> made = back_up(from, to, to);
   if (!made) return fail(in_words(made.error(), "no backup was made"));

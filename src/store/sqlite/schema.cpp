@@ -181,9 +181,17 @@ constexpr const char* kVersion6 = ADD_TO("job", "policies TEXT") ADD_TO("job_ver
     "CREATE INDEX run_signal ON run(id) WHERE state = 'running' AND signal_requested <> 0;"
     "CREATE INDEX run_gated ON run(id) WHERE state = 'pending' AND gated = 1;";
 
+// What retention looks for. A run enters run_output once, when it has ended with output.
+constexpr const char* kVersion7 =
+    "CREATE INDEX run_output ON run(id) "
+    "WHERE output_path <> '' AND state NOT IN ('pending', 'running');"
+    "CREATE INDEX attempt_output ON attempt(run_id) WHERE output_path <> '';"
+    "CREATE INDEX alert_of_run ON alert(run_id) WHERE run_id <> 0;";
+
+
 /// Element n leads from schema n to n + 1.
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3,
-                                    kVersion4, kVersion5, kVersion6};
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
+                                    kVersion5, kVersion6, kVersion7};
 
 /// What a file says of itself.
 struct Label {

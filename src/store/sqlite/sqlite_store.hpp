@@ -5,7 +5,7 @@
 namespace schedctl::store::sqlite {
 
 /// The Store over one SQLite file. Its verbs are in job_table.cpp, run_table.cpp and
-/// record_table.cpp, its tables in schema.cpp, its statements in statements.hpp.
+/// record_table.cpp and others, its tables in schema.cpp, its statements in statements.hpp.
 class SqliteStore final : public Store {
  public:
   /// `database` is prepared.
@@ -82,6 +82,13 @@ class SqliteStore final : public Store {
   Result<void> add_audit(const Audit& audit) override;
   Result<std::vector<Audit>> list_audit(const std::string& job, std::size_t limit) override;
 
+  Result<HistoryPage> history(const HistoryFilter& filter) override;
+  Result<std::vector<Surplus>> surplus_runs(JobId after, std::int64_t keep,
+                                            std::size_t limit) override;
+  Result<std::int64_t> delete_runs(const std::vector<RunId>& ids) override;
+  Result<void> forget_outputs(const std::vector<RunId>& ids) override;
+  Result<RecordPage> prune_records(const RecordFilter& filter) override;
+
  private:
   template <class... Args>
   Query query(const char* sql, Args&&... args) {
@@ -101,6 +108,7 @@ class SqliteStore final : public Store {
   /// Does a row of the run's job share a fire time with it, or its stretch with the run's?
   bool occurrence_exists(const job::Run& run);
   std::vector<job::Run> read_runs(Query& query);
+  void add_attempts(HistoryRun& run);
 
   std::unique_ptr<Database> database_;
   std::string id_;
