@@ -31,12 +31,15 @@ std::string words_of(const retention::Gone& gone) {
   return words;
 }
 
-std::string rules_in_words(const job::Retention& rules) {
-  const auto limit = [](bool none, const std::string& text) { return none ? "no limit" : text; };
-  return "max_age " + limit(rules.max_age <= Duration::zero(), format_duration(rules.max_age)) +
-         ", max_runs " + limit(rules.max_runs == 0, std::to_string(rules.max_runs)) +
-         ", max_output_bytes " +
-         limit(rules.max_output_bytes == 0, format_bytes(rules.max_output_bytes));
+std::string rules_in_words(const config::Loaded& loaded) {
+  std::string words = "[retention]";
+  for (const config::Setting& setting : loaded.settings) {
+    if (!setting.key.starts_with("retention.")) continue;
+    words += words.back() == ']' ? ": " : ", ";
+    words += setting.key.substr(setting.key.find('.') + 1) + " ";
+    words += setting.value.front() == '0' ? "no limit" : setting.value;
+  }
+  return words;
 }
 
 /// Nothing that a daemon wants to write waits for us: half of the time is its own.
@@ -48,7 +51,7 @@ void let_others_write(Duration step) {
 
 void tell_result(const Invocation& call, const Session& session, const retention::Gone& gone,
                  bool dry_run, const std::optional<store::SqliteSpace>& space) {
-  const std::string rules = "[retention]: " + rules_in_words(session.config().retention);
+  const std::string rules = rules_in_words(session.loaded);
   if (gone.nothing()) {
     print_result(call, "nothing is older or more than it may be (" + rules + ")");
   } else {

@@ -197,8 +197,12 @@ Result<void> read_max_age(Config& config, const std::string& key, const Given& g
   return {};
 }
 
+/// In days, as people think of it.
 std::string print_max_age(const Config& config, const std::string&) {
-  return format_duration(config.retention.max_age);
+  constexpr Duration kDay = std::chrono::hours(24);
+  const Duration age = config.retention.max_age;
+  if (age == Duration::zero() || age % kDay != Duration::zero()) return format_duration(age);
+  return std::to_string(age / kDay) + "d";
 }
 
 Result<void> read_max_runs(Config& config, const std::string& key, const Given& given) {
