@@ -12,6 +12,7 @@
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
 #include "src/cli/parse.hpp"
+#include "src/cli/prune.hpp"
 #include "src/cli/session.hpp"
 #include "src/cli/table.hpp"
 #include "src/cli/times.hpp"
@@ -280,6 +281,9 @@ Result<Outcome> ask(Session& session) {
                 "start");
   TRY(const ops::Backfilled asked, with_flag(session.ops().backfill(call.words[0], request)));
   const store::Backfill& backfill = asked.backfill;
+  const std::string pruned = request.missing ? pruned_words(session) : "";
+  if (!pruned.empty() && request.from < session.now - limits::kKeptAlways)
+    warn(call, "a fire counts as missing, too, when its row is gone" + pruned);
   const bool goes_on = backfill.id && !request.dry_run;
   if (call.globals.json && !(wait && goes_on)) {
     print(json_backfill({.backfill = backfill,

@@ -25,6 +25,9 @@ constexpr std::array kBeforeRuns = {RecordKind::message, RecordKind::alert, Reco
 constexpr std::array kAfterRuns = {RecordKind::backfill, RecordKind::version};
 /// A step removes no further files once it has taken so long: of some file systems a few are slow.
 constexpr Duration kStepTime = std::chrono::milliseconds(10);
+/// Nor further runs after so many: each takes pages of three indexes with it that lie anywhere, and
+/// all of these are written before the commit is done.
+constexpr std::size_t kRunsPerStep = 100;
 /// Index entries that one step reads to find out which runs of a job are too many.
 constexpr std::int64_t kEntriesPerStep = 100'000;
 /// Files that no row may speak of, looked up in one sweep; others wait for the next.
@@ -272,7 +275,7 @@ Result<void> Sweep::remove_runs(const HistoryPage& page) {
   after_ = page.last;
   for (const HistoryRun& run : page.runs) {
     if (run.held || counted_.contains(run.id)) continue;
-    if (over_budget()) {
+    if (over_budget() || done.size() >= kRunsPerStep) {
       after_ = RunId{run.id.value - 1};
       break;
     }

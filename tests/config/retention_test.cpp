@@ -74,15 +74,15 @@ TEST_CASE("a zero is no limit") {
 
 TEST_CASE("limits of history that cannot be are refused at their place") {
   const Scratch scratch;
-  const std::pair<const char*, const char*> cases[] = {
+  const std::pair<std::string, const char*> cases[] = {
       {"max_age = \"23h\"", "at least 1d"},      {"max_age = \"soon\"", "max_age"},
       {"max_age = 90", "a unit is missing"},     {"max_runs = -1", "0 for no limit"},
       {"max_runs = \"many\"", "0 for no limit"}, {"max_output_bytes = \"10 GiB\"", "16MiB"},
-      {"max_output_bytes = -1", "whole number"}, {"max_outputs = 1", "max_output_bytes"},
+      {"max_output_bytes = -1", "whole number"}, {"max_output_byte = 1", "max_output_bytes"},
   };
   for (const auto& [line, words] : cases) {
     CAPTURE(line);
-    const auto loaded = load(scratch, "[retention]\n" + std::string(line) + "\n");
+    const auto loaded = load(scratch, "[retention]\n" + line + "\n");
     REQUIRE_FALSE(loaded);
     CHECK(loaded.error().kind == ErrorKind::config);
     CHECK(loaded.error().where.find("test.toml:2:") != std::string::npos);

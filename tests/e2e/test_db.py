@@ -135,7 +135,8 @@ class Check(Database):
     def test_a_command_line_that_makes_no_sense_is_exit_2(self):
         for words in (("db",), ("db", "chekc"), ("db", "check", "x"), ("db", "backup"),
                       ("db", "backup", ""), ("db", "restore"), ("db", "migrate", "x"),
-                      ("db", "backup", "a", "b"), ("db", "prune")):
+                      ("db", "backup", "a", "b"), ("db", "copy"), ("db", "prune", "x"),
+                      ("db", "check", "--dry-run")):
             self.refused(2, *words)
         self.assertIn("PostgreSQL", self.refused(78, "--store", "postgresql://host/x", "db", "check"))
 

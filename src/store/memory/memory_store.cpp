@@ -1,45 +1,17 @@
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <deque>
-#include <map>
 #include <set>
 
 #include "schedctl/base/check.hpp"
 #include "schedctl/store/store.hpp"
+#include "src/store/memory/tables.hpp"
 #include "src/store/new_id.hpp"
 
 namespace schedctl::store {
 namespace {
 
-struct AttemptRow {
-  RunId run_id;
-  job::AttemptResult result;
-};
-
-/// Everything a transaction may change. A copy of it is what rollback() puts back.
-struct Tables {
-  std::map<JobId, job::Job> jobs;
-  std::map<RunId, job::Run> runs;
-  std::deque<AttemptRow> attempts;
-  std::map<std::string, Node> nodes;
-  std::deque<Event> events;
-  std::deque<Audit> audits;
-  std::map<AlertId, job::Alert> alerts;
-  std::map<MessageId, Message> messages;
-  std::map<std::string, NotifierState> notifiers;
-  std::deque<JobVersion> versions;
-  std::map<BackfillId, Backfill> backfills;
-  std::int64_t last_alert_id = 0;
-  std::int64_t last_message_id = 0;
-  std::int64_t last_backfill_id = 0;
-  std::int64_t last_job_id = 0;
-  std::int64_t last_run_id = 0;
-};
-
-Time last_fire(const job::Run& run) {
-  return run.last_fire_time.value_or(run.fire_time);
-}
+using memory::AttemptRow, memory::Tables, memory::last_fire;
 
 bool matches(const job::Run& run, const RunFilter& filter) {
   if (filter.job_name && run.job_name != *filter.job_name) return false;
@@ -530,145 +502,24 @@ class MemoryStore final : public Store {
   }
 
   Result<HistoryPage> history(const HistoryFilter& filter) override {
-    HistoryPage page;
-    page.last = filter.after;
-    bool reached_youth = false;
-    for (auto it = now_.runs.upper_bound(filter.after); it != now_.runs.end(); ++it) {
-      const job::Run& run = it->second;
-      if (filter.up_to && run.id > *filter.up_to) break;
-      if (filter.job_id && run.job_id != *filter.job_id) continue;
-      HistoryRun row{.id = run.id, .held = held(run, filter.before), .attempts = 0, .files = {}};
-      bool has_output = !run.result.output_path.empty() && job::is_final(run.state);
-      if (!run.result.output_path.empty()) row.files.push_back(run.result.output_path);
-      for (const AttemptRow& attempt : now_.attempts) {
-        if (attempt.run_id != run.id) continue;
-        ++row.attempts;
-        has_output = has_output || !attempt.result.output_path.empty();
-        if (!attempt.result.output_path.empty()) row.files.push_back(attempt.result.output_path);
-      }
-      if (filter.with_output && !has_output) continue;
-      if (page.runs.size() >= filter.limit) break;
-      page.last = run.id;
-      reached_youth = run.created_at >= filter.before;
-      page.runs.push_back(std::move(row));
-    }
-    page.more = page.runs.size() >= filter.limit && !reached_youth;
-    return page;
+    return memory::history(now_, filter);
   }
-
   Result<std::vector<Surplus>> surplus_runs(JobId after, std::int64_t keep,
                                             std::size_t limit) override {
-    std::vector<Surplus> jobs;
-    for (auto it = now_.jobs.upper_bound(after); it != now_.jobs.end(); ++it) {
-      if (jobs.size() >= limit) break;
-      Surplus job{.job_id = it->first, .up_to = {}};
-      std::int64_t younger = 0;
-      for (auto run = now_.runs.rbegin(); run != now_.runs.rend() && !job.up_to; ++run)
-        if (run->second.job_id == job.job_id && ++younger > keep) job.up_to = run->first;
-      jobs.push_back(job);
-    }
-    return jobs;
+    return memory::surplus_runs(now_, after, keep, limit);
   }
-
   Result<std::int64_t> delete_runs(const std::vector<RunId>& ids) override {
-    std::int64_t removed = 0;
-    for (const RunId id : ids) {
-      auto it = now_.runs.find(id);
-      if (it == now_.runs.end() || !job::is_final(it->second.state)) continue;
-      now_.runs.erase(it);
-      std::erase_if(now_.attempts, [id](const AttemptRow& row) { return row.run_id == id; });
-      ++removed;
-    }
-    return removed;
+    return memory::delete_runs(now_, ids);
   }
-
   Result<void> forget_outputs(const std::vector<RunId>& ids) override {
-    for (const RunId id : ids) {
-      auto it = now_.runs.find(id);
-      if (it == now_.runs.end() || !job::is_final(it->second.state)) continue;
-      it->second.result.output_path.clear();
-      for (AttemptRow& row : now_.attempts)
-        if (row.run_id == id) row.result.output_path.clear();
-    }
+    memory::forget_outputs(now_, ids);
     return {};
   }
-
-  /// All in one page.
   Result<RecordPage> prune_records(const RecordFilter& filter) override {
-    RecordPage page;
-    const auto prune = [&](auto& rows, auto may_go) {
-      if (filter.count_only)
-        page.removed = std::ranges::count_if(rows, may_go);
-      else
-        page.removed = static_cast<std::int64_t>(std::erase_if(rows, may_go));
-    };
-    const Time before = filter.before;
-    switch (filter.kind) {
-      case RecordKind::event:
-        prune(now_.events, [&](const Event& e) {
-          const bool stays =
-              e.kind == "zone-data" || e.kind == "calendars" || e.kind == "job-error";
-          return e.at < before && !stays;
-        });
-        break;
-      case RecordKind::audit:
-        prune(now_.audits, [&](const Audit& a) { return a.at < before; });
-        break;
-      case RecordKind::message:
-        prune(now_.messages,
-              [&](const auto& row) { return row.second.settled_at.value_or(before) < before; });
-        break;
-      case RecordKind::alert:
-        prune(now_.alerts, [&](const auto& row) { return is_over(row.second, before); });
-        break;
-      case RecordKind::backfill:
-        prune(now_.backfills, [&](const auto& row) {
-          const bool used = std::ranges::any_of(
-              now_.runs, [&](const auto& run) { return run.second.backfill == row.first; });
-          return row.second.ended_at.value_or(before) < before && !used;
-        });
-        break;
-      case RecordKind::version:
-        prune(now_.versions, [&](const JobVersion& version) {
-          return version.since < before && is_forgotten(version);
-        });
-        break;
-    }
-    return page;
+    return memory::prune_records(now_, filter);
   }
 
  private:
-  bool held(const job::Run& run, Time before) const {
-    const Time until = std::max({run.created_at, run.fire_time, last_fire(run),
-                                 run.result.ended_at.value_or(run.created_at)});
-    if (!job::is_final(run.state) || until >= before) return true;
-    const auto speaks = [&run](const auto& row) { return row.second.run == run.id; };
-    if (std::ranges::any_of(now_.alerts, speaks)) return true;
-    const auto backfill = now_.backfills.find(run.backfill);
-    if (backfill != now_.backfills.end() && !backfill->second.ended_at) return true;
-    const auto job = now_.jobs.find(run.job_id);
-    if (job == now_.jobs.end()) return false;
-    if (run.result.started_at && job->second.last_start == run.result.started_at) return true;
-    return std::none_of(now_.runs.upper_bound(run.id), now_.runs.end(),
-                        [&run](const auto& row) { return row.second.job_id == run.job_id; });
-  }
-
-  static bool is_over(const job::Alert& alert, Time before) {
-    if (alert.open() || alert.over_untold || alert.tell_at) return false;
-    return std::max({alert.began_at, *alert.ended_at, alert.told_at.value_or(alert.began_at),
-                     alert.silenced_until.value_or(alert.began_at)}) < before;
-  }
-
-  bool is_forgotten(const JobVersion& version) const {
-    const auto of_it = [&](const auto& run) { return run.second.job_id == version.job_id; };
-    const auto removal = [&](const Audit& audit) {
-      const bool removes = audit.action == "remove" || audit.detail.starts_with("removed");
-      return audit.job == version.name && removes;
-    };
-    return !now_.jobs.contains(version.job_id) && std::ranges::none_of(now_.runs, of_it) &&
-           std::ranges::none_of(now_.audits, removal);
-  }
-
   const job::Job* named(const std::string& name) const {
     auto it = std::ranges::find(now_.jobs, name, [](const auto& row) { return row.second.name; });
     return it == now_.jobs.end() ? nullptr : &it->second;
