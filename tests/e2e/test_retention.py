@@ -201,13 +201,13 @@ class Told(Retention):
         self.assertNotIn("retention", self.m("logs", "#99999").err)
 
     def test_who_backfills_what_is_missing_is_warned_that_rows_are_gone(self):
-        self.m.ok("add", "daily", "--cron", "0 3 * * *", "--", "/bin/true")
-        words = ("backfill", "daily", "--from", "50d", "--missing", "--dry-run")
+        self.m.ok("add", "hourly", "--cron", "0 * * * *", "--", "/bin/true")
+        words = ("backfill", "hourly", "--from", "50d", "--missing", "--dry-run")
         self.history()
         self.assertNotIn("row is gone", self.m.ok(*words).err)
         self.m.ok("db", "prune")
         self.assertIn("row is gone: retention has removed older runs", self.m.ok(*words).err)
-        self.assertNotIn("row is gone", self.m.ok("backfill", "daily", "--from", "5h", "--missing",
+        self.assertNotIn("row is gone", self.m.ok("backfill", "hourly", "--from", "5h", "--missing",
                                                   "--dry-run").err)
 
     def test_why_says_that_retention_has_removed_the_row_of_a_past_day(self):
