@@ -446,6 +446,17 @@ TEST_CASE("a moment without a row is told with what it is instead") {
       {"due now", due([](WhyFacts& f) { f.at = kNow; }), Verdict::due, "", "this very moment"},
       {"purged", changed(fire, [](WhyFacts& f) { f.history_starts = kAt + hours(1); }),
        Verdict::unknown, "purged", "The history of this job starts at 2026-03-02 03:00:00+00:00."},
+      {"pruned",
+       changed(fire,
+               [](WhyFacts& f) {
+                 f.history_starts = kAt + hours(1);
+                 f.pruned_at = kAt + hours(30);
+               }),
+       Verdict::unknown, "purged",
+       "Retention has removed old rows, last at 2026-03-03 08:00:00+00:00"},
+      {"pruned, beside an older row that stays",
+       changed(fire, [](WhyFacts& f) { f.pruned_at = kAt + hours(30); }), Verdict::unknown,
+       "purged", "how long they are kept is set by [retention]"},
       {"no history", changed(fire, [](WhyFacts& f) { f.history_starts.reset(); }), Verdict::unknown,
        "purged", "there is no history of the job"},
       {"a hole", fire, Verdict::unknown, "no_row", "no row says what became of it"},
