@@ -2,6 +2,8 @@
 // Watches::tidying; nothing of it is in the rows, so that a daemon that ends in the middle simply
 // begins again.
 
+#include <algorithm>
+
 #include "schedctl/base/log.hpp"
 #include "work.hpp"
 
@@ -11,8 +13,9 @@ namespace {
 /// A daemon that has just come up has better things to do.
 constexpr Duration kFirstSweep = std::chrono::minutes(1);
 constexpr Duration kBetweenSweeps = std::chrono::hours(1);
-/// Steps take some milliseconds: one in twenty or so of what a beat may want.
+/// Steps take some milliseconds; where a disk makes them slow, they are fewer.
 constexpr Duration kBetweenSteps = std::chrono::milliseconds(100);
+constexpr int kPartOfTime = 10;
 /// All old files are looked up among the rows no more often than this.
 constexpr Duration kBetweenStrays = std::chrono::hours(24);
 constexpr Duration kAfterTrouble = std::chrono::minutes(10);
@@ -73,7 +76,10 @@ Duration Runner::tidy() {
     tidying.sweep.reset();
     return tidying.next = now + kAfterTrouble;
   }
-  if (*more) return tidying.next = clock_.elapsed() + kBetweenSteps;
+  if (*more) {
+    const Duration took = clock_.elapsed() - now;
+    return tidying.next = now + took + std::max(kBetweenSteps, took * kPartOfTime);
+  }
   end_sweep();
   return tidying.next = now + kBetweenSweeps;
 }
