@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace schedctl::keeper {
 namespace {
@@ -13,6 +14,8 @@ namespace {
 constexpr std::size_t kInstanceDigits = 16;
 constexpr std::string_view kEnding = ".log";
 constexpr std::size_t kMostDigits = 20;
+/// To free the blocks of such a file takes milliseconds.
+constexpr std::int64_t kHeavy = 256 * 1024;
 
 bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -49,10 +52,11 @@ Result<OutputFiles> OutputFiles::open(const std::string& directory) {
 }
 
 Result<OutputFiles::Removed> OutputFiles::remove(const std::string& path, bool keep) const {
-  constexpr auto kForeign = Removed{Removed::What::foreign, 0};
   const std::size_t length = directory_.size();
   const bool inside = path.size() > length && path.starts_with(directory_) && path[length] == '/';
-  if (!inside || !is_name(std::string_view(path).substr(length + 1))) return kForeign;
+  if (!inside || !is_name(std::string_view(path).substr(length + 1))) {
+    return Removed{Removed::What::foreign};
+  }
   if (!dir_) return Removed{};
   const char* const name = path.c_str() + length + 1;
   struct stat st {};
@@ -60,13 +64,17 @@ Result<OutputFiles::Removed> OutputFiles::remove(const std::string& path, bool k
     if (errno == ENOENT) return Removed{};
     return fail(error_from_errno("cannot look at " + path, errno));
   }
-  if (!S_ISREG(st.st_mode)) return kForeign;
+  if (!S_ISREG(st.st_mode)) return Removed{Removed::What::foreign};
+  UniqueFd weight;
+  if (!keep && bytes_of(st) >= kHeavy) {
+    weight.reset(::openat(dir_.get(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  }
   // A name that was replaced by a link meanwhile is removed itself, and not what it leads to.
   if (!keep && ::unlinkat(dir_.get(), name, 0) != 0) {
     if (errno == ENOENT) return Removed{};
     return fail(error_from_errno("cannot remove " + path, errno));
   }
-  return Removed{Removed::What::removed, bytes_of(st)};
+  return Removed{Removed::What::removed, bytes_of(st), std::move(weight)};
 }
 
 std::vector<OutputFiles::Entry> OutputFiles::next(std::size_t limit) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 #include <utility>
 
 #include "schedctl/base/crash_point.hpp"
@@ -67,6 +68,21 @@ Sweep::Sweep(store::Store& store, const Clock& clock, SweepOptions options)
 
 Sweep::~Sweep() = default;
 
+// The blocks of large files are freed beside the work. Should this process die first, the kernel
+// frees them at once.
+void Sweep::let_go() {
+  const bool busy =
+      closing_.valid() && closing_.wait_for(std::chrono::seconds(0)) != std::future_status::ready;
+  if (weights_.empty() || busy) return;
+  try {
+    closing_ = std::async(std::launch::async,
+                          [weights = std::move(weights_)]() mutable { weights.clear(); });
+  } catch (const std::system_error&) {
+    // No thread is to be had: they have been closed on the way here.
+  }
+  weights_.clear();
+}
+
 Result<bool> Sweep::step() {
   step_began_ = clock_.elapsed();
   step_files_ = 0;
@@ -99,6 +115,7 @@ Result<bool> Sweep::step() {
     case Stage::done:
       break;
   }
+  let_go();
   return stage_ != Stage::done;
 }
 
@@ -247,7 +264,8 @@ Result<void> Sweep::do_strays() {
 }
 
 bool Sweep::over_budget() const {
-  return step_files_ >= limits::kFilesPerSweepStep || clock_.elapsed() - step_began_ > kStepTime;
+  return step_files_ + weights_.size() >= limits::kFilesPerSweepStep ||
+         clock_.elapsed() - step_began_ > kStepTime;
 }
 
 bool Sweep::remove_files_of(const HistoryRun& run) {
@@ -255,7 +273,7 @@ bool Sweep::remove_files_of(const HistoryRun& run) {
   for (const std::string& file : run.files) {
     if (!files_) continue;
     ++step_files_;
-    const auto removed = files_->remove(file, options_.dry_run);
+    auto removed = files_->remove(file, options_.dry_run);
     if (!removed) {
       if (trouble_.empty()) trouble_ = removed.error().message;
       all = false;
@@ -265,6 +283,7 @@ bool Sweep::remove_files_of(const HistoryRun& run) {
     if (removed->what != What::removed) continue;
     ++gone_.files;
     gone_.bytes += removed->bytes;
+    if (removed->weight) weights_.push_back(std::move(removed->weight));
   }
   return all;
 }

@@ -226,6 +226,21 @@ TEST_CASE("files of earlier attempts count, and go with the run's own") {
   CHECK_FALSE(is_there(first.output_path));
 }
 
+TEST_CASE("large files go as small ones do") {
+  World w;
+  const job::Job job = w.add("a");
+  std::vector<std::string> paths;
+  for (int i = 0; i < 3; ++i) {
+    paths.push_back(w.file(3'000'000, 100 * kDay));
+    w.run(job, 100 * kDay - std::chrono::seconds(i), paths.back());
+  }
+  w.run(job, kDay);
+  const Gone gone = w.sweep().gone;
+  CHECK(gone.files == 3);
+  CHECK(gone.bytes == 9'000'000);
+  for (const std::string& path : paths) CHECK_FALSE(is_there(path));
+}
+
 TEST_CASE("the output of a job's last run stays, however large") {
   World w;
   w.rules = {.max_age = Duration::zero(), .max_runs = 0, .max_output_bytes = 1};

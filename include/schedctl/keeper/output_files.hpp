@@ -26,6 +26,9 @@ class OutputFiles {
     };
     What what = What::absent;
     std::int64_t bytes = 0;  ///< that lay on the disk
+    /// Of a large file: the last that holds what lay in it. To close it may take as long as a beat,
+    /// so whoever has beats to keep lets another thread do it.
+    UniqueFd weight = {};
   };
   struct Entry {
     std::string name;

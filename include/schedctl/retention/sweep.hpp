@@ -1,5 +1,6 @@
 #pragma once
 
+#include <future>
 #include <memory>
 #include <set>
 #include <span>
@@ -71,6 +72,7 @@ class Sweep {
   /// Leaves `after_` where the next page begins.
   Result<void> remove_runs(const store::HistoryPage& page);
   bool over_budget() const;
+  void let_go();
 
   store::Store& store_;
   const Clock& clock_;
@@ -91,6 +93,8 @@ class Sweep {
   std::set<RunId> counted_;              ///< in a dry run
   Duration step_began_{};
   std::size_t step_files_ = 0;
+  std::vector<UniqueFd> weights_;  ///< of large files that have no name any more
+  std::future<void> closing_;      ///< of those of an earlier step
 };
 
 }  // namespace schedctl::retention
