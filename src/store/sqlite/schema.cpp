@@ -188,10 +188,6 @@ constexpr const char* kVersion7 =
     "CREATE INDEX attempt_output ON attempt(run_id) WHERE output_path <> '';"
     "CREATE INDEX alert_of_run ON alert(run_id) WHERE run_id <> 0;";
 
-
-constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3,
-                                    kVersion4, kVersion5, kVersion6};
-
 /// Element n leads from schema n to n + 1.
 constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
                                     kVersion5, kVersion6, kVersion7};
