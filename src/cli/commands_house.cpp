@@ -58,7 +58,7 @@ std::vector<Command> daemon_commands() {
                 "  3   stopped (of a job: it does not exist)\n  4   cannot be told\n",
        .function = run_status},
       {.name = "keeper",
-       .synopsis = "--keeper-dir D --output-dir D [--ready-fd N]",
+       .synopsis = "--keeper-dir D --output-dir D [--config F] [--ready-fd N]",
        .summary = "the process that keeps the commands; the daemon starts it",
        .options = {{"keeper-dir", "D", "lock, socket and journal"},
                    {"output-dir", "D", "output of runs"},

@@ -174,6 +174,7 @@ Result<Outcome> run_keeper(const Invocation& call) {
     if (!call.has(name)) return fail(ErrorKind::usage, "is missing", std::string("--") + name);
   request.paths.keeper_dir = *call.value("keeper-dir");
   request.paths.output_dir = *call.value("output-dir");
+  request.paths.config_file = call.globals.config.value_or("");
   TRY(const std::int64_t fd, number_option(call, "ready-fd", -1, 0, 1'000'000));
   request.ready_fd = static_cast<int>(fd);
   return request;

@@ -274,6 +274,7 @@ Result<void> Loader::read_environment() {
   const auto bare = [](std::string_view name) { return std::string(name.substr(kPrefix.size())); };
   std::vector<std::string> names{bare(kOwnVariable)};
   for (const SettingSpec& spec : setting_specs()) {
+    if (spec.file_only) continue;
     known[spec.variable()] = &spec;
     names.push_back(bare(spec.variable()));
   }
@@ -305,6 +306,9 @@ Result<void> Loader::read_flags() {
     }
     if (spec == nullptr) {
       return fail(ErrorKind::config, unknown_key(key, "a setting", setting_keys()), "--set");
+    }
+    if (spec->file_only) {
+      return fail(ErrorKind::config, key + " is set in the settings file only", "--set");
     }
     TRY_VOID(apply_text(*spec, text, "--set"));
   }

@@ -16,6 +16,7 @@ namespace {
 /// limits on processes and descriptors are the real bound, and failures would look like bugs.
 constexpr std::int64_t kMostRunning = 10'000;
 constexpr std::size_t kLabelBytes = 64;
+constexpr std::size_t kUserBytes = 256;
 /// Called more often, an outside monitor would be the one to fail.
 constexpr Duration kShortestInterval = std::chrono::seconds(1);
 
@@ -93,6 +94,29 @@ Result<void> read_jobs_dirs(Config& config, const std::string& key, const Given&
 std::string print_jobs_dirs(const Config& config, const std::string&) {
   std::string text;
   for (const std::string& path : config.jobs_dirs) text += (text.empty() ? "" : ", ") + path;
+  return text;
+}
+
+/// Names as useradd(8) takes them; a number would be another user's name for a user.
+Result<void> read_allow_users(Config& config, const std::string&, const Given& given) {
+  config.allow_users.clear();
+  for (const std::string& name : given.list) {
+    const bool shaped = !name.empty() && name.size() <= kUserBytes && name.front() != '-' &&
+                        std::all_of(name.begin(), name.end(), [](char c) {
+                          return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                                 std::string_view("._-$").find(c) != std::string_view::npos;
+                        });
+    if (!shaped || parse_int(name)) {
+      return wrong("allow_users has names of users, not '" + escape_control(name) + "'");
+    }
+    config.allow_users.push_back(name);
+  }
+  return {};
+}
+
+std::string print_allow_users(const Config& config, const std::string&) {
+  std::string text;
+  for (const std::string& name : config.allow_users) text += (text.empty() ? "" : ", ") + name;
   return text;
 }
 
@@ -311,6 +335,7 @@ std::vector<SettingSpec> make_specs() {
       {"max_running", Type::text_or_integer, read_max_running, print_max_running},
       {"stop_timeout", Type::text_or_integer, read_stop_timeout, print_stop_timeout},
       {"on_sigterm", Type::string, read_on_sigterm, print_on_sigterm},
+      {"allow_users", Type::list, read_allow_users, print_allow_users, true},
   };
   const auto address = [&](const char* key, auto read, auto print) {
     specs.push_back({key, Type::string, read, print});
@@ -356,6 +381,7 @@ std::vector<SettingSpec> make_specs() {
 }  // namespace
 
 std::string SettingSpec::variable() const {
+  if (file_only) return {};
   std::string name = "SCHEDCTL_";
   for (const char c : key) {
     name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

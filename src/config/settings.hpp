@@ -22,8 +22,10 @@ struct SettingSpec {
   /// Checks and stores it. Errors are of kind config, without `where`.
   Result<void> (*read)(Config& config, const std::string& key, const Given& given) = nullptr;
   std::string (*print)(const Config& config, const std::string& key) = nullptr;
+  /// Who may set a variable, or the flags of a command, must not decide it.
+  bool file_only = false;
 
-  std::string variable() const;  ///< "SCHEDCTL_DEFAULTS_MISFIRE_GRACE"
+  std::string variable() const;  ///< "SCHEDCTL_DEFAULTS_MISFIRE_GRACE"; empty: it has none
 };
 
 /// All of them, in the order in which people should read them.

@@ -239,12 +239,12 @@ Result<void> Instance::load_jobs_at_start() {
 
 Result<void> Instance::start_runner() {
   TRY(runner_, runner::RunnerThread::create(*parts_.clock));
-  TRY(executor_,
-      executor::CommandExecutor::create(*loop_,
-                                        {.paths = {config_.keeper_dir(), config_.output_dir()},
-                                         .program = host::program_path(),
-                                         .store_id = store_->id()},
-                                        *runner_));
+  TRY(executor_, executor::CommandExecutor::create(
+                     *loop_,
+                     {.paths = {config_.keeper_dir(), config_.output_dir(), config_.config_file},
+                      .program = host::program_path(),
+                      .store_id = store_->id()},
+                     *runner_));
   http_.reset();
   TRY(http_, loop::Http::create(*loop_, "schedctl/" + parts_.version));
   TRY(courier_, alert::HttpCourier::create(*loop_, *http_, addresses_, *runner_));
@@ -396,6 +396,7 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   TRY(const alert::Addresses addresses, addresses_of(loaded.config));
   TRY(runner::Runner::Tuning tuning, tuning_of(loaded.config, addresses, parts_, node_.hostname));
   const std::string fixed = fixed_changes(config_, loaded.config);
+  const bool other_users = config_.allow_users != loaded.config.allow_users;
   log::set_level(level);
   // The paths in use stay: the keeper, the locks and the database are where they are.
   config::Config next = loaded.config;
@@ -403,11 +404,12 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   next.state_dir = config_.state_dir;
   next.runtime_dir = config_.runtime_dir;
   next.log_file = config_.log_file;
+  next.allow_users = config_.allow_users;
   config_ = next;
   addresses_ = addresses;
   courier_->configure(addresses);
-  runner_->post([this, next, tuning, fixed, done = std::move(done)](runner::Runner& runner,
-                                                                    store::Store& store) {
+  runner_->post([this, next, tuning, fixed, other_users, done = std::move(done)](
+                    runner::Runner& runner, store::Store& store) {
     runner.configure(tuning);
     runner.look_at_zones();
     auto synced = sync_job_files(store, parts_, next, node_.id);
@@ -420,6 +422,11 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
     const std::string aside = without_calendars(store, next.calendars);
     if (!aside.empty()) words += "; " + aside;
     if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
+    // The keeper has read it when it was started, and takes no orders about it.
+    if (other_users) {
+      words +=
+          "; needs `schedctl stop` and `schedctl start` to change, once no job runs: allow_users";
+    }
     const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
     if (!told) log::error("event-not-written", {{"error", told.error().message}});
     log::info("reloaded", {{"result", words}});

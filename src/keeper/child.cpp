@@ -1,17 +1,25 @@
 #include "child.hpp"
 
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
+#include "env_file.hpp"
+#include "identity.hpp"
+#include "launcher.hpp"
 #include "schedctl/keeper/messages.hpp"
 
 // This code runs in a child that may share the keeper's memory: system calls only, no allocation.
-// It is not instrumented, since a sanitizer would take the borrowed stack for the keeper's own.
+// (What does allocate, or may wait, is done only in a copy: see needs_copy().) It is not
+// instrumented, since a sanitizer would take the borrowed stack for the keeper's own.
 // Signal dispositions need no care here: the keeper has no handlers and ignores nothing
 // (serve.cpp), it only blocks.
 
@@ -36,7 +44,7 @@ constexpr int kReportFd = 3;
 }
 
 SCHEDCTL_IN_CHILD void set_descriptors(ChildPlan& plan) {
-  if (::dup2(plan.null_fd, 0) < 0 || ::dup2(plan.output_fd, 1) < 0 ||
+  if (::dup2(plan.stdin_fd, 0) < 0 || ::dup2(plan.output_fd, 1) < 0 ||
       ::dup2(plan.output_fd, 2) < 0) {
     give_up(plan, Stage::setup, errno);
   }
@@ -55,12 +63,81 @@ SCHEDCTL_IN_CHILD void restore_limits(ChildPlan& plan) {
   if (plan.files != nullptr && ::setrlimit(RLIMIT_NOFILE, plan.files) != 0) {
     give_up(plan, Stage::setup, errno);
   }
-  if (plan.oom_score != nullptr) {
-    const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || ::write(fd, plan.oom_score->data(), plan.oom_score->size()) < 0) {
-      give_up(plan, Stage::setup, errno);
-    }
+  if (plan.oom_score == nullptr) return;
+  const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || ::write(fd, plan.oom_score->data(), plan.oom_score->size()) < 0) {
+    give_up(plan, plan.terms->oom_score_adj ? Stage::oom_score : Stage::setup, errno);
+  }
+  ::close(fd);
+}
+
+/// Before anything else: from here on the limits hold.
+SCHEDCTL_IN_CHILD void enter_cgroup(ChildPlan& plan) {
+  if (plan.cgroup_fd >= 0 && ::write(plan.cgroup_fd, "0", 1) != 1) {
+    give_up(plan, Stage::cgroup, errno);
+  }
+}
+
+/// Only in a copy of the keeper. What the job names is opened with the rights of its user.
+void become_somebody(ChildPlan& plan) {
+  const Terms& terms = *plan.terms;
+  if (changes_identity(terms)) {
+    const ChildReport failed = become_user(terms, plan.has_file ? plan.output_fd : -1);
+    if (failed.stage >= 0) give_up(plan, static_cast<Stage>(failed.stage), failed.error_number);
+  }
+  if (!terms.stdin_file.empty()) {
+    const int fd = ::open(terms.stdin_file.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    struct stat st {};
+    if (fd < 0 || ::fstat(fd, &st) != 0) give_up(plan, Stage::input, errno);
+    if (S_ISDIR(st.st_mode)) give_up(plan, Stage::input, EISDIR);
+    if (::dup2(fd, 0) < 0) give_up(plan, Stage::input, errno);
     ::close(fd);
+  }
+  if (!terms.env_file.empty()) {
+    tl::expected<std::vector<std::string>, int> file = read_env_file(terms.env_file);
+    if (!file) give_up(plan, Stage::env_file, file.error());
+    // Lives until the exec.
+    static std::vector<std::string> all;
+    all = merge_environment(*plan.variables, std::move(*file));
+    plan.env = string_pointers(all);
+  }
+}
+
+SCHEDCTL_IN_CHILD int resource_of(Resource resource) {
+  switch (resource) {
+    case Resource::as:
+      return RLIMIT_AS;
+    case Resource::cpu:
+      return RLIMIT_CPU;
+    case Resource::nofile:
+      return RLIMIT_NOFILE;
+    case Resource::nproc:
+      return RLIMIT_NPROC;
+    case Resource::core:
+      return RLIMIT_CORE;
+    case Resource::fsize:
+      return RLIMIT_FSIZE;
+  }
+  return -1;
+}
+
+/// As its user and so with its rights; last, since the child itself would feel some of them.
+SCHEDCTL_IN_CHILD void take_share(ChildPlan& plan) {
+  const Terms& terms = *plan.terms;
+  if (terms.nice && ::setpriority(PRIO_PROCESS, 0, *terms.nice) != 0) {
+    give_up(plan, Stage::nice, errno);
+  }
+  if (terms.io_class != IoClass::none) {
+    const int priority = IOPRIO_PRIO_VALUE(static_cast<int>(terms.io_class), terms.io_level);
+    if (::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority) != 0) {
+      give_up(plan, Stage::io_class, errno);
+    }
+  }
+  for (const Limit& limit : terms.limits) {
+    const rlimit both{limit.value, limit.value};
+    if (::setrlimit(static_cast<__rlimit_resource>(resource_of(limit.resource)), &both) != 0) {
+      give_up(plan, Stage::limits, errno);
+    }
   }
 }
 
@@ -94,12 +171,16 @@ SCHEDCTL_IN_CHILD int become_command(void* plan_pointer) {
   ChildPlan& plan = *static_cast<ChildPlan*>(plan_pointer);
   // In a copy of the keeper the lock goes first; where memory is shared nothing hangs, and closing
   // the rest in one go is enough.
-  if (plan.report_fd >= 0) ::close(plan.lock_fd);
+  const bool is_copy = plan.report_fd >= 0;
+  if (is_copy) ::close(plan.lock_fd);
+  enter_cgroup(plan);
   set_descriptors(plan);
   if (::setsid() < 0) give_up(plan, Stage::setup, errno);
-  ::umask(022);
+  ::umask(static_cast<mode_t>(plan.terms->umask));
   restore_limits(plan);
+  if (is_copy) become_somebody(plan);
   if (::chdir(plan.cwd) != 0) give_up(plan, Stage::cwd, errno);
+  take_share(plan);
   // After everything that would clear it, and checked: the keeper may have died before it was set.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(plan, Stage::setup, errno);
   if (::getppid() != plan.keeper) ::_exit(127);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "schedctl/keeper/messages.hpp"
+
 namespace schedctl::keeper {
 
 /// What a child needs on its way from the keeper to its command, all of it made before the child
@@ -15,10 +17,14 @@ struct ChildPlan {
   std::vector<char*> argv;
   std::vector<char*> env;
   const char* cwd = nullptr;
-  int null_fd = -1;
+  const Terms* terms = nullptr;
+  const std::vector<std::string>* variables = nullptr;  ///< what `env` points into
+  int stdin_fd = -1;
   int output_fd = -1;
-  int lock_fd = -1;    ///< closed first: a child that hangs must not keep the keeper's lock
-  int report_fd = -1;  ///< a pipe for the failure; -1: the parent reads it below
+  bool has_file = false;  ///< output_fd is a file of this run's own
+  int cgroup_fd = -1;     ///< the cgroup.procs to go into; -1: none
+  int lock_fd = -1;       ///< closed first: a child that hangs must not keep the keeper's lock
+  int report_fd = -1;     ///< a pipe for the failure; -1: the parent reads it below
   pid_t keeper = 0;
   const rlimit* files = nullptr;           ///< the limit of descriptors to go back to, if any
   const std::string* oom_score = nullptr;  ///< the same for oom_score_adj
@@ -29,7 +35,7 @@ struct ChildPlan {
 
 /// What goes through the report pipe.
 struct ChildReport {
-  int stage = 0;
+  int stage = -1;  ///< a Stage; -1: nothing failed
   int error_number = 0;
 };
 

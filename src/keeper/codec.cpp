@@ -318,6 +318,7 @@ Leftover read_leftover(Reader& in) {
   m.key = in.key();
   m.session = in.i64();
   m.since_boot = in.duration();
+  m.group_told = in.boolean();
   m.told_to_end = in.boolean();
   m.kill_grace = in.duration();
   m.kill_at = in.maybe_duration();
@@ -616,6 +617,7 @@ void encode(const Leftover& m, std::string& out) {
     put(m.key, out);
     put64(m.session, out);
     put(m.since_boot, out);
+    put8(m.group_told ? 1 : 0, out);
     put8(m.told_to_end ? 1 : 0, out);
     put(m.kill_grace, out);
     put(m.kill_at, out);

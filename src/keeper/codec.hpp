@@ -150,7 +150,8 @@ struct HeldRun {
 struct Leftover {
   RunKey key;
   std::int64_t session = 0;
-  Duration since_boot{};  ///< when it was started
+  Duration since_boot{};    ///< when it was started
+  bool group_told = false;  ///< its process group has had the stop signal
   bool told_to_end = false;
   Duration kill_grace{};
   std::optional<Duration> kill_at;  ///< on CLOCK_MONOTONIC

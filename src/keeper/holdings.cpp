@@ -8,6 +8,7 @@ std::string to_bytes(const Holdings& holdings) {
   std::string bytes;
   encode(holdings.estate, bytes);
   for (const HeldRun& run : holdings.runs) encode(run, bytes);
+  for (const Leftover& leftover : holdings.leftovers) encode(leftover, bytes);
   for (const Report& report : holdings.finished) {
     std::visit([&](const auto& m) { encode(m, bytes); }, report);
   }
@@ -27,6 +28,8 @@ Result<Holdings> holdings_from(std::string_view bytes) {
     TRY(Message message, decode(bytes));
     if (auto* run = std::get_if<HeldRun>(&message)) {
       holdings.runs.push_back(std::move(*run));
+    } else if (auto* leftover = std::get_if<Leftover>(&message)) {
+      holdings.leftovers.push_back(std::move(*leftover));
     } else if (auto* failed = std::get_if<StartFailed>(&message)) {
       holdings.finished.emplace_back(std::move(*failed));
     } else if (auto* ended = std::get_if<Ended>(&message)) {

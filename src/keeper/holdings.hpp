@@ -16,6 +16,7 @@ using Report = std::variant<Started, StartFailed, Ended>;
 struct Holdings {
   Estate estate;
   std::vector<HeldRun> runs;
+  std::vector<Leftover> leftovers;
   std::vector<Report> finished;  ///< StartFailed or Ended, unacknowledged
 };
 

@@ -16,7 +16,11 @@
 #include <cerrno>
 #include <fstream>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "identity.hpp"
+#include "schedctl/base/limits.hpp"
 
 // Two ways to make a process, with the same code in the child (child.cpp).
 //
@@ -26,8 +30,9 @@
 // RESOLVE_CACHED, that is in the kernel's cache without a question to any file system, and lie on
 // mounts that are this machine's own.
 //
-// Forking is for all other cases: an NFS home, a path that nobody has looked up for a while. The
-// child may hang there as long as it likes; a pipe that closes at its exec tells how it went.
+// Forking is for all other cases: an NFS home, a path that nobody has looked up for a while,
+// another user, files that the job names. The child may hang there as long as it likes; a pipe that
+// closes at its exec tells how it went.
 
 namespace schedctl::keeper {
 namespace {
@@ -65,15 +70,6 @@ std::vector<std::string> candidates(const std::string& name, const std::vector<s
   }
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> list;
-  list.reserve(strings.size() + 1);
-  // execve writes to none of them, whatever its type says.
-  for (const std::string& s : strings) list.push_back(const_cast<char*>(s.c_str()));
-  list.push_back(nullptr);
-  return list;
-}
-
 bool has_nul(const std::vector<std::string>& strings) {
   return std::any_of(strings.begin(), strings.end(),
                      [](const std::string& s) { return s.find('\0') != std::string::npos; });
@@ -102,7 +98,48 @@ std::optional<std::string> lower_oom_score() {
   return old;
 }
 
+/// What takes memory, or may wait, is not for a child that shares the keeper's memory.
+bool needs_copy(const Terms& terms) {
+  return changes_identity(terms) || !terms.stdin_file.empty() || !terms.env_file.empty();
+}
+
+/// What a root keeper refuses, the kernel refuses others.
+bool is_sane(const Terms& terms) {
+  const bool both = !terms.stdin_file.empty() && terms.stdin_text;
+  const bool levels = terms.io_level >= 0 && terms.io_level <= 7;
+  const bool ends = terms.stop_signal > 0 && terms.stop_signal < NSIG;
+  return !both && levels && ends && (terms.umask & ~0777) == 0 && terms.memory_max >= 0 &&
+         terms.cpu_max >= 0 && terms.pids_max >= 0 && terms.max_output >= 0;
+}
+
+/// The text as a file that nobody can change, at its beginning. The error is an errno value.
+tl::expected<UniqueFd, int> file_of(const std::string& text) {
+  if (text.size() > limits::kStdinText) return tl::unexpected(E2BIG);
+  const UniqueFd fd(::memfd_create("schedctl-stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return tl::unexpected(errno);
+  // Nothing makes a write into memory stop half-way.
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
+          0) {
+    return tl::unexpected(errno);
+  }
+  // A description of its own, for reading.
+  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return tl::unexpected(errno);
+  return file;
+}
+
 }  // namespace
+
+std::vector<char*> string_pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> list;
+  list.reserve(strings.size() + 1);
+  // execve writes to none of them, whatever its type says.
+  for (const std::string& s : strings) list.push_back(const_cast<char*>(s.c_str()));
+  list.push_back(nullptr);
+  return list;
+}
 
 bool is_settled(const UniqueFd& pending) {
   pollfd poll{pending.get(), POLLIN, 0};
@@ -119,10 +156,12 @@ std::optional<LaunchFailure> outcome_of(const UniqueFd& pending) {
   return LaunchFailure{static_cast<Stage>(report.stage), report.error_number};
 }
 
-Result<Launcher> Launcher::create(int lock_fd, const Before* before) {
+Result<Launcher> Launcher::create(int lock_fd, std::vector<std::string> allowed,
+                                  const Before* before) {
   Launcher launcher;
   launcher.lock_fd_ = lock_fd;
-  launcher.null_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  launcher.allowed_ = std::move(allowed);
+  launcher.null_.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!launcher.null_) return fail(error_from_errno("cannot open /dev/null", errno));
   void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -139,23 +178,57 @@ Result<Launcher> Launcher::create(int lock_fd, const Before* before) {
   return launcher;
 }
 
-tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order, int output_fd) {
+std::optional<LaunchFailure> Launcher::objection(const StartOrder& order) const {
+  const Terms& terms = order.terms;
   // What an exec could not be told at all.
-  if (order.argv.empty() || has_nul(order.argv) || has_nul(order.env) || has_nul({order.cwd})) {
-    return tl::unexpected(LaunchFailure{Stage::exec, EINVAL});
+  if (order.argv.empty() || has_nul(order.argv) || has_nul(order.env) ||
+      has_nul({order.cwd, terms.user, terms.group, terms.stdin_file, terms.env_file})) {
+    return LaunchFailure{Stage::exec, EINVAL};
   }
+  if (!is_sane(terms)) return LaunchFailure{Stage::setup, EINVAL};
+  if (::geteuid() != 0) return std::nullopt;  // its child finds out what the kernel allows
+  if (!terms.user.empty() &&
+      std::find(allowed_.begin(), allowed_.end(), terms.user) == allowed_.end()) {
+    return LaunchFailure{Stage::user, EPERM};
+  }
+  // Set before the child becomes its user, so the kernel would not mind.
+  const bool is_root = terms.user.empty() || terms.user == "root";
+  if (terms.oom_score_adj.value_or(0) < 0 && !is_root) {
+    return LaunchFailure{Stage::oom_score, EACCES};
+  }
+  return std::nullopt;
+}
+
+tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order,
+                                                     const Belongings& belongings) {
+  const Terms& terms = order.terms;
   ChildPlan plan;
   plan.programs = candidates(order.argv.front(), order.env);
-  plan.argv = pointers(order.argv);
-  plan.env = pointers(order.env);
+  plan.argv = string_pointers(order.argv);
+  plan.env = string_pointers(order.env);
+  plan.variables = &order.env;
   plan.cwd = order.cwd.c_str();
-  plan.null_fd = null_.get();
-  plan.output_fd = output_fd;
+  plan.terms = &terms;
+  UniqueFd text;
+  if (terms.stdin_text) {
+    tl::expected<UniqueFd, int> file = file_of(*terms.stdin_text);
+    if (!file) return tl::unexpected(LaunchFailure{Stage::input, file.error()});
+    text = std::move(*file);
+  }
+  plan.stdin_fd = text ? text.get() : null_.get();
+  plan.has_file = belongings.output_fd >= 0;
+  plan.output_fd = plan.has_file ? belongings.output_fd : null_.get();
+  plan.cgroup_fd = belongings.cgroup_fd;
   plan.lock_fd = lock_fd_;
   plan.keeper = ::getpid();
   plan.files = before_.files ? &*before_.files : nullptr;
-  plan.oom_score = before_.oom_score ? &*before_.oom_score : nullptr;
-  return may_share_memory(plan) ? launch_sharing(plan) : launch_forking(plan);
+  std::string oom_score;
+  if (terms.oom_score_adj) oom_score = std::to_string(*terms.oom_score_adj);
+  plan.oom_score = terms.oom_score_adj ? &oom_score
+                   : before_.oom_score ? &*before_.oom_score
+                                       : nullptr;
+  if (!needs_copy(terms) && may_share_memory(plan)) return launch_sharing(plan);
+  return launch_forking(plan);
 }
 
 /// Whether the path is in the kernel's cache and on a local mount. If not, `error_number` says what

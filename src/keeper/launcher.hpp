@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "child.hpp"
 #include "mounts.hpp"
@@ -40,17 +41,31 @@ struct Before {
   std::optional<std::string> oom_score;
 };
 
+/// For execve.
+std::vector<char*> string_pointers(const std::vector<std::string>& strings);
+
+/// What the keeper has made for a command.
+struct Belongings {
+  int output_fd = -1;  ///< -1: its output goes nowhere
+  int cgroup_fd = -1;  ///< the cgroup.procs to go into; -1: none
+};
+
 /// Makes processes for orders. One for the life of the keeper, which has one thread. It sets up the
 /// keeper too: many descriptors, spared when memory is short, parent of orphans. Its children get
 /// back what was before.
 class Launcher {
  public:
   /// `lock_fd` is closed first of all in a child that may hang before its command runs. `before`:
-  /// the process has been set up by an earlier program of it.
-  static Result<Launcher> create(int lock_fd, const Before* before = nullptr);
+  /// the process has been set up by an earlier program of it. `allowed`: the users that a root
+  /// keeper runs commands as, besides itself.
+  static Result<Launcher> create(int lock_fd, std::vector<std::string> allowed,
+                                 const Before* before = nullptr);
   const Before& before() const { return before_; }
 
-  tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, int output_fd);
+  /// Nothing: the order may be carried out.
+  std::optional<LaunchFailure> objection(const StartOrder& order) const;
+  /// `order` has met with no objection.
+  tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, const Belongings& belongings);
 
  private:
   Launcher() = default;
@@ -61,6 +76,7 @@ class Launcher {
   static tl::expected<Launch, LaunchFailure> launch_forking(ChildPlan& plan);
 
   int lock_fd_ = -1;
+  std::vector<std::string> allowed_;
   UniqueFd null_;
   char* stack_ = nullptr;  ///< lives as long as the process
   Before before_;

@@ -6,10 +6,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "schedctl/base/text.hpp"
@@ -32,8 +34,8 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   unsigned long long ticks = 0;
   // state ppid pgrp session, then field 22, starttime: proc(5).
   if (std::sscanf(after_name + 1,
-                  " %c %*d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                  &stat.state, &stat.session, &ticks) != 3) {
+                  " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                  &stat.state, &stat.group, &stat.session, &ticks) != 4) {
     return std::nullopt;
   }
   const auto a_second = static_cast<unsigned long long>(::sysconf(_SC_CLK_TCK));
@@ -41,10 +43,7 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   return stat;
 }
 
-namespace {
-
-template <class Condition>
-std::vector<ProcessStat> living_processes(Condition condition) {
+std::vector<ProcessStat> living_processes() {
   std::vector<ProcessStat> found;
   DIR* proc = ::opendir("/proc");
   if (proc == nullptr) return found;
@@ -52,45 +51,60 @@ std::vector<ProcessStat> living_processes(Condition condition) {
     const std::optional<std::int64_t> pid = parse_int(entry->d_name);
     if (!pid) continue;
     const std::optional<ProcessStat> stat = process_stat(static_cast<pid_t>(*pid));
-    if (stat && stat->state != 'Z' && stat->state != 'X' && condition(*stat)) {
-      found.push_back(*stat);
-    }
+    if (stat && stat->state != 'Z' && stat->state != 'X') found.push_back(*stat);
   }
   ::closedir(proc);
   return found;
 }
 
-void kill_member(const ProcessStat& member) {
+std::optional<std::vector<pid_t>> own_children() {
+  // The keeper has one thread, whose number is the process's.
+  const std::string self = std::to_string(::getpid());
+  std::ifstream file("/proc/self/task/" + self + "/children");
+  if (!file) return std::nullopt;
+  std::vector<pid_t> children;
+  for (pid_t pid = 0; file >> pid;) children.push_back(pid);
+  return children;
+}
+
+std::string environment_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/environ", std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+bool has_entries(const std::string& environment, const std::vector<std::string>& entries) {
+  return std::all_of(entries.begin(), entries.end(), [&](const std::string& entry) {
+    const std::string whole = entry + '\0';
+    const std::size_t at = environment.find('\0' + whole);
+    return at != std::string::npos || environment.starts_with(whole);
+  });
+}
+
+void signal_process(const ProcessStat& process, int signo) {
   // Between the look and the signal the number may change hands: the descriptor pins the process,
   // and a second look tells whether it is the one that was meant.
-  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, member.pid, 0)));
-  if (!process) return;
-  const std::optional<ProcessStat> again = process_stat(member.pid);
-  if (!again || again->session != member.session || again->started != member.started) return;
-  ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+  UniqueFd pinned(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+  if (!pinned) return;
+  const std::optional<ProcessStat> again = process_stat(process.pid);
+  if (!again || again->session != process.session || again->started != process.started) return;
+  ::syscall(SYS_pidfd_send_signal, pinned.get(), signo, nullptr, 0);
 }
-
-bool has_variable(pid_t pid, const std::string& variable) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/environ", std::ios::binary);
-  for (std::string entry; std::getline(file, entry, '\0');) {
-    if (entry == variable) return true;
-  }
-  return false;
-}
-
-}  // namespace
 
 std::vector<ProcessStat> session_members(pid_t session) {
-  return living_processes([&](const ProcessStat& stat) { return stat.session == session; });
+  std::vector<ProcessStat> members = living_processes();
+  std::erase_if(members, [&](const ProcessStat& stat) { return stat.session != session; });
+  return members;
 }
 
 void kill_session(pid_t session) {
-  for (const ProcessStat& member : session_members(session)) kill_member(member);
+  for (const ProcessStat& member : session_members(session)) signal_process(member, SIGKILL);
 }
 
 void kill_orphans(pid_t session, Duration since, const std::string& variable) {
   for (const ProcessStat& member : session_members(session)) {
-    if (member.started >= since && has_variable(member.pid, variable)) kill_member(member);
+    if (member.started >= since && has_entries(environment_of(member.pid), {variable})) {
+      signal_process(member, SIGKILL);
+    }
   }
 }
 
@@ -99,11 +113,12 @@ void kill_marked(Duration since, const std::string& variable) {
   // processes that take a moment to die.
   constexpr int kLooks = 5;
   for (int look = 0; look < kLooks; ++look) {
-    const std::vector<ProcessStat> marked = living_processes([&](const ProcessStat& stat) {
-      return stat.started >= since && has_variable(stat.pid, variable);
+    std::vector<ProcessStat> marked = living_processes();
+    std::erase_if(marked, [&](const ProcessStat& stat) {
+      return stat.started < since || !has_entries(environment_of(stat.pid), {variable});
     });
     if (marked.empty()) return;
-    for (const ProcessStat& process : marked) kill_member(process);
+    for (const ProcessStat& process : marked) signal_process(process, SIGKILL);
   }
 }
 

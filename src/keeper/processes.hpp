@@ -13,6 +13,7 @@ namespace schedctl::keeper {
 
 struct ProcessStat {
   pid_t pid = 0;
+  pid_t group = 0;
   pid_t session = 0;
   char state = '?';
   Duration started{};  ///< since boot, in steps of a clock tick
@@ -20,8 +21,20 @@ struct ProcessStat {
 
 std::optional<ProcessStat> process_stat(pid_t pid);
 
-/// The processes of a session that live (zombies do not), its leader among them. Reads all of
-/// /proc: a millisecond for some hundred processes.
+/// All that live (zombies do not). Reads all of /proc: a millisecond for some hundred processes.
+std::vector<ProcessStat> living_processes();
+/// The children of this process, zombies too; nothing: this kernel does not list them.
+std::optional<std::vector<pid_t>> own_children();
+
+/// The environment that a process was started with, each entry with a zero after it; empty: it has
+/// none, or may not be looked at. A process can overwrite its own.
+std::string environment_of(pid_t pid);
+bool has_entries(const std::string& environment, const std::vector<std::string>& entries);
+
+/// A signal to that process and to no later one of the same number.
+void signal_process(const ProcessStat& process, int signo);
+
+/// The processes of a session that live (zombies do not), its leader among them.
 std::vector<ProcessStat> session_members(pid_t session);
 
 /// KILL to the living members of a session. Safe only while its number cannot have gone to another

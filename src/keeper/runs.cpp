@@ -16,18 +16,15 @@
 #include "schedctl/base/limits.hpp"
 #include "schedctl/host/host.hpp"
 
-// How ends are noticed. SIGCHLD says that some child changed, waitid(WNOWAIT) says which, and only
-// then is it reaped. A pidfd a run would tell the same, but costs a descriptor and three system
-// calls more a run (register, remove, close), and orphans, which the keeper adopts as their
-// subreaper, need the SIGCHLD way in any case. Pids are safe here: a number cannot be given away
-// before its zombie is reaped, nobody but this code reaps, and it forgets the number at that
-// moment.
+// How ends are noticed. SIGCHLD says that some child changed, waitid reaps it and says which. A
+// pidfd a run would tell the same, but costs a descriptor and three system calls more a run
+// (register, remove, close), and orphans, which the keeper adopts as their subreaper, need the
+// SIGCHLD way in any case. Pids are safe here: a number cannot be given away before its zombie is
+// reaped, nobody but this code reaps, and it forgets the number at that moment.
 //
-// How a run is ended. TERM to its group (and CONT, or a stopped one would not notice), KILL after
-// the grace. If the command exits before that but processes of its session are left, its end is
-// told at once, and its zombie is kept until the KILL, so that group and session still are what
-// they were. A command that ends by itself may leave processes behind; they are none of the
-// keeper's business.
+// How a run is ended. Its stop signal to its group (and CONT, or a stopped one would not notice),
+// KILL after the grace. A run's end is that of its own process, and is told at once; what it leaves
+// behind, however it ended, is the business of leftovers.cpp.
 
 namespace schedctl::keeper {
 namespace {
@@ -71,18 +68,37 @@ std::optional<std::int64_t> peak_of(long max_rss_kb) {
   return max_rss_kb;
 }
 
-/// Takes the zombie away; its pid is free from now on.
-void reap(pid_t pid) {
-  while (::waitpid(pid, nullptr, WNOHANG) < 0 && errno == EINTR) {
+/// The terms that go on after the start.
+Care care_of(const StartOrder& order) {
+  const Terms& terms = order.terms;
+  Care care;
+  care.user = terms.user;
+  care.stop_signal = terms.stop_signal;
+  care.keep_children = terms.keep_children;
+  care.has_cgroup = terms.needs_cgroup();
+  care.max_output = terms.max_output;
+  for (const std::string& entry : order.env) {
+    // The key is the same for all attempts of a run.
+    if (entry.starts_with("SCHEDCTL_KEY=") || entry.starts_with("SCHEDCTL_ATTEMPT=")) {
+      care.marks.push_back(entry);
+    }
   }
+  if (care.marks.size() != 2) care.marks.clear();
+  return care;
 }
+
+/// How often output is looked at that has a bound.
+constexpr Duration kCutEvery = std::chrono::seconds(1);
 
 }  // namespace
 
-Runs::Runs(Launcher launcher, Spool spool, Journal journal, Handlers handlers)
+Runs::Runs(Launcher launcher, Spool spool, Journal journal, const std::string& instance,
+           Handlers handlers)
     : launcher_(std::move(launcher)),
       spool_(std::move(spool)),
       journal_(std::move(journal)),
+      cgroups_(instance),
+      leftovers_(cgroups_),
       handlers_(std::move(handlers)) {}
 
 void Runs::intend(const StartOrder& order) {
@@ -106,22 +122,21 @@ void Runs::launch(const StartOrder& order) {
   const Time at = wall_time();
   const Duration since_boot = read_clock(CLOCK_BOOTTIME);
   if (!may_start(order.key, at)) return;
-  if (order.terms != Terms{}) return fail_start(order.key, {Stage::setup, ENOSYS}, at);
   CRASH_POINT("keeper.ordered");
-  tl::expected<Spool::Taken, int> taken = spool_.take();
-  if (!taken) return fail_start(order.key, {Stage::output, taken.error()}, at);
-  tl::expected<Launch, LaunchFailure> launch = launcher_.launch(order, taken->output.get());
-  taken->output.reset();
-  if (!launch) {
-    spool_.give_back(std::move(taken->file));
-    return fail_start(order.key, launch.error(), at);
+  Spool::File file;
+  tl::expected<Launch, LaunchFailure> launched = launch(order, file);
+  if (!launched) {
+    spool_.give_back(std::move(file));
+    return fail_start(order.key, launched.error(), at);
   }
   CRASH_POINT("keeper.forked");
-  const pid_t pid = launch->pid;
+  const pid_t pid = launched->pid;
+  leftovers_.forget_session(pid);
   Live& run = live_[pid];
-  run.started = {order.key, pid, at, spool_.path(taken->file)};
+  run.started = {order.key, pid, at, spool_.path(file)};
   run.since_boot = since_boot;
-  run.output = std::move(taken->file);
+  run.output = std::move(file);
+  run.care = care_of(order);
   run.kill_grace = bounded(order.kill_grace);
   pids_[order.key] = pid;
   journal_.add(Launched{run.started, since_boot});
@@ -129,13 +144,38 @@ void Runs::launch(const StartOrder& order) {
   if (order.timeout > Duration::zero()) {
     set_deadline(pid, run, read_clock(CLOCK_MONOTONIC) + bounded(order.timeout));
   }
-  if (launch->pending) {
+  if (run.care.max_output > 0 && !run.output.name.empty() && !cut_at_) {
+    cut_at_ = read_clock(CLOCK_MONOTONIC) + kCutEvery;
+  }
+  if (launched->pending) {
     run.phase = Phase::pending;
-    run.pending = std::move(launch->pending);
+    run.pending = std::move(launched->pending);
     handlers_.watch(run.pending.get(), pid);
   } else {
     handlers_.report(run.started);
   }
+}
+
+/// `file` is what has been taken of the spool, also where it fails.
+tl::expected<Launch, LaunchFailure> Runs::launch(const StartOrder& order, Spool::File& file) {
+  const Terms& terms = order.terms;
+  if (const std::optional<LaunchFailure> objection = launcher_.objection(order)) {
+    return tl::unexpected(*objection);
+  }
+  UniqueFd output;
+  if (terms.output == Output::file) {
+    tl::expected<Spool::Taken, int> taken = spool_.take(terms.user);
+    if (!taken) return tl::unexpected(LaunchFailure{Stage::output, taken.error()});
+    file = std::move(taken->file);
+    output = std::move(taken->output);
+  }
+  if (!terms.needs_cgroup()) return launcher_.launch(order, {output.get(), -1});
+  const tl::expected<UniqueFd, int> cgroup = cgroups_.make(order.key, terms);
+  if (!cgroup) return tl::unexpected(LaunchFailure{Stage::cgroup, cgroup.error()});
+  tl::expected<Launch, LaunchFailure> launched =
+      launcher_.launch(order, {output.get(), cgroup->get()});
+  if (!launched) cgroups_.remove(order.key);
+  return launched;
 }
 
 /// An order that came before, over a connection that broke: tells again what became of it. It must
@@ -203,8 +243,9 @@ void Runs::acknowledge(const std::vector<RunKey>& keys) {
 
 /// The command itself died with its keeper, but what it had started need not have. It must not go
 /// on beside a new attempt.
-void Runs::kill_leftovers(const JournalHead& head, const Launched& launched) {
+void Runs::kill_leftovers(const JournalHead& head, const Launched& launched) const {
   if (head.boot_id != host::boot_id()) return;
+  cgroups_.sweep(launched.started.key, head.instance);
   const auto session = static_cast<pid_t>(launched.started.pid);
   const std::string mark = "SCHEDCTL_RUN_ID=" + std::to_string(launched.started.key.run.value);
   if (session > 1) kill_orphans(session, launched.since_boot - kClockTick, mark);
@@ -251,21 +292,35 @@ void Runs::hand_over(Holdings& holdings) {
     held.ended_on_order = run.ended_on_order;
     held.kill_grace = run.kill_grace;
     held.deadline = run.deadline;
+    held.care = run.care;
     holdings.runs.push_back(std::move(held));
   }
+  holdings.leftovers = leftovers_.all();
   for (const auto& [key, report] : finished_) holdings.finished.push_back(report);
 }
 
 void Runs::take_over(Holdings& holdings) {
   for (HeldRun& held : holdings.runs) {
     const auto pid = static_cast<pid_t>(held.launched.started.pid);
+    if (held.phase == Phase::held) {
+      leftovers_.add({.key = held.launched.started.key,
+                      .session = pid,
+                      .since_boot = held.launched.since_boot,
+                      .group_told = true,
+                      .told_to_end = true,
+                      .kill_grace = held.kill_grace,
+                      .kill_at = held.deadline},
+                     read_clock(CLOCK_MONOTONIC));
+      continue;
+    }
     Live& run = live_[pid];
     run.phase = held.phase;
+    run.care = std::move(held.care);
     run.started = std::move(held.launched.started);
     run.since_boot = held.launched.since_boot;
     const std::string& path = run.started.output_path;
-    run.output = {path.substr(path.rfind('/') + 1), UniqueFd(held.output), held.output_device,
-                  held.output_inode};
+    run.output = {path.substr(path.rfind('/') + 1), run.care.user, UniqueFd(held.output),
+                  held.output_device, held.output_inode};
     run.pending.reset(held.pending);
     run.ending = held.ending;
     run.killed = held.killed;
@@ -273,11 +328,12 @@ void Runs::take_over(Holdings& holdings) {
     run.ended_on_order = held.ended_on_order;
     run.kill_grace = held.kill_grace;
     set_deadline(pid, run, held.deadline);
-    if (run.ending) ++ending_;
-    if (run.phase == Phase::held) ++held_;
     if (run.phase == Phase::pending) handlers_.watch(run.pending.get(), pid);
     if (run.phase == Phase::pending || run.phase == Phase::running) pids_[run.started.key] = pid;
   }
+  const Duration now = read_clock(CLOCK_MONOTONIC);
+  if (!live_.empty()) cut_at_ = now;
+  for (Leftover& leftover : holdings.leftovers) leftovers_.add(std::move(leftover), now);
   for (Report& report : holdings.finished) {
     const RunKey key = std::visit([](const auto& m) { return m.key; }, report);
     finished_.insert_or_assign(key, std::move(report));
@@ -287,35 +343,18 @@ void Runs::take_over(Holdings& holdings) {
 }
 
 void Runs::on_child() {
-  while (held_ == 0) {
-    // An end that was asked for may have to be held: then the zombie must stay for now.
-    const Exit exit = look(0, ending_ == 0);
-    if (exit.pid == 0) return;
-    on_exit(exit);
-  }
-  // The kernel would show a held zombie first, over and over: ask for each run by name. Orphans
-  // wait until none is held any more.
-  std::vector<pid_t> pids;
-  for (const auto& [pid, run] : live_) {
-    if (run.phase != Phase::held) pids.push_back(pid);
-  }
-  for (const pid_t pid : pids) {
-    const Exit exit = look(pid, false);
-    if (exit.pid != 0) on_exit(exit);
-  }
+  for (Exit exit = reap_next(); exit.pid != 0; exit = reap_next()) on_exit(exit);
 }
 
-/// Asks for a child that has ended, `pid` or (0) any. The system call and not waitid(3), for the
-/// usage of resources.
-Runs::Exit Runs::look(pid_t pid, bool reap_it) {
+/// A child that has ended, if any. The system call and not waitid(3), for the usage of resources.
+Runs::Exit Runs::reap_next() {
   siginfo_t info{};
   rusage usage{};
-  const int options = WEXITED | WNOHANG | (reap_it ? 0 : WNOWAIT);
-  while (::syscall(SYS_waitid, pid == 0 ? P_ALL : P_PID, pid, &info, options, &usage) != 0) {
+  while (::syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage) != 0) {
     if (errno != EINTR) return {};
   }
   return {info.si_pid, wait_status_of(info),
-          to_duration(usage.ru_utime) + to_duration(usage.ru_stime), usage.ru_maxrss, reap_it};
+          to_duration(usage.ru_utime) + to_duration(usage.ru_stime), usage.ru_maxrss};
 }
 
 void Runs::on_pending(pid_t pid) {
@@ -343,28 +382,20 @@ void Runs::settle(pid_t pid, Live& run) {
 
 void Runs::on_exit(const Exit& exit) {
   const auto it = live_.find(exit.pid);
-  if (it == live_.end()) {  // an orphan
-    if (!exit.reaped) reap(exit.pid);
-    return;
-  }
+  if (it == live_.end()) return leftovers_.on_orphan_gone(read_clock(CLOCK_MONOTONIC));
   Live& run = it->second;
   if (run.phase == Phase::pending) settle(exit.pid, run);
-  if (run.phase == Phase::failed) {
-    if (!exit.reaped) reap(exit.pid);
-    spool_.give_back(std::move(run.output));
-    forget(exit.pid, run);
-    return;
-  }
-  if (run.killed) kill_session(exit.pid);
-  const bool hold = run.ending && !run.killed && !session_members(exit.pid).empty();
-  finish(run, exit, hold);
+  if (run.phase != Phase::failed) return finish(run, exit);
+  if (run.care.has_cgroup) cgroups_.remove(run.started.key);
+  spool_.give_back(std::move(run.output));
+  forget(exit.pid, run);
 }
 
-void Runs::finish(Live& run, const Exit& exit, bool hold) {
-  if (!exit.reaped && !hold) reap(exit.pid);
+void Runs::finish(Live& run, const Exit& exit) {
   CRASH_POINT("keeper.ended");
-  Spool::Outcome output = spool_.give_back(std::move(run.output));
   Ended ended;
+  ended.output_cut = Spool::cut_middle(run.output, run.care.max_output, run.care.output_cut);
+  Spool::Outcome output = spool_.give_back(std::move(run.output));
   ended.key = run.started.key;
   ended.pid = exit.pid;
   ended.started_at = run.started.at;
@@ -376,16 +407,28 @@ void Runs::finish(Live& run, const Exit& exit, bool hold) {
   ended.max_rss_kb = peak_of(exit.max_rss_kb);
   ended.output_path = std::move(output.path);
   ended.output_bytes = output.bytes;
+  ended.oom_killed = run.care.has_cgroup && cgroups_.had_oom_kill(ended.key);
   pids_.erase(ended.key);
-  if (hold) {
-    run.phase = Phase::held;
-    ++held_;
-  } else {
-    forget(exit.pid, run);
-  }
+  leave_behind(run);
+  forget(exit.pid, run);
   const RunKey key = ended.key;
   conclude(key, std::move(ended));
   end_unwritten_ = true;
+}
+
+void Runs::leave_behind(const Live& run) {
+  // A cgroup has to be removed in any case.
+  if (run.care.keep_children && !run.care.has_cgroup) return;
+  const Duration now = read_clock(CLOCK_MONOTONIC);
+  Leftover leftover;
+  leftover.key = run.started.key;
+  leftover.session = run.started.pid;
+  leftover.since_boot = run.since_boot;
+  leftover.group_told = run.ending;
+  leftover.kill_grace = run.kill_grace;
+  if (run.ending) leftover.kill_at = run.killed ? now : run.deadline;
+  leftover.care = run.care;
+  leftovers_.add(std::move(leftover), now);
 }
 
 /// Into the journal, then to the daemon.
@@ -403,11 +446,10 @@ void Runs::begin_end(pid_t pid, Live& run, Duration kill_grace) {
     return;
   }
   run.ending = true;
-  ++ending_;
   set_deadline(pid, run, kill_at);
   // Before its exec it may not have a group of its own yet.
-  if (run.phase == Phase::pending) ::kill(pid, SIGTERM);
-  ::kill(-pid, SIGTERM);
+  if (run.phase == Phase::pending) ::kill(pid, run.care.stop_signal);
+  ::kill(-pid, run.care.stop_signal);
   ::kill(-pid, SIGCONT);
 }
 
@@ -416,32 +458,34 @@ void Runs::kill_all(pid_t pid, Live& run) {
   set_deadline(pid, run, std::nullopt);
   if (run.phase == Phase::pending) ::kill(pid, SIGKILL);
   ::kill(-pid, SIGKILL);
+  if (run.care.has_cgroup) cgroups_.kill(run.started.key);
   kill_session(pid);
-  if (run.phase != Phase::held) return;
-  reap(pid);
-  --held_;
-  forget(pid, run);
-  on_child();
 }
 
 void Runs::kill_all() {
-  std::vector<pid_t> pids;
-  for (const auto& [pid, run] : live_) {
-    if (!run.killed) pids.push_back(pid);
+  for (auto& [pid, run] : live_) {
+    if (!run.killed) kill_all(pid, run);
   }
-  for (const pid_t pid : pids) {
-    const auto it = live_.find(pid);
-    if (it != live_.end()) kill_all(pid, it->second);
-  }
+  leftovers_.kill_all(read_clock(CLOCK_MONOTONIC));
 }
 
-std::optional<Duration> Runs::next_deadline() const {
-  if (deadlines_.empty()) return std::nullopt;
-  return deadlines_.begin()->first;
+std::optional<Duration> Runs::next_time() const {
+  std::optional<Duration> first = leftovers_.next_look();
+  if (cut_at_) first = std::min(first.value_or(*cut_at_), *cut_at_);
+  if (deadlines_.empty()) return first;
+  return std::min(first.value_or(Duration::max()), deadlines_.begin()->first);
 }
 
-void Runs::on_deadline() {
+void Runs::on_time() {
   const Duration now = read_clock(CLOCK_MONOTONIC);
+  on_deadlines(now);
+  if (cut_at_ && *cut_at_ <= now) cut_outputs(now);
+  if (const auto look = leftovers_.next_look(); look && *look <= now) {
+    leftovers_.look(now, [this](pid_t pid) { return live_.contains(pid); });
+  }
+}
+
+void Runs::on_deadlines(Duration now) {
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const pid_t pid = deadlines_.begin()->second;
     Live& run = live_.at(pid);
@@ -454,6 +498,16 @@ void Runs::on_deadline() {
   }
 }
 
+void Runs::cut_outputs(Duration now) {
+  bool any = false;
+  for (auto& [pid, run] : live_) {
+    if (run.care.max_output <= 0 || run.output.name.empty()) continue;
+    any = true;
+    run.care.output_cut = Spool::cut_middle(run.output, run.care.max_output, run.care.output_cut);
+  }
+  cut_at_ = any ? std::optional<Duration>(now + kCutEvery) : std::nullopt;
+}
+
 void Runs::set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline) {
   if (run.deadline) deadlines_.erase({*run.deadline, pid});
   run.deadline = deadline;
@@ -462,7 +516,6 @@ void Runs::set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline) 
 
 void Runs::forget(pid_t pid, Live& run) {
   set_deadline(pid, run, std::nullopt);
-  if (run.ending) --ending_;
   live_.erase(pid);
 }
 

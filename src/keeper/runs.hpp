@@ -11,10 +11,12 @@
 #include <variant>
 #include <vector>
 
+#include "cgroup.hpp"
 #include "codec.hpp"
 #include "holdings.hpp"
 #include "journal.hpp"
 #include "launcher.hpp"
+#include "leftovers.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "schedctl/keeper/messages.hpp"
 #include "spool.hpp"
@@ -35,12 +37,15 @@ class Runs {
     std::function<void(int fd)> unwatch;
   };
 
-  Runs(Launcher launcher, Spool spool, Journal journal, Handlers handlers);
+  Runs(Launcher launcher, Spool spool, Journal journal, const std::string& instance,
+       Handlers handlers);
+  Runs(const Runs&) = delete;
+  Runs& operator=(const Runs&) = delete;
 
   /// Says in the journal what start() is about to do; write_journal() has to come before that.
   void intend(const StartOrder& order);
   void start(const StartOrder& order);
-  /// TERM now, KILL later. Unknown runs, and ended ones, are left alone.
+  /// Its stop signal now, KILL later. Unknown runs, and ended ones, are left alone.
   void end(const RunKey& key, Duration kill_grace);
   /// To the run's group. Unknown runs, ended ones and numbers that are no signals are left alone.
   void signal(const RunKey& key, int signo);
@@ -59,9 +64,9 @@ class Runs {
   /// A child of the process has changed state (SIGCHLD).
   void on_child();
   void on_pending(pid_t pid);
-  /// When on_deadline() has something to do, on CLOCK_MONOTONIC; nothing: never.
-  std::optional<Duration> next_deadline() const;
-  void on_deadline();
+  /// When on_time() has something to do, on CLOCK_MONOTONIC; nothing: never.
+  std::optional<Duration> next_time() const;
+  void on_time();
 
   /// KILL to all runs, and to what is left of them.
   void kill_all();
@@ -69,8 +74,10 @@ class Runs {
   /// Puts everything that was reported into the journal: before any of it leaves the process.
   void write_journal();
 
-  /// No process is left of any run.
+  /// No run lives.
   bool is_idle() const { return live_.empty(); }
+  /// Something may be left of a run that has to be ended.
+  bool has_leftovers() const { return !leftovers_.is_empty(); }
   /// Everything the daemon has not acknowledged, to `each`.
   void for_each(const std::function<void(const Report&)>& each) const;
   /// The keeper ends, and is idle: removes the files that nobody needs any more.
@@ -84,6 +91,7 @@ class Runs {
     Started started;
     Duration since_boot{};
     Spool::File output;
+    Care care;
     UniqueFd pending;
     bool ending = false;
     bool killed = false;
@@ -95,9 +103,10 @@ class Runs {
   using LiveMap = std::unordered_map<pid_t, Live>;
 
   void launch(const StartOrder& order);
+  tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, Spool::File& file);
   bool tell_if_known(const RunKey& key);
   bool may_start(const RunKey& key, Time at);
-  static void kill_leftovers(const JournalHead& head, const Launched& launched);
+  void kill_leftovers(const JournalHead& head, const Launched& launched) const;
   void fail_start(const RunKey& key, const LaunchFailure& failure, Time at);
   void settle(pid_t pid, Live& run);
   void begin_end(pid_t pid, Live& run, Duration kill_grace);
@@ -108,12 +117,14 @@ class Runs {
     int wait_status = 0;
     Duration cpu{};
     long max_rss_kb = 0;
-    bool reaped = false;
   };
-  static Exit look(pid_t pid, bool reap);
+  static Exit reap_next();
   void on_exit(const Exit& exit);
-  void finish(Live& run, const Exit& exit, bool hold);
+  void finish(Live& run, const Exit& exit);
+  void leave_behind(const Live& run);
   void forget(pid_t pid, Live& run);
+  void on_deadlines(Duration now);
+  void cut_outputs(Duration now);
   void set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline);
   void conclude(const RunKey& key, Report report);
   bool rewrite_journal();
@@ -121,17 +132,18 @@ class Runs {
   Launcher launcher_;
   Spool spool_;
   Journal journal_;
+  Cgroups cgroups_;
+  Leftovers leftovers_;
   Handlers handlers_;
   LiveMap live_;
   std::map<RunKey, pid_t> pids_;  ///< of the pending and running ones
   std::map<RunKey, Intended> intended_;
   std::map<RunKey, Report> finished_;  ///< StartFailed or Ended, unacknowledged
   std::set<std::pair<Duration, pid_t>> deadlines_;
-  int ending_ = 0;  ///< how many of live_ are, held ones included
-  int held_ = 0;
-  bool start_unwritten_ = false;  ///< in the journal's buffer; for the crash points alone
-  bool end_unwritten_ = false;    ///< the same
-  bool journal_ok_ = true;        ///< false: something is missing in it until it is rewritten
+  std::optional<Duration> cut_at_;  ///< while runs live whose output has a bound
+  bool start_unwritten_ = false;    ///< in the journal's buffer; for the crash points alone
+  bool end_unwritten_ = false;      ///< the same
+  bool journal_ok_ = true;          ///< false: something is missing in it until it is rewritten
 };
 
 }  // namespace schedctl::keeper

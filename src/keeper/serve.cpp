@@ -16,6 +16,7 @@
 #include <functional>
 #include <utility>
 
+#include "allowed.hpp"
 #include "processes.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/loop/loop.hpp"
@@ -170,7 +171,7 @@ Result<void> Keeper::prepare() {
   program_ = host::program_path();
   instance_ = make_instance();
   describe_holder(*lock_, instance_);
-  TRY(Launcher launcher, Launcher::create(lock_->fd()));
+  TRY(Launcher launcher, Launcher::create(lock_->fd(), allowed_users(paths_.config_file)));
   TRY(Spool spool, Spool::open(paths_.output_dir, instance_));
   TRY(Journal journal,
       Journal::create(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()}));
@@ -201,7 +202,7 @@ Result<void> Keeper::take_over(int holdings_fd) {
   Before before;
   if (estate.files) before.files = rlimit{estate.files->first, estate.files->second};
   before.oom_score = estate.oom_score;
-  TRY(Launcher launcher, Launcher::create(lock_->fd(), &before));
+  TRY(Launcher launcher, Launcher::create(lock_->fd(), allowed_users(paths_.config_file), &before));
   TRY_VOID(set_up(
       UniqueFd(estate.listener), std::move(launcher),
       Spool::adopt(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made),
@@ -217,7 +218,7 @@ Result<void> Keeper::set_up(UniqueFd listener, Launcher launcher, Spool spool, J
   TRY(loop_, loop::Loop::create());
   server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_);
   runs_ = std::make_unique<Runs>(
-      std::move(launcher), std::move(spool), std::move(journal),
+      std::move(launcher), std::move(spool), std::move(journal), instance_,
       Runs::Handlers{
           .report = [this](const Report& report) { server_->report(report); },
           .watch =
@@ -235,7 +236,7 @@ Result<void> Keeper::set_up(UniqueFd listener, Launcher launcher, Spool spool, J
 Result<void> Keeper::run() {
   for (Duration now = monotonic_time(); !should_end(now); now = monotonic_time()) {
     TRY_VOID(loop_->run_once(patience(now)));
-    runs_->on_deadline();
+    runs_->on_time();
     server_->turn();
     if (!server_->has_daemon() && is_lost()) runs_->kill_all();
     if (server_->take_reexec_wish()) begin_reexec(monotonic_time());
@@ -307,21 +308,21 @@ bool Keeper::should_end(Duration now) {
     told_to_end_ = false;
     return false;
   }
-  if (told_to_end_ || server_->is_dismissed()) return true;
+  if (told_to_end_ || server_->is_dismissed()) return !runs_->has_leftovers();
   if (server_->has_daemon()) {
     idle_since_.reset();
     return false;
   }
-  if (is_lost()) return true;
   if (!idle_since_) idle_since_ = now;
-  return now - *idle_since_ >= idle_limit_;
+  return (is_lost() || now - *idle_since_ >= idle_limit_) && !runs_->has_leftovers();
 }
 
 /// How long the loop may sleep.
 std::optional<Duration> Keeper::patience(Duration now) const {
   if (server_->is_busy()) return Duration::zero();
-  std::optional<Duration> until = runs_->next_deadline();
-  if (idle_since_) until = std::min(until.value_or(Duration::max()), *idle_since_ + idle_limit_);
+  std::optional<Duration> until = runs_->next_time();
+  if (idle_since_ && !runs_->has_leftovers())
+    until = std::min(until.value_or(Duration::max()), *idle_since_ + idle_limit_);
   if (successor_) until = std::min(until.value_or(Duration::max()), trial_until_);
   if (!until) return std::nullopt;
   return std::max(*until - now, Duration::zero());

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -19,6 +20,9 @@ namespace {
 
 /// Files that wait for a run; as many as may run at once on a busy machine.
 constexpr std::size_t kMostFree = 256;
+
+/// Where a hole can begin and end on any file system in use.
+constexpr std::int64_t kPage = 4096;
 
 /// Empty, and still under its one name.
 bool is_untouched(int fd) {
@@ -54,13 +58,18 @@ Spool Spool::adopt(UniqueFd dir, const std::string& directory, const std::string
   return spool;
 }
 
-tl::expected<Spool::Taken, int> Spool::take() {
+tl::expected<Spool::Taken, int> Spool::take(const std::string& user) {
   Taken taken;
-  while (!free_.empty()) {
+  const auto is_theirs = [&](const File& file) { return file.user == user; };
+  while (true) {
+    const auto found = std::find_if(free_.rbegin(), free_.rend(), is_theirs);
+    if (found == free_.rend()) break;
+    std::swap(*found, free_.back());
     taken.file = std::move(free_.back());
     free_.pop_back();
     if (reopen(taken)) return taken;
   }
+  taken.file.user = user;
   const int error_number = make(taken);
   if (error_number != 0) return tl::unexpected(error_number);
   return taken;
@@ -113,6 +122,7 @@ int Spool::make(Taken& taken) {
 
 Spool::Outcome Spool::give_back(File file) {
   struct stat st {};
+  if (file.name.empty()) return {};
   if (::fstat(file.watch.get(), &st) != 0) return {path(file), 0};
   if (st.st_size != 0 || st.st_nlink != 1 || !is_ours_alone(file.watch.get())) {
     return {path(file), st.st_size};
@@ -123,6 +133,22 @@ Spool::Outcome Spool::give_back(File file) {
     ::unlinkat(dir_.get(), file.name.c_str(), 0);
   }
   return {};
+}
+
+std::int64_t Spool::cut_middle(const File& file, std::int64_t most, std::int64_t cut) {
+  struct stat st {};
+  if (most <= 0 || file.name.empty() || ::fstat(file.watch.get(), &st) != 0) return cut;
+  if (st.st_size <= most) return 0;
+  const std::int64_t head = (most / 2 + kPage - 1) / kPage * kPage;
+  const std::int64_t tail_at = (st.st_size - head) / kPage * kPage;
+  if (tail_at - head <= cut) return std::max(std::int64_t{0}, std::min(cut, st.st_size - head));
+  // Its user may have taken the right to write away from everybody, which does not bind root.
+  ::fchmod(file.watch.get(), S_IRUSR | S_IWUSR);
+  const std::string self = "/proc/self/fd/" + std::to_string(file.watch.get());
+  const UniqueFd fd(::open(self.c_str(), O_WRONLY | O_CLOEXEC));
+  const bool done = fd && ::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                      head + cut, tail_at - head - cut) == 0;
+  return done ? tail_at - head : cut;
 }
 
 void Spool::clear() {

@@ -16,8 +16,9 @@ class Spool {
  public:
   /// One file, while a run has it.
   struct File {
-    std::string name;
-    UniqueFd watch;  ///< the keeper's own description of it: tells whether others still have one
+    std::string name;  ///< empty: there is none
+    std::string user;  ///< who runs with it; empty: the keeper's own
+    UniqueFd watch;    ///< the keeper's own description of it: tells whether others still have one
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
   };
@@ -39,11 +40,17 @@ class Spool {
   int directory_fd() const { return dir_.get(); }
   std::uint64_t files_made() const { return made_; }
 
-  /// A file for a run. The error is an errno value.
-  tl::expected<Taken, int> take();
+  /// A file for a run of that user, whose only it will ever be. The error is an errno value.
+  tl::expected<Taken, int> take(const std::string& user);
+  /// Cuts the middle out of what is over `most`, in pages of 4 KiB, so that at least half of `most`
+  /// is left on each side: a hole. `cut` is how much of it was cut out before, and what comes back
+  /// how much is by now. Where the file system cannot do that, nothing is.
+  static std::int64_t cut_middle(const File& file, std::int64_t most, std::int64_t cut);
   /// The run has ended, and its end of `Taken::output` is closed here.
   Outcome give_back(File file);
-  std::string path(const File& file) const { return directory_ + "/" + file.name; }
+  std::string path(const File& file) const {
+    return file.name.empty() ? "" : directory_ + "/" + file.name;
+  }
   /// Removes the files that wait for a run: the keeper ends.
   void clear();
 

@@ -122,6 +122,9 @@ Result<Successor> Successor::try_out(const std::string& program, const KeeperPat
   TRY(successor.program_, open_program(program));
   successor.argv_ = {program,          "keeper",       "--keeper-dir",
                      paths.keeper_dir, "--output-dir", paths.output_dir};
+  if (!paths.config_file.empty()) {
+    successor.argv_.insert(successor.argv_.end(), {"--config", paths.config_file});
+  }
   TRY(const UniqueFd written, written_down(holdings));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {

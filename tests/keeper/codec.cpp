@@ -114,7 +114,7 @@ Care full_care() {
 }
 
 Leftover full_leftover() {
-  return {kKey, 811, Duration(77), true, Duration(5), Duration(6), full_care()};
+  return {kKey, 811, Duration(77), true, true, Duration(5), Duration(6), full_care()};
 }
 
 std::vector<std::string> one_of_each() {

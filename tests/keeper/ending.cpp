@@ -109,6 +109,44 @@ TEST_CASE("a stopped command is ended by TERM too") {
   CHECK(WTERMSIG(next_end(daemon).wait_status) == SIGTERM);
 }
 
+TEST_CASE("the stop signal is the one that the order names") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  StartOrder order = shell(1,
+                           "trap 'exit 8' QUIT; trap '' TERM; echo ready; "
+                           "while :; do sleep 0.01; done");
+  order.terms.stop_signal = SIGQUIT;
+  const Started started = start_ready(daemon, order);
+  daemon.client->end(started.key, seconds(60));
+  CHECK(next_end(daemon).wait_status == 8 << 8);
+}
+
+TEST_CASE("a signal reaches the group of a run, and nobody else's") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  const std::string line = "trap 'echo got' USR2; echo ready; while :; do sleep 0.01; done";
+  const Started first = start_ready(daemon, shell(1, line));
+  const Started second = start_ready(daemon, shell(2, line));
+  daemon.client->signal(first.key, SIGUSR2);
+  daemon.client->signal({"store", RunId(99), 1}, SIGKILL);  // never heard of
+  daemon.client->signal(first.key, 0);
+  daemon.client->signal(first.key, 1000);
+  CHECK(comes_true([&] { return read_file(first.output_path) == "ready\ngot\n"; }));
+  CHECK(read_file(second.output_path) == "ready\n");
+  daemon.client->signal(first.key, SIGKILL);
+  CHECK(WTERMSIG(next_end(daemon).wait_status) == SIGKILL);
+  CHECK_FALSE(daemon.ended.back().ended_on_order);
+}
+
+/// With what the daemon puts into every environment.
+StartOrder marked(StartOrder order, int attempt = 1) {
+  order.env.push_back("SCHEDCTL_KEY=key-" + std::to_string(order.key.run.value));
+  order.env.push_back("SCHEDCTL_ATTEMPT=" + std::to_string(attempt));
+  return order;
+}
+
 TEST_CASE(
     "what an ended run leaves in its session is killed after the grace, its end told before") {
   Scratch scratch;
@@ -116,11 +154,10 @@ TEST_CASE(
   Daemon daemon(scratch.paths());
   // One stays in the group and ignores TERM; `set -m` puts the other into a group of its own. (The
   // usual shell has no job control without a terminal.)
-  const Started started = start_ready(
-      daemon,
-      order_of(1, {"bash", "-c",
-                   "bash -c \"trap '' TERM; echo ready \\$\\$; while :; do sleep 0.01; done\" & "
-                   "set -m; sleep 1000 & echo $!; wait"}));
+  const std::string stubborn =
+      "bash -c \"trap '' TERM; echo ready \\$\\$; while :; do sleep 0.01; done\" & ";
+  const Started started =
+      start_ready(daemon, order_of(1, {"bash", "-c", stubborn + "set -m; " + stubborn + "wait"}));
   REQUIRE(comes_true([&] { return pids_in(started.output_path).size() == 2; }));
   daemon.client->end(started.key, milliseconds(500));
   const Ended ended = next_end(daemon);
@@ -137,19 +174,76 @@ TEST_CASE(
   CHECK(daemon.run(shell(4, "exit 6")).wait_status == 6 << 8);
 }
 
-TEST_CASE("a run that ends by itself leaves its background processes alone") {
+TEST_CASE("what a run leaves behind when it ends by itself is told to end") {
   Scratch scratch;
   KeeperProcess keeper(scratch.paths());
   Daemon daemon(scratch.paths());
-  StartOrder order = shell(1, "sleep 1000 & echo ready $!");
-  order.timeout = seconds(100);
+  // The group, another group, another session, and a session in that.
+  const Ended ended = daemon.run(
+      marked(order_of(1, {"bash", "-c",
+                          "sleep 1000 & echo $!; set -m; sleep 1000 & echo $!; set +m; "
+                          "setsid sh -c 'echo $$; setsid sh -c \"echo \\$\\$; sleep 1000\"; :' & "
+                          "while [ $(wc -l </proc/self/fd/1) -lt 4 ]; do sleep 0.01; done"})));
+  CHECK(ended.wait_status == 0);
+  CHECK(pids_in(ended.output_path).size() == 4);
+  for (const pid_t pid : pids_in(ended.output_path)) {
+    CHECK(comes_true([&] { return !is_alive(pid); }));
+  }
+}
+
+TEST_CASE("what a run leaves in a session of its own is killed if it ignores the signal") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  StartOrder order =
+      marked(shell(1,
+                   "setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.01; done' & "
+                   "while [ ! -s /proc/self/fd/1 ]; do sleep 0.01; done"));
+  order.kill_grace = milliseconds(300);
+  const Ended ended = daemon.run(order);
+  REQUIRE(pids_in(ended.output_path).size() == 1);
+  const pid_t left = pids_in(ended.output_path)[0];
+  CHECK(is_alive(left));
+  CHECK(comes_true([&] { return !is_alive(left); }));
+  CHECK(std::chrono::system_clock::now() - ended.ended_at >= milliseconds(300));
+}
+
+TEST_CASE("what another run, or another attempt, has in a session of its own is left alone") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  const std::string line = "setsid sleep 1000 & echo ready $!; wait";
+  const Started other = start_ready(daemon, marked(shell(1, line)));
+  StartOrder next = marked(shell(2, line), 2);
+  next.env.end()[-2] = "SCHEDCTL_KEY=key-1";
+  const Started attempt = start_ready(daemon, next);
+  StartOrder last = marked(shell(3, "setsid sleep 1000 & echo $!"), 3);
+  last.env.end()[-2] = "SCHEDCTL_KEY=key-1";
+  const Ended ended = daemon.run(last);
+  REQUIRE(pids_in(ended.output_path).size() == 1);
+  CHECK(comes_true([&] { return !is_alive(pids_in(ended.output_path)[0]); }));
+  for (const Started& started : {other, attempt}) {
+    const pid_t pid = pids_in(started.output_path)[0];
+    CHECK(is_alive(pid));
+    ::kill(pid, SIGKILL);
+  }
+}
+
+TEST_CASE("what a run leaves behind goes on if it may, and its zombie is taken away") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  StartOrder order = marked(shell(1, "sleep 1000 & echo $!; setsid sleep 1000 & echo $!"));
+  order.terms.keep_children = true;
   const Ended ended = daemon.run(order);
   CHECK(ended.wait_status == 0);
-  daemon.settle();
+  // One that may not: once its child is gone, the keeper has looked.
+  const Ended other = daemon.run(marked(shell(2, "setsid sleep 1000 & echo $!")));
+  CHECK(comes_true([&] { return !is_alive(pids_in(other.output_path)[0]); }));
+  REQUIRE(pids_in(ended.output_path).size() == 2);
   for (const pid_t pid : pids_in(ended.output_path)) {
     CHECK(is_alive(pid));
     ::kill(pid, SIGKILL);
-    // The keeper has adopted it, and buries it.
     CHECK(comes_true([&] { return ::kill(pid, 0) != 0; }));
   }
 }

@@ -1,5 +1,7 @@
 #include "living_keeper.hpp"
 
+#include <fcntl.h>
+
 #include <set>
 
 namespace schedctl::keeper {
@@ -61,8 +63,10 @@ TEST_CASE("a background process that holds the output delays no end, and its fil
   KeeperProcess keeper(scratch.paths());
   Daemon daemon(scratch.paths());
   const std::string go = scratch / "go";
-  const Ended ended = daemon.run(
-      shell(1, "(setsid sh -c 'while [ ! -e " + go + " ]; do sleep 0.01; done; echo late') & :"));
+  StartOrder order =
+      shell(1, "(setsid sh -c 'while [ ! -e " + go + " ]; do sleep 0.01; done; echo late') & :");
+  order.terms.keep_children = true;
+  const Ended ended = daemon.run(order);
   CHECK(ended.wait_status == 0);
   CHECK(ended.output_bytes == 0);
   REQUIRE(ended.output_path == daemon.started[0].output_path);
@@ -149,6 +153,84 @@ TEST_CASE("a keeper that ends takes its empty files along, and leaves the others
   }
   CHECK(files_in(scratch / "output") == 1);
   CHECK(read_file(loud) == "hello\n");
+}
+
+TEST_CASE("of too much output the first and the last half are kept, and the cut is told") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  StartOrder order = shell(1, "echo first; head -c 1000000 /dev/zero | tr '\\0' x; echo last");
+  order.terms.max_output = 64 * 1024;
+  const Ended ended = daemon.run(order);
+  const std::string text = read_file(ended.output_path);
+  CHECK(ended.output_bytes == 1'000'000 + 11);
+  CHECK(text.size() == 1'000'000 + 11);
+  const auto head = static_cast<std::size_t>(order.terms.max_output / 2);
+  const auto cut = static_cast<std::size_t>(ended.output_cut);
+  CHECK(text.starts_with("first\n"));
+  CHECK(text.ends_with("xlast\n"));
+  CHECK(text.find('\0') == head);
+  CHECK(text.find_last_of('\0') == head + cut - 1);
+  CHECK(text.size() - head - cut >= head);
+  CHECK(text.size() - head - cut < head + 4096);
+  struct stat st {};
+  REQUIRE(::stat(ended.output_path.c_str(), &st) == 0);
+  CHECK(st.st_blocks * 512 < 128 * 1024);
+  // The way in which a reader finds it.
+  const int fd = ::open(ended.output_path.c_str(), O_RDONLY);
+  CHECK(::lseek(fd, 0, SEEK_HOLE) == static_cast<off_t>(head));
+  CHECK(::lseek(fd, static_cast<off_t>(head), SEEK_DATA) == static_cast<off_t>(head + cut));
+  ::close(fd);
+}
+
+TEST_CASE("output is cut while its run lives, and goes on being written at its end") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  const std::string go = scratch / "go";
+  StartOrder order =
+      shell(1, "yes | head -c 3000000; while [ ! -e " + go + " ]; do sleep 0.01; done; echo last");
+  order.terms.max_output = 32 * 1024;
+  daemon.client->start(order);
+  daemon.until([&] { return daemon.started.size() == 1; });
+  const std::string path = daemon.started[0].output_path;
+  CHECK(comes_true([&] {
+    struct stat st {};
+    return ::stat(path.c_str(), &st) == 0 && st.st_size == 3'000'000 &&
+           st.st_blocks * 512 < 64 * 1024;
+  }));
+  std::ofstream(go) << "go";
+  daemon.until([&] { return daemon.ended.size() == 1; });
+  CHECK(daemon.ended[0].output_bytes == 3'000'005);
+  CHECK(read_file(path).ends_with("y\nlast\n"));
+}
+
+TEST_CASE("output within its bound, or without one, is left as it is") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  StartOrder order = shell(1, "head -c 65536 /dev/zero | tr '\\0' x");
+  order.terms.max_output = 64 * 1024;
+  CHECK(daemon.run(order).output_cut == 0);
+  order = shell(2, "head -c 20000000 /dev/zero | tr '\\0' x");
+  order.terms.max_output = 0;
+  const Ended ended = daemon.run(order);
+  CHECK(ended.output_cut == 0);
+  CHECK(read_file(ended.output_path) == std::string(20'000'000, 'x'));
+}
+
+TEST_CASE("output that is not wanted goes nowhere and costs no file") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  StartOrder order = shell(1, "echo lost; readlink /proc/self/fd/1 >&2; echo more >/dev/stderr");
+  order.terms.output = Output::discard;
+  const Ended ended = daemon.run(order);
+  CHECK(ended.wait_status == 0);
+  CHECK(daemon.started[0].output_path.empty());
+  CHECK(ended.output_path.empty());
+  CHECK(ended.output_bytes == 0);
+  CHECK(files_in(scratch / "output") == 0);
 }
 
 }  // namespace

@@ -23,10 +23,15 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 __attribute__((constructor)) void serve_if_asked(int argc, char** argv, char**) {
-  if ((argc != 6 && argc != 8) || std::string(argv[1]) != "keeper") return;
+  if (argc < 6 || std::string(argv[1]) != "keeper") return;
   host::remember_argv(argc, argv);
-  const int ready_fd = argc == 8 ? std::stoi(argv[7]) : -1;
-  ::_exit(serve({argv[3], argv[5]}, ready_fd) ? 0 : 1);
+  KeeperPaths paths{argv[3], argv[5]};
+  int ready_fd = -1;
+  for (int i = 6; i + 1 < argc; i += 2) {
+    if (std::string(argv[i]) == "--ready-fd") ready_fd = std::stoi(argv[i + 1]);
+    if (std::string(argv[i]) == "--config") paths.config_file = argv[i + 1];
+  }
+  ::_exit(serve(paths, ready_fd) ? 0 : 1);
 }
 
 /// A keeper that was spawned from a program of its own.

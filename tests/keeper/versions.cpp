@@ -65,6 +65,15 @@ TEST_CASE("a daemon speaks to an older keeper as that one does, and asks for not
     CHECK(daemon.client->build().empty());
     CHECK_FALSE(daemon.client->is_of_another_build());
     daemon.settle();
+    // It would run as somebody else than was asked for.
+    StartOrder order = order_of(1, {"true"});
+    order.terms.user = "nobody";
+    daemon.client->start(order);
+    REQUIRE(daemon.failed.size() == 1);
+    CHECK(daemon.failed[0].stage == Stage::setup);
+    CHECK(daemon.failed[0].error_number == EPROTONOSUPPORT);
+    daemon.client->signal(order.key, SIGTERM);
+    daemon.settle();
   }
   keeper.join();
 }

@@ -49,6 +49,8 @@ struct Config {
   int max_running = 100;    ///< commands at once on this node
   Duration stop_timeout = std::chrono::seconds(30);
   OnSigterm on_sigterm = OnSigterm::drain;
+  /// Users that a keeper which runs as root may run jobs as; only in the file.
+  std::vector<std::string> allow_users;
   Alerts alerts;
   job::Retention retention;
   std::string heartbeat_url;       ///< called while beats succeed; a secret; empty: none

@@ -1,0 +1,163 @@
+#include "leftovers.hpp"
+
+#include <signal.h>
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "processes.hpp"
+
+// A process whose parent dies becomes a child of the keeper, its subreaper. So whatever lives of an
+// ended run is a child of the keeper, or below one, and if none of its children belongs to the run,
+// nothing is left of it. Only if one does, all of /proc is read.
+//
+// Which run a process is of: its session is named by the number of the run's process, and that
+// number is not given away as long as the session has a member. That it has been given away is seen
+// from a process that has it. Who began another session still has the run's environment.
+
+namespace schedctl::keeper {
+namespace {
+
+constexpr Duration kLookDelay = std::chrono::milliseconds(50);
+/// No more than this share of the keeper's time goes into looking: one part in so many.
+constexpr int kShare = 20;
+/// After the KILL: for what cannot die for the moment. Who can is noticed when it does.
+constexpr Duration kStubborn = std::chrono::seconds(1);
+/// Start times of processes are told no finer, and a moment before the time that is noted.
+constexpr Duration kClockTick = std::chrono::milliseconds(100);
+
+struct Candidate {
+  ProcessStat stat;
+  std::string environment;
+};
+
+Candidate candidate_of(const ProcessStat& stat) {
+  return {stat, environment_of(stat.pid)};
+}
+
+bool is_of(const Candidate& candidate, const Leftover& leftover, bool session_stands) {
+  if (candidate.stat.started < leftover.since_boot - kClockTick) return false;
+  if (session_stands && candidate.stat.session == leftover.session) return true;
+  return !leftover.care.marks.empty() && has_entries(candidate.environment, leftover.care.marks);
+}
+
+/// Nobody else has got the number of the run's process.
+bool session_stands(const Leftover& leftover) {
+  return leftover.session > 1 && !process_stat(static_cast<pid_t>(leftover.session));
+}
+
+std::vector<Candidate> orphans(const std::vector<pid_t>& children,
+                               const std::function<bool(pid_t)>& is_run) {
+  std::vector<Candidate> found;
+  for (const pid_t pid : children) {
+    if (is_run(pid)) continue;
+    const std::optional<ProcessStat> stat = process_stat(pid);
+    if (stat && stat->state != 'Z' && stat->state != 'X') found.push_back(candidate_of(*stat));
+  }
+  return found;
+}
+
+/// Processes in the session of a living run are that run's.
+std::vector<Candidate> everybody(const std::function<bool(pid_t)>& is_run) {
+  std::vector<Candidate> found;
+  for (const ProcessStat& stat : living_processes()) {
+    if (!is_run(stat.session)) found.push_back(candidate_of(stat));
+  }
+  return found;
+}
+
+Duration monotonic_now() {
+  return std::chrono::floor<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+}  // namespace
+
+void Leftovers::add(Leftover leftover, Duration now) {
+  const bool at_once = leftover.kill_at && *leftover.kill_at <= now;
+  all_.push_back(std::move(leftover));
+  schedule(std::max(at_once ? now : now + kLookDelay, earliest_));
+}
+
+void Leftovers::forget_session(pid_t session) {
+  for (Leftover& leftover : all_) {
+    if (leftover.session == session) leftover.session = 0;
+  }
+}
+
+void Leftovers::on_orphan_gone(Duration now) {
+  if (!all_.empty()) schedule(std::max(now + kLookDelay, earliest_));
+}
+
+void Leftovers::kill_all(Duration now) {
+  for (Leftover& leftover : all_) leftover.kill_at = now;
+  if (!all_.empty()) schedule(now);
+}
+
+void Leftovers::schedule(Duration at) {
+  next_look_ = std::min(next_look_.value_or(at), at);
+}
+
+bool Leftovers::is_empty() const {
+  return std::all_of(all_.begin(), all_.end(),
+                     [](const Leftover& leftover) { return leftover.care.keep_children; });
+}
+
+void Leftovers::look(Duration now, const std::function<bool(pid_t)>& is_run) {
+  next_look_.reset();
+  const std::optional<std::vector<pid_t>> children = own_children();
+  std::vector<Candidate> known;
+  if (children) known = orphans(*children, is_run);
+  const bool any = !children || std::any_of(all_.begin(), all_.end(), [&](const Leftover& one) {
+    const bool stands = session_stands(one);
+    return !one.care.keep_children && std::any_of(known.begin(), known.end(), [&](const auto& c) {
+      return is_of(c, one, stands);
+    });
+  });
+  if (any) known = everybody(is_run);
+  std::erase_if(all_, [&](Leftover& one) {
+    std::vector<ProcessStat> members;
+    const bool stands = any && session_stands(one);
+    for (const Candidate& candidate : known) {
+      if (any && is_of(candidate, one, stands)) members.push_back(candidate.stat);
+    }
+    return !deal_with(one, members, now);
+  });
+  const Duration then = monotonic_now();
+  earliest_ = then + (then - now) * kShare;
+}
+
+/// False: there is nothing left of it.
+bool Leftovers::deal_with(Leftover& leftover, std::vector<ProcessStat> members, Duration now) {
+  if (leftover.care.has_cgroup) {
+    for (const pid_t pid : cgroups_->members(leftover.key)) {
+      if (const std::optional<ProcessStat> stat = process_stat(pid)) members.push_back(*stat);
+    }
+    if (members.empty() && cgroups_->remove(leftover.key)) return false;
+    // Cgroups of its own making may be in it.
+    if (!leftover.care.keep_children && members.empty()) cgroups_->kill(leftover.key);
+  }
+  // With a cgroup that is still there: its emptiness shows when an orphan goes.
+  if (leftover.care.keep_children) return leftover.care.has_cgroup;
+  if (members.empty() && !leftover.care.has_cgroup) return false;
+  if (!leftover.told_to_end) {
+    leftover.told_to_end = true;
+    if (!leftover.kill_at) leftover.kill_at = now + leftover.kill_grace;
+    for (const ProcessStat& member : members) {
+      if (leftover.group_told && member.group == leftover.session) continue;
+      signal_process(member, leftover.care.stop_signal);
+      signal_process(member, SIGCONT);
+    }
+  }
+  if (leftover.kill_at && now < *leftover.kill_at) {
+    schedule(*leftover.kill_at);
+    return true;
+  }
+  for (const ProcessStat& member : members) signal_process(member, SIGKILL);
+  if (leftover.care.has_cgroup) cgroups_->kill(leftover.key);
+  schedule(now + kStubborn);
+  return true;
+}
+
+}  // namespace schedctl::keeper

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "cgroup.hpp"
+#include "codec.hpp"
+#include "processes.hpp"
+
+namespace schedctl::keeper {
+
+/// What runs leave behind when their commands have ended: told to end, and killed after the grace.
+/// It is found by the session, by what is in its environment (a process that began a session of its
+/// own), or by the cgroup. What has neither of them any more is not found.
+///
+/// Looks are put off a little, so that those of many ends are one; a look that finds the keeper to
+/// be nobody's parent but its runs' costs next to nothing. Used by one thread.
+class Leftovers {
+ public:
+  explicit Leftovers(const Cgroups& cgroups) : cgroups_(&cgroups) {}
+
+  void add(Leftover leftover, Duration now);
+  /// A new run's process has this number: an old session of that number is none of it.
+  void forget_session(pid_t session);
+  /// A child that is no run has gone.
+  void on_orphan_gone(Duration now);
+
+  /// When look() has something to do, on CLOCK_MONOTONIC; nothing: never.
+  std::optional<Duration> next_look() const { return next_look_; }
+  /// `is_run`: whether the process of this number is that of a living run.
+  void look(Duration now, const std::function<bool(pid_t)>& is_run);
+  /// KILL to all, at the next look.
+  void kill_all(Duration now);
+
+  /// Nothing is left that has to be ended.
+  bool is_empty() const;
+  const std::vector<Leftover>& all() const { return all_; }
+
+ private:
+  bool deal_with(Leftover& leftover, std::vector<ProcessStat> members, Duration now);
+  void schedule(Duration at);
+
+  const Cgroups* cgroups_;
+  std::vector<Leftover> all_;
+  std::optional<Duration> next_look_;
+  Duration earliest_{};  ///< unless it is urgent
+};
+
+}  // namespace schedctl::keeper
