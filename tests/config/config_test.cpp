@@ -280,9 +280,11 @@ TEST_CASE("every setting can be given as a variable, and says which") {
   constexpr std::size_t kAddresses = 2;
   const config::Loaded all = loaded(sources);
   CHECK(all.warnings.empty());
-  CHECK(all.settings.size() == sources.environment.size() + kAddresses);
+  // And one is in the file or nowhere.
+  CHECK(all.settings.size() == sources.environment.size() + kAddresses + 1);
   for (const config::Setting& one : all.settings) {
     CAPTURE(one.key);
+    if (one.key == "allow_users") continue;
     if (one.key == "heartbeat_url" || one.key == "alerts.slack.webhook_url") continue;
     CHECK(one.origin == one.variable);
     REQUIRE(sources.environment.count(one.variable) == 1);
@@ -291,6 +293,28 @@ TEST_CASE("every setting can be given as a variable, and says which") {
   CHECK(setting(all, "jobs_dirs").value == "/d/a, /d/b");
   CHECK(all.config.defaults.max_attempts == 3);
   CHECK(all.config.on_sigterm == config::OnSigterm::leave);
+}
+
+TEST_CASE("the users that jobs may run as are in the file, by name, and nowhere else") {
+  const Scratch scratch;
+  config::Sources sources = user_sources(scratch);
+  scratch.write("given.toml", "allow_users = [\"backup\", \"www-data\"]\n");
+  sources.config_file = scratch.path("given.toml");
+  sources.environment = {{"SCHEDCTL_ALLOW_USERS", "nobody"}};
+  const config::Loaded all = loaded(sources);
+  CHECK(all.config.allow_users == std::vector<std::string>{"backup", "www-data"});
+  CHECK(setting(all, "allow_users").value == "backup, www-data");
+  CHECK(setting(all, "allow_users").variable.empty());
+  REQUIRE(all.warnings.size() == 1);
+  CHECK(contains(all.warnings[0], "SCHEDCTL_ALLOW_USERS"));
+  sources.set = {{"allow_users", "nobody"}};
+  const auto set = config::load(sources);
+  REQUIRE_FALSE(set);
+  CHECK(set.error().message == "allow_users is set in the settings file only");
+  CHECK(refused_file("allow_users = [\"0\"]\n").where == "F:1:15");
+  CHECK(refused_file("allow_users = [\"a b\"]\n").where == "F:1:15");
+  CHECK(refused_file("allow_users = [\"\"]\n").where == "F:1:15");
+  CHECK(refused_file("allow_users = \"root\"\n").where == "F:1:15");
 }
 
 TEST_CASE("unknown variables are a warning with the nearest name, those handed to jobs are none") {
