@@ -131,8 +131,13 @@ class Daemon {
   /// Runs a command to its end and gives it back.
   Ended run(StartOrder order) {
     const std::size_t before = ended.size();
+    const std::size_t failed_before = failed.size();
     client->start(order);
-    until([&] { return ended.size() > before; });
+    until([&] { return ended.size() > before || failed.size() > failed_before; });
+    if (failed.size() > failed_before) {
+      FAIL("start failed at stage " << static_cast<int>(failed.back().stage) << " with errno "
+                                    << failed.back().error_number);
+    }
     return ended.back();
   }
 

@@ -70,7 +70,10 @@ StartOrder as_user(StartOrder order, const std::string& user) {
 std::pair<Stage, int> failure_of(Daemon& daemon, const StartOrder& order) {
   const std::size_t before = daemon.failed.size();
   daemon.client->start(order);
-  daemon.until([&] { return daemon.failed.size() > before; });
+  const std::size_t ran = daemon.ended.size();
+  daemon.until([&] { return daemon.failed.size() > before || daemon.ended.size() > ran; });
+  if (daemon.failed.size() == before)
+    FAIL("it ran: " << read_file(daemon.ended.back().output_path));
   return {daemon.failed.back().stage, daemon.failed.back().error_number};
 }
 
@@ -87,9 +90,9 @@ TEST_CASE("a command of another user has that user's ids and groups, and nothing
     const gid_t own[] = {0, 4, 54'321};
     if (::setgroups(3, own) != 0) ::_exit(9);
   });
-  for (const char* name : {"nobody", "daemon"}) {
+  for (const std::string name : {"nobody", "daemon"}) {
     CAPTURE(name);
-    const passwd* user = ::getpwnam(name);
+    const passwd* user = ::getpwnam(name.c_str());
     REQUIRE(user != nullptr);
     const std::string uid = std::to_string(user->pw_uid);
     const std::string gid = std::to_string(user->pw_gid);
@@ -111,13 +114,14 @@ TEST_CASE("a command of another user has that user's ids and groups, and nothing
 TEST_CASE("a command of another user cannot become root again, and has three descriptors") {
   if (!is_root()) return;
   Rooted world([] { ::open("/etc/shadow", O_RDONLY); });
-  const Ended ended = world.daemon.run(as_user(
-      shell(1,
-            "setpriv --reuid 0 true 2>/dev/null && echo root again; "
-            "setpriv --regid 0 true 2>/dev/null && echo group again; "
-            "cat /etc/shadow 2>/dev/null | head -c1; for fd in /proc/$$/fd/*; do basename $fd; "
-            "done"),
-      "nobody"));
+  const Ended ended =
+      world.daemon.run(as_user(shell(1,
+                                     "setpriv --reuid 0 true 2>/dev/null && echo root again; "
+                                     "setpriv --regid 0 true 2>/dev/null && echo group again; "
+                                     "cat /etc/shadow 2>/dev/null | head -c1; for fd in "
+                                     "/proc/$$/fd/*; do [ -e $fd ] && basename $fd; "
+                                     "done"),
+                               "nobody"));
   CHECK(read_file(ended.output_path) == "0\n1\n2\n");
 }
 
@@ -144,17 +148,15 @@ TEST_CASE("a step of becoming another user that fails, or only seems to succeed,
     MESSAGE("skipped: no strace to make system calls fail");
     return;
   }
-  for (const char* fault :
+  for (const std::string fault :
        {"setgroups:error=EPERM", "setresgid:error=EAGAIN", "setresuid:error=EAGAIN",
         "setresuid:retval=0", "setresgid:retval=0", "capset:error=EPERM", "fchown:error=EIO"}) {
     CAPTURE(fault);
     Rooted world;
     const std::string ran = world.place / "ran";
-    // Until it says that it is attached.
-    const std::string log = world.place / "strace";
     const std::string line =
-        "exec strace -f -qq -o /dev/null -e trace=none -e inject=" + std::string(fault) + " -p " +
-        std::to_string(world.keeper.pid());
+        "exec strace -f -qq -o /dev/null -e trace=" + fault.substr(0, fault.find(':')) +
+        " -e inject=" + fault + " -p " + std::to_string(world.keeper.pid());
     const pid_t tracer = ::fork();
     if (tracer == 0) {
       ::execl("/bin/sh", "sh", "-c", line.c_str(), nullptr);
@@ -285,7 +287,7 @@ TEST_CASE("output belongs to the user whose it is, and no file goes from one use
   if (!is_root()) return;
   Rooted world;
   Daemon& daemon = world.daemon;
-  const Ended loud = daemon.run(as_user(shell(1, "echo out; echo err >/dev/stderr"), "nobody"));
+  const Ended loud = daemon.run(as_user(shell(1, "echo out; echo err >>/dev/stderr"), "nobody"));
   CHECK(read_file(loud.output_path) == "out\nerr\n");
   struct stat st {};
   REQUIRE(::stat(loud.output_path.c_str(), &st) == 0);
