@@ -109,12 +109,14 @@ void Leftovers::look(Duration now, const std::function<bool(pid_t)>& is_run) {
   const std::optional<std::vector<pid_t>> children = own_children();
   std::vector<Candidate> known;
   if (children) known = orphans(*children, is_run);
-  const bool any = !children || std::any_of(all_.begin(), all_.end(), [&](const Leftover& one) {
+  const auto may_be_of = [&](const Leftover& one) {
+    if (one.care.keep_children) return false;
     const bool stands = session_stands(one);
-    return !one.care.keep_children && std::any_of(known.begin(), known.end(), [&](const auto& c) {
-      return is_of(c, one, stands);
-    });
-  });
+    return std::any_of(known.begin(), known.end(),
+                       [&](const Candidate& orphan) { return is_of(orphan, one, stands); });
+  };
+  const bool any =
+      !children || (!known.empty() && std::any_of(all_.begin(), all_.end(), may_be_of));
   if (any) known = everybody(is_run);
   std::erase_if(all_, [&](Leftover& one) {
     std::vector<ProcessStat> members;

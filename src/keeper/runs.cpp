@@ -258,6 +258,7 @@ bool Runs::adopt(const std::vector<JournalContents>& left) {
     for (const Intended& intended : contents.intended) {
       if (contents.head.boot_id != host::boot_id()) continue;
       kill_marked(intended.since_boot - kClockTick, intended.mark);
+      cgroups_.sweep(intended.key, contents.head.instance);
     }
     for (const Launched& launched : contents.launched) {
       kill_leftovers(contents.head, launched);
