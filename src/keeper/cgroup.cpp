@@ -145,6 +145,8 @@ tl::expected<UniqueFd, int> Cgroups::make(const RunKey& key, const Terms& terms)
   }
   // One of its processes alone, killed for memory, would leave a run that neither lives nor ends.
   if (error == 0 && terms.memory_max > 0) error = write_to(path + "/memory.oom.group", "1");
+  // What is swapped out would be memory over the limit. Not every kernel counts it.
+  if (terms.memory_max > 0) write_to(path + "/memory.swap.max", "0");
   UniqueFd procs(::open((path + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
   if (error == 0 && !procs) error = errno;
   if (error == 0) return procs;

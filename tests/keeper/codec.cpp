@@ -204,6 +204,21 @@ TEST_CASE("an order on no terms, and an end with nothing to add, are what older 
   CHECK(as_told_in(3, failed).stage == Stage::cgroup);
 }
 
+TEST_CASE("a run that a keeper of an older version held is read without what came later") {
+  HeldRun run = full_held_run();
+  run.care = {};
+  std::string bytes = bytes_of(run);
+  // An empty Care: two counts, two flags, a number of four bytes and two of eight.
+  bytes.resize(bytes.size() - 24);
+  bytes[0] = 19;
+  bytes[1] = static_cast<char>(bytes[1] - 24);
+  std::string_view rest = bytes;
+  const Result<Message> message = decode(rest);
+  REQUIRE(message);
+  CHECK(rest.empty());
+  CHECK(bytes_of(std::get<HeldRun>(*message)) == bytes_of(run));
+}
+
 TEST_CASE("messages in one packet are taken off one by one") {
   std::string packet;
   for (const std::string& bytes : one_of_each()) packet += bytes;

@@ -109,6 +109,21 @@ TEST_CASE("a stopped command is ended by TERM too") {
   CHECK(WTERMSIG(next_end(daemon).wait_status) == SIGTERM);
 }
 
+TEST_CASE("a command that stops itself is ended by its timeout, and by the KILL after it") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  // What it is told to end by, it would handle only if it went on; then it stops again.
+  StartOrder order = shell(1,
+                           "trap 'kill -STOP $$' TERM; kill -STOP $$; "
+                           "while :; do sleep 0.01; done");
+  order.timeout = milliseconds(200);
+  order.kill_grace = milliseconds(200);
+  const Ended ended = daemon.run(order);
+  CHECK(WTERMSIG(ended.wait_status) == SIGKILL);
+  CHECK(ended.timed_out);
+}
+
 TEST_CASE("the stop signal is the one that the order names") {
   Scratch scratch;
   KeeperProcess keeper(scratch.paths());

@@ -168,6 +168,34 @@ TEST_CASE("a newer program takes over a living keeper, with everything it held")
             .empty());
 }
 
+TEST_CASE("what runs leave behind is ended by the newer program, as the older one would have") {
+  Installed keeper;
+  const std::string pids = keeper.scratch / "pids";
+  {
+    Daemon daemon(keeper.scratch.paths());
+    const std::string stubborn =
+        "setsid sh -c 'trap \"\" TERM; echo $$ >>" + pids + "; while :; do sleep 0.01; done' & ";
+    StartOrder order = shell(1, stubborn + "while [ ! -s " + pids + " ]; do sleep 0.01; done");
+    order.env.insert(order.env.end(), {"SCHEDCTL_KEY=k", "SCHEDCTL_ATTEMPT=1"});
+    order.kill_grace = seconds(3);
+    daemon.run(order);
+    order = shell(2, "echo one; echo two >>/dev/stderr; sleep 1000");
+    order.terms.stop_signal = SIGINT;
+    daemon.client->start(order);
+    daemon.until([&] { return daemon.started.size() == 2; });
+    install(keeper.program(), 2);
+    renew(daemon);
+  }
+  CHECK(comes_true([&] { return keeper.runs_what_is_installed(); }));
+  Daemon daemon(keeper.scratch.paths());
+  REQUIRE(daemon.client->inventory().running.size() == 1);
+  daemon.client->end(daemon.client->inventory().running[0].key, seconds(60));
+  daemon.until([&] { return daemon.ended.size() == 1; });
+  CHECK(WTERMSIG(daemon.ended[0].wait_status) == SIGINT);
+  const auto left = static_cast<pid_t>(std::stol(read_file(pids)));
+  CHECK(comes_true([&] { return !is_alive(left); }));
+}
+
 TEST_CASE("a keeper is renewed again and again, and leaks no descriptor") {
   Installed keeper;
   const auto descriptors = [&] {

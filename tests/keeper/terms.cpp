@@ -193,7 +193,7 @@ TEST_CASE("a limit that this machine's cgroups cannot set ends the start") {
   const auto ask = [&](const char* controller, const std::function<void(Terms&)>& limit) {
     CAPTURE(controller);
     if (controllers.find(controller) != std::string::npos) {
-      MESSAGE("skipped: this machine's cgroups have " << controller);
+      MESSAGE("not tried: this machine's cgroups have " << controller);
       return;
     }
     StartOrder order = shell(++run, "echo ran >" + (scratch / "ran"));
@@ -205,6 +205,32 @@ TEST_CASE("a limit that this machine's cgroups cannot set ends the start") {
   ask("pids", [](Terms& t) { t.pids_max = 10; });
   CHECK_FALSE(std::filesystem::exists(scratch / "ran"));
   CHECK(daemon.started.empty());
+}
+
+TEST_CASE(
+    "a run over its limit of memory is killed as a whole, which is told, and nobody else is") {
+  const std::optional<std::string> own = own_cgroup();
+  if (!own || read_file(*own + "/cgroup.controllers").find("memory") == std::string::npos) {
+    MESSAGE("skipped: no cgroup v2 with a memory controller here");
+    return;
+  }
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  StartOrder order =
+      shell(1, "sleep 1000 & head -c 200000000 /dev/zero | tail | wc -c; sleep 1000");
+  order.terms.memory_max = 20 << 20;
+  daemon.client->start(order);
+  daemon.until([&] { return !daemon.ended.empty() || !daemon.failed.empty(); });
+  if (!daemon.failed.empty()) {
+    CHECK(daemon.failed[0].stage == Stage::cgroup);
+    CHECK(daemon.failed[0].error_number == EBUSY);
+    MESSAGE("skipped: the cgroup of this test is not delegated to it");
+    return;
+  }
+  CHECK(daemon.ended[0].oom_killed);
+  CHECK(WTERMSIG(daemon.ended[0].wait_status) == SIGKILL);
+  CHECK(daemon.run(shell(2, "exit 4")).wait_status == 4 << 8);
 }
 
 TEST_CASE("a cgroup is entered, holds what began a session of its own, and goes when it is empty") {
