@@ -1,8 +1,12 @@
 #include "src/cli/understood.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "schedctl/base/text.hpp"
+#include "schedctl/host/host.hpp"
+#include "schedctl/keeper/allowed.hpp"
 #include "src/cli/draft.hpp"
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
@@ -73,7 +77,30 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   return {};
 }
 
+/// A user that the keeper will refuse.
+void warn_of_user(Session& session, const job::Job& job) {
+  const config::Config& config = session.config();
+  const job::Policy policy = job::resolve(job.definition.policy, config.defaults);
+  const std::string user = policy.user.substr(0, policy.user.find(':'));
+  if (user.empty() || user == host::current_user().name) return;
+  const std::string doubt = "it cannot run as " + user + " as things are: ";
+  if (config.own || ::geteuid() != 0) {
+    warn(session.call, doubt + "only a daemon of root can run commands as other users");
+    return;
+  }
+  const std::vector<std::string> allowed = keeper::allowed_users(config.config_file);
+  if (std::ranges::find(allowed, user) != allowed.end()) return;
+  const std::string file = config.config_file.empty() ? "the settings file" : config.config_file;
+  const bool listed = std::ranges::find(config.allow_users, user) != config.allow_users.end();
+  warn(session.call,
+       doubt +
+           (listed ? "others than root can change " + file + ", or a directory above it"
+                   : "allow_users in " + file + " does not list it; add it there") +
+           ", then schedctl stop and start");
+}
+
 void warn_of_trouble(Session& session, const job::Job& job) {
+  warn_of_user(session, job);
   if (const std::string trouble = command_trouble(job.definition); !trouble.empty())
     warn(session.call, "the command cannot be executed as things are: " + trouble);
   warn_of_daemon(session);

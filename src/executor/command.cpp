@@ -65,6 +65,25 @@ std::string_view stage_words(keeper::Stage stage) {
   return "cannot start";
 }
 
+/// In words, where the error's own say too little.
+std::string failure_words(const keeper::StartFailed& failed) {
+  if (failed.stage == keeper::Stage::user && failed.error_number == EPERM)
+    return "the keeper's allow_users do not list it (they are read by schedctl stop and start)";
+  if (failed.stage == keeper::Stage::user && failed.error_number == ENOENT)
+    return "there is no user of that name";
+  if (failed.stage == keeper::Stage::group && failed.error_number == EPERM)
+    return "its user is not in that group";
+  if (failed.stage == keeper::Stage::group && failed.error_number == ENOENT)
+    return "there is no group of that name";
+  if (failed.stage == keeper::Stage::env_file && failed.error_number == EBADMSG)
+    return "a line of it is not NAME=VALUE";
+  if (failed.stage == keeper::Stage::cgroup && failed.error_number == EOPNOTSUPP)
+    return "there is no control group (version 2) with that controller here";
+  if (failed.stage == keeper::Stage::setup && failed.error_number == EPROTONOSUPPORT)
+    return "the keeper is older than its settings need (schedctl stop and start)";
+  return errno_text(failed.error_number);
+}
+
 Report report_of(const keeper::Started& started) {
   Report report;
   report.kind = Report::Kind::started;
@@ -88,8 +107,7 @@ Report report_of(const keeper::StartFailed& failed) {
                        failed.error_number == ENOMEM || failed.error_number == ENFILE;
   report.happening = machine ? job::Happening::start_refused : job::Happening::exec_failed;
   report.result.ended_at = failed.at;
-  report.result.error =
-      std::string(stage_words(failed.stage)) + ": " + errno_text(failed.error_number);
+  report.result.error = std::string(stage_words(failed.stage)) + ": " + failure_words(failed);
   return report;
 }
 

@@ -1,4 +1,4 @@
-#include "allowed.hpp"
+#include "schedctl/keeper/allowed.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,7 +19,10 @@ bool is_roots_alone(const std::string& path) {
     struct stat st {};
     if (::lstat(part.c_str(), &st) != 0) return false;
     const bool right_kind = last ? S_ISREG(st.st_mode) : S_ISDIR(st.st_mode);
-    if (!right_kind || st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) return false;
+    // In a directory like /tmp others can make entries, but not touch those of root.
+    const bool shared = !last && (st.st_mode & S_ISVTX) != 0;
+    const bool others_write = (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+    if (!right_kind || st.st_uid != 0 || (others_write && !shared)) return false;
     if (last) return true;
     end = std::min(path.find('/', end + 1), path.size());
   }

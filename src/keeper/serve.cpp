@@ -16,7 +16,7 @@
 #include <functional>
 #include <utility>
 
-#include "allowed.hpp"
+#include "schedctl/keeper/allowed.hpp"
 #include "processes.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/loop/loop.hpp"

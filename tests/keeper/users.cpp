@@ -10,7 +10,7 @@
 #include <algorithm>
 
 #include "living_keeper.hpp"
-#include "src/keeper/allowed.hpp"
+#include "schedctl/keeper/allowed.hpp"
 #include "src/keeper/env_file.hpp"
 
 namespace schedctl::keeper {
@@ -219,7 +219,10 @@ TEST_CASE("a config that others than root could have written, or moved there, al
   CHECK(allowed_users(place / "open/schedctl.toml").size() == 3);
   CHECK(allowed_users(place / "way/schedctl.toml").empty());
   CHECK(allowed_users(place / "open/../way/schedctl.toml").empty());
+  // Where others may make files, but not touch those of root, they cannot change it.
   ::chmod((place / "open").c_str(), 01777);
+  CHECK(allowed_users(place / "open/schedctl.toml").size() == 3);
+  ::chmod((place / "open").c_str(), 0777);
   CHECK(allowed_users(place / "open/schedctl.toml").empty());
   ::chmod((place / "open").c_str(), 0755);
   CHECK(::chown((place / "open").c_str(), 65'534, 0) == 0);
