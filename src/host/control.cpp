@@ -83,6 +83,7 @@ class Server final : public ControlServer {
   Server(UniqueFd epoll, UniqueFd listener, std::string path)
       : epoll_(std::move(epoll)),
         listener_(std::move(listener)),
+        reserve_(open_spare()),
         spare_(open_spare()),
         path_(std::move(path)) {
     struct stat status {};
@@ -128,27 +129,36 @@ class Server final : public ControlServer {
   }
 
   void accept_one() {
-    UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!peer) {
-      if (errno == EMFILE || errno == ENFILE) turn_one_away();
-      return;
-    }
+    UniqueFd peer = accept();
+    if (!peer && (errno == EMFILE || errno == ENFILE)) peer = accept_without_descriptors();
+    if (!peer) return;
+    if (!reserve_) reserve_ = open_spare();
     // Full: the one that has been silent for longest makes room.
     if (connections_.size() >= kMaxConnections) take_out(connections_.begin());
     add(peer.get());
     connections_.push_back(std::make_shared<UniqueFd>(std::move(peer)));
   }
 
-  // No descriptor is left. A caller who stayed in the queue would keep the listener readable and
-  // the loop spinning: one who has said nothing goes, else the new one.
-  void turn_one_away() {
+  UniqueFd accept() const {
+    return UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  }
+
+  // A caller who stayed in the queue would keep the listener readable and the loop spinning, and an
+  // order to stop must get through. So one at a time is served with a descriptor that was kept for
+  // it; who has said nothing when the next one comes has to go. While that one's answer takes its
+  // time, the others are turned away.
+  UniqueFd accept_without_descriptors() {
     if (!connections_.empty()) {
-      take_out(connections_.begin());
-      return;
+      serve(connections_.front()->get());
+    } else if (reserve_) {
+      reserve_.reset();
+    } else {
+      spare_.reset();
+      accept().reset();
+      spare_ = open_spare();
+      return {};
     }
-    spare_.reset();
-    UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)).reset();
-    spare_ = open_spare();
+    return accept();
   }
 
   using Connections = std::vector<std::shared_ptr<UniqueFd>>;
@@ -192,7 +202,9 @@ class Server final : public ControlServer {
 
   UniqueFd epoll_;
   UniqueFd listener_;
-  UniqueFd spare_;  ///< given up for a moment when there is no other descriptor
+  // Given up when there is no other descriptor, for a caller and to turn one away.
+  UniqueFd reserve_;
+  UniqueFd spare_;
   std::string path_;
   ino_t inode_ = 0;
   bool handed_over_ = false;

@@ -356,7 +356,7 @@ TEST_CASE("a caller waits while the queue is full, for as long as it has time") 
   CHECK(answer.error().message.find("did not answer") != std::string::npos);
 }
 
-TEST_CASE("without a free descriptor the daemon does not spin, and serves again afterwards") {
+TEST_CASE("without a free descriptor the daemon serves one caller at a time, and does not spin") {
   const Scratch scratch;
   Daemon daemon(scratch / "control");
   rlimit limit{};
@@ -374,7 +374,11 @@ TEST_CASE("without a free descriptor the daemon does not spin, and serves again 
     CHECK(::connect(caller.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
           0);
   }
+  const UniqueFd last = std::move(callers.back());
+  callers.pop_back();
   for (const UniqueFd& caller : callers) CHECK(receive(caller).empty());  // turned away
+  REQUIRE(::send(last.get(), "ping", 4, 0) == 4);
+  CHECK(receive(last) == "ok ping");
   const int turns = daemon.turns;
   ::poll(nullptr, 0, 20);
   CHECK(daemon.turns - turns < 5);
