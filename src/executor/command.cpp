@@ -84,6 +84,13 @@ std::string failure_words(const keeper::StartFailed& failed) {
   return errno_text(failed.error_number);
 }
 
+/// Of what is set up only a file can meet a disk: the journal, without which nothing is started.
+bool is_of_the_journal(const keeper::StartFailed& failed) {
+  if (failed.stage != keeper::Stage::setup) return false;
+  const int error = failed.error_number;
+  return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO || error == EROFS;
+}
+
 Report report_of(const keeper::Started& started) {
   Report report;
   report.kind = Report::Kind::started;
@@ -107,7 +114,10 @@ Report report_of(const keeper::StartFailed& failed) {
                        failed.error_number == ENOMEM || failed.error_number == ENFILE;
   report.happening = machine ? job::Happening::start_refused : job::Happening::exec_failed;
   report.result.ended_at = failed.at;
-  report.result.error = std::string(stage_words(failed.stage)) + ": " + failure_words(failed);
+  report.result.error =
+      std::string(is_of_the_journal(failed) ? "the keeper cannot write its journal"
+                                            : stage_words(failed.stage)) +
+      ": " + failure_words(failed);
   return report;
 }
 

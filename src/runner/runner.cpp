@@ -480,7 +480,8 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
     std::vector<log::Field> fields = end_fields(run);
     fields.emplace_back("next_attempt", run.attempt);
     fields.emplace_back("at", format_rfc3339(run.due_at));
-    work.run_line(log::Level::warning, tried ? "run-retry" : "run-not-started", run,
+    const bool started = tried && happening != job::Happening::start_refused;
+    work.run_line(log::Level::warning, started ? "run-retry" : "run-not-started", run,
                   std::move(fields));
   } else {
     work.run_line(level_of(run.state), "run-" + std::string(job::to_string(run.state)), run,
