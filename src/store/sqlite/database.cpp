@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <cerrno>
 #include <chrono>
@@ -65,6 +66,17 @@ Result<void> find_file(const SqliteOptions& options) {
   return {};
 }
 
+/// SQLite says of a companion file that it cannot make only that it is not there.
+bool is_out_of_inodes(const std::string& path) {
+  struct statvfs disk {};
+  return ::statvfs(path.c_str(), &disk) == 0 && disk.f_files > 0 && disk.f_favail == 0;
+}
+
+Error no_inodes(const std::string& path) {
+  return {ErrorKind::unavailable, "no inodes left on the disk of " + path +
+                                      ": it has too many files; df -i shows how many it may have"};
+}
+
 /// SQLite gives some names a meaning of their own (":memory:", "file:...").
 std::string plain_path(const std::string& path) {
   return path.starts_with('/') ? path : "./" + path;
@@ -93,6 +105,10 @@ Database::Database(const SqliteOptions& options)
                   milliseconds(options.busy_timeout)) {
   // Until configure(), even the WAL of a stranger's database stays as it is.
   sqlite3_db_config(connection_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
+Database::~Database() {
+  was_moved();
 }
 
 void Database::configure() {
@@ -125,12 +141,25 @@ void Database::configure() {
 bool Database::was_moved() {
   int moved = 0;
   sqlite3_file_control(connection_.getHandle(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-  if (moved != 0) return true;
   // Without its WAL the file is a database of the past, which the next process would go on with.
-  struct stat wal {};
-  const bool has_wal = ::stat((options_.path + "-wal").c_str(), &wal) == 0;
-  if (!wal_inode_ && has_wal) wal_inode_ = wal.st_ino;
-  return wal_inode_ && (!has_wal || wal.st_ino != *wal_inode_);
+  // With another shared memory that process would neither see this one's locks nor what it wrote.
+  const bool gone = moved != 0 || is_not("-wal", wal_inode_) || is_not("-shm", shm_inode_);
+  if (gone != gone_) {
+    gone_ = gone;
+    // Nor may this connection, when it is closed, put what it knows of the WAL into the database
+    // and remove it: others may have written there since.
+    sqlite3_db_config(connection_.getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, gone ? 1 : 0,
+                      nullptr);
+  }
+  return gone;
+}
+
+/// Whether the companion is another file than the one that was seen first, or none.
+bool Database::is_not(const char* suffix, std::optional<ino_t>& inode) const {
+  struct stat st {};
+  const bool exists = ::stat((options_.path + suffix).c_str(), &st) == 0;
+  if (!inode && exists) inode = st.st_ino;
+  return inode && (!exists || st.st_ino != *inode);
 }
 
 Result<void> Database::begin() {
@@ -138,8 +167,8 @@ Result<void> Database::begin() {
   // SQLite would go on with a file that nobody else can see.
   if (was_moved())
     return fail(ErrorKind::config, "the database " + options_.path +
-                                       " (or its -wal) was removed or replaced while it was in "
-                                       "use; put it back, or restart");
+                                       " (or its -wal or -shm) was removed or replaced while it "
+                                       "was in use; put it back, or restart");
   TRY_VOID(read([this]() -> Result<void> {
     run("BEGIN IMMEDIATE");
     return {};
@@ -183,9 +212,22 @@ Error Database::failed(const SQLite::Exception& e) {
   return error;
 }
 
+/// SQLite keeps the errno of a statement that failed, but not of a commit: its files know it.
+int Database::last_errno() const {
+  sqlite3* db = connection_.getHandle();
+  int error = sqlite3_system_errno(db);
+  sqlite3_file* wal = nullptr;
+  if (error == 0 &&
+      sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) == SQLITE_OK &&
+      wal != nullptr && wal->pMethods != nullptr)
+    wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &error);
+  if (error == 0) sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+  return error;
+}
+
 Error Database::error_of(const SQLite::Exception& e) const {
   const std::string& path = options_.path;
-  const int os_error = sqlite3_system_errno(connection_.getHandle());
+  const int os_error = last_errno();
   const std::string why = os_error != 0 ? errno_text(os_error) : e.what();
   Error read_only = {ErrorKind::not_allowed,
                      "database " + path +
@@ -207,6 +249,7 @@ Error Database::error_of(const SQLite::Exception& e) const {
     case SQLITE_CANTOPEN:
       // The file could be opened for reading only, and its WAL not be made.
       if (sqlite3_db_readonly(connection_.getHandle(), "main") == 1) return read_only;
+      if (is_out_of_inodes(path)) return no_inodes(path);
       return {
           os_error == EACCES || os_error == EPERM ? ErrorKind::not_allowed : ErrorKind::unavailable,
           "cannot open the database " + path + ": " + why};

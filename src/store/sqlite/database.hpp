@@ -21,6 +21,9 @@ class Database {
  public:
   /// Makes the file if the options say so, and connects. The file may still be anything.
   static Result<std::unique_ptr<Database>> open(const SqliteOptions& options);
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+  ~Database();
 
   const SqliteOptions& options() const { return options_; }
   SQLite::Database& raw() { return connection_; }
@@ -71,6 +74,8 @@ class Database {
   explicit Database(const SqliteOptions& options);
   Error failed(const SQLite::Exception& e);
   bool was_moved();
+  bool is_not(const char* suffix, std::optional<ino_t>& inode) const;
+  int last_errno() const;
   void run(const char* sql) { Query(statement(sql)).run(); }
 
   SqliteOptions options_;
@@ -79,6 +84,8 @@ class Database {
   bool in_transaction_ = false;
   std::optional<Error> failure_;
   std::optional<ino_t> wal_inode_;
+  std::optional<ino_t> shm_inode_;
+  bool gone_ = false;  ///< the files are others than those that were opened
 };
 
 }  // namespace schedctl::store::sqlite
