@@ -77,7 +77,7 @@ void print_runs(Session& session, const std::vector<job::Run>& runs) {
   print(json_array(elements));
 }
 
-/// Running, or waiting for a retry, oldest first.
+/// Running, or waiting to be started again, oldest first.
 Result<std::vector<job::Run>> live_runs(Session& session) {
   TRY(std::vector<job::Run> runs, session.store->runs_in_state(job::RunState::running));
   TRY(const std::vector<job::Run> pending, session.store->runs_in_state(job::RunState::pending));

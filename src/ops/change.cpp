@@ -153,7 +153,7 @@ Result<bool> step_run(const Context& context, job::Run& run, job::Happening happ
                       const job::Policy& policy, Time now) {
   const std::optional<job::Step> step = job::transition(run, happening, policy, now);
   if (!step) return false;
-  const bool had_started = run.occupies_slot();
+  const bool had_started = run.state == job::RunState::running || run.has_been_tried();
   run.state = step->state;
   run.reason = step->reason;
   run.attempt = step->attempt;

@@ -172,7 +172,7 @@ Result<void> History::add_asker(WhyFacts& facts) const {
 // When it was to start, when it did, and what lay between.
 Result<void> History::add_start(WhyFacts& facts, const Life& life) const {
   const job::Run& run = *facts.run;
-  const bool retried = run.attempt > 1 || run.lost_count > 0;
+  const bool retried = run.has_been_tried();
   if (retried) {
     TRY(facts.attempts, context_.store.list_attempts(run.id));
   }
@@ -272,7 +272,7 @@ Result<void> History::add_overlap(WhyFacts& facts) const {
   for (const job::Run& suspect : all) {
     if (suspect.id == run.id) continue;
     std::optional<Time> start = suspect.result.started_at;
-    if (suspect.attempt > 1 || suspect.lost_count > 0) {
+    if (suspect.has_been_tried()) {
       TRY(const auto attempts, context_.store.list_attempts(suspect.id));
       if (!attempts.empty()) start = attempts.front().started_at;
     }

@@ -102,6 +102,9 @@ class NotRun final : RunAccount {
       words += result.started_at
                    ? " runs since " + m_.brief(*result.started_at) + ", and still does"
                    : " is still being started";
+    } else if (other.state == RunState::pending && other.start_failures > 0) {
+      words += " could not be started (" + quoted_line(result.error) + "), and is tried again at " +
+               m_.brief(other.due_at);
     } else if (other.state == RunState::pending) {
       words += " waits for its attempt " + std::to_string(other.attempt) + ", at " +
                m_.brief(other.due_at);

@@ -29,7 +29,7 @@ class Waiting final : RunAccount {
   void waiting() {
     out_.verdict = Verdict::waiting;
     const std::string id = number(run_);
-    const bool retry = run_.attempt > 1 || run_.lost_count > 0;
+    const bool retry = run_.has_been_tried();
     if (retry) {
       headline("waits for attempt " + std::to_string(run_.attempt) + " of " +
                std::to_string(std::max(f_.policy.max_attempts, run_.attempt)) + " of " + id + ", " +
@@ -143,6 +143,10 @@ class Waiting final : RunAccount {
   }
 
   std::string busy_words(const job::Run& other) const {
+    if (other.state == RunState::pending && other.start_failures > 0) {
+      return "could not be started (" + quoted_line(other.result.error) +
+             ") and is tried again at " + m_.brief(other.due_at);
+    }
     if (other.state == RunState::pending) {
       return "waits for attempt " + std::to_string(other.attempt) + " until " +
              m_.brief(other.due_at);

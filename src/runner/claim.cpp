@@ -261,7 +261,7 @@ Result<void> Runner::count_run(const job::Job& job, const job::Policy& policy) {
 Result<void> Runner::withdraw(Work& work, job::Run run, job::Happening happening) {
   const auto step = job::transition(run, happening, job::Policy{}, work.now);
   if (!step) return {};
-  const bool had_started = run.occupies_slot();
+  const bool had_started = run.state == job::RunState::running || run.has_been_tried();
   run.state = step->state;
   run.reason = step->reason;
   TRY_VOID(store_.update_run(run, run.fence));

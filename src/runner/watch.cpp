@@ -5,12 +5,16 @@
 #include <algorithm>
 
 #include "schedctl/alert/words.hpp"
+#include "schedctl/base/limits.hpp"
 #include "work.hpp"
 
 namespace schedctl::runner {
 namespace {
 
 using job::AlertKind;
+
+/// Runs of one job that are looked at for one that is in another's way: more than may wait.
+constexpr std::size_t kInTheWay = static_cast<std::size_t>(limits::kMaxParallel) + 100;
 
 bool fires_by_itself(const job::Job& job) {
   const job::ScheduleKind kind = job.definition.schedule.kind;
@@ -19,7 +23,7 @@ bool fires_by_itself(const job::Job& job) {
 
 /// It was due and nothing has been started for it, or will be.
 bool still_awaited(const job::Run& run) {
-  if (run.attempt > 1 || run.lost_count > 0) return false;
+  if (run.has_been_tried()) return false;
   if (run.state == job::RunState::skipped) return run.reason == job::Reason::overlap;
   // One that waits for other jobs is not late: they are, if anything.
   return (run.state == job::RunState::pending && !run.gated) ||
@@ -151,9 +155,15 @@ Result<std::string> Runner::why_waiting(const job::Run& run) {
   if (run.state == job::RunState::running) return std::string();
   if (run.start_failures > 0) return run.result.error;
   TRY(const std::vector<job::Run> in_the_way,
-      store_.list_runs({.job_id = run.job_id, .states = {job::RunState::running}, .limit = 1}));
-  if (!in_the_way.empty() && in_the_way.front().id != run.id) {
-    const job::Run& other = in_the_way.front();
+      store_.list_runs({.job_id = run.job_id,
+                        .states = {job::RunState::running, job::RunState::pending},
+                        .limit = kInTheWay}));
+  for (const job::Run& other : in_the_way) {
+    if (other.id == run.id || !other.occupies_slot()) continue;
+    if (other.state == job::RunState::pending && other.start_failures > 0)
+      return "its run #" + std::to_string(other.id.value) +
+             " could not be started: " + other.result.error;
+    if (other.state == job::RunState::pending) continue;
     std::string words = "its run #" + std::to_string(other.id.value) + " still runs";
     if (other.result.started_at) words += ", since " + format_rfc3339(*other.result.started_at);
     return words;

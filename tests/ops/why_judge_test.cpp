@@ -248,6 +248,18 @@ TEST_CASE("what waits is told with what it waits for") {
                  f.run->due_at = kNow + seconds(10);
                }),
        Verdict::waiting, "start_error", "The machine could not start it (2 times: cannot fork)"},
+      {"an earlier run that cannot be started",
+       changed(waits,
+               [](WhyFacts& f) {
+                 f.other = *f.run;
+                 f.other->id = RunId(1);
+                 f.other->start_failures = 1;
+                 f.other->result.error = "cannot fork";
+                 f.other->due_at = kNow + seconds(10);
+               }),
+       Verdict::waiting, "job_busy",
+       "Its run #1 could not be started (cannot fork) and is tried again at 08:00:10; this one "
+       "waits for it"},
       {"no daemon",
        changed(waits,
                [](WhyFacts& f) {

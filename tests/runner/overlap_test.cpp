@@ -45,6 +45,44 @@ void ended_on_order(World& w, std::size_t start) {
 
 }  // namespace
 
+TEST_CASE("queue: what the machine could not start is not overtaken by what was due after it") {
+  World w;
+  w.add("a", minutes(1), {.overlap = Overlap::queue});
+  fire(w);
+  // Each refusal makes the pause longer, so that the next fires are due before it is tried again.
+  for (int i = 0; i < 8; ++i) {
+    end(w, w.executor.started.size() - 1, Happening::start_refused);
+    w.clock.advance(seconds(60));
+    w.beat();
+  }
+  CHECK(w.runs("a").size() > 2);
+  const std::int64_t first = w.runs("a")[0].id.value;
+  for (const auto& start : w.executor.started) CHECK(start.run.value == first);
+  for (std::size_t done = w.executor.started.size() - 1; done < w.executor.started.size(); ++done) {
+    end(w, done, Happening::exited_zero);
+  }
+  for (std::size_t i = 1; i < w.executor.started.size(); ++i) {
+    CHECK(w.executor.started[i - 1].fire_time <= w.executor.started[i].fire_time);
+  }
+  CHECK(w.executor.started.back().run.value > first);
+}
+
+TEST_CASE("skip: while the machine cannot start a run what is due meanwhile does not pile up") {
+  World w;
+  w.add("a", minutes(1), {});
+  fire(w);
+  for (int i = 0; i < 5; ++i) {
+    end(w, w.executor.started.size() - 1, Happening::start_refused);
+    w.clock.advance(seconds(60));
+    w.beat();
+  }
+  const auto runs = w.runs("a");
+  CHECK(std::ranges::count(runs, RunState::skipped, &job::Run::state) > 2);
+  CHECK(std::ranges::count(runs, RunState::pending, &job::Run::state) +
+            std::ranges::count(runs, RunState::running, &job::Run::state) ==
+        1);
+}
+
 TEST_CASE("queue: what is due meanwhile waits, and runs one after the other, the oldest first") {
   World w;
   w.add("a", minutes(1), {.overlap = Overlap::queue});

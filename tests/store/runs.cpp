@@ -258,6 +258,12 @@ FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   blocker.lost_count = 1;
   CHECK(must(store.update_run(blocker, 0)));
   CHECK(busy());
+  blocker.lost_count = 0;
+  blocker.start_failures = 1;
+  CHECK(must(store.update_run(blocker, 0)));
+  CHECK(busy());
+  REQUIRE(must(store.blocked_runs(at(9), 10)).size() == 1);
+  CHECK(must(store.blocked_runs(at(9), 10))[0].run.fire_time == at(1));
   blocker.state = job::RunState::failed;
   CHECK(must(store.update_run(blocker, 0)));
   CHECK_FALSE(busy());
@@ -297,6 +303,23 @@ FOR_EACH_BACKEND("runs that wait for their busy job are not listed, so that they
   retry.state = job::RunState::failed;
   CHECK(must(store.update_run(retry, 0)));
   CHECK(due() == std::vector{waiting.id.value, other.id.value});
+}
+
+FOR_EACH_BACKEND("what the machine could not start is not overtaken by what its job has waiting") {
+  OPEN_STORE;
+  job::Job job = add_job(store, "a");
+  job::Run refused = run_of(job, at(1));
+  refused.start_failures = 1;
+  refused.due_at = at(60);
+  refused = add_run(store, refused);
+  job::Run waiting = run_of(job, at(2));
+  waiting.waits = true;
+  add_run(store, waiting);
+  CHECK(must(store.due_runs(at(9), 10)).empty());
+  const std::vector<DueRun> due = must(store.due_runs(at(60), 10));
+  REQUIRE(due.size() == 1);
+  CHECK(due[0].run.id.value == refused.id.value);
+  CHECK_FALSE(due[0].job_busy);
 }
 
 FOR_EACH_BACKEND("of two waiting retries of a job the older one goes first") {

@@ -113,10 +113,14 @@ struct Run {
   /// a step of priority is worth a minute of waiting, so that nothing waits for ever.
   Time rank() const { return due_at + priority * std::chrono::minutes(1); }
 
-  /// Waiting for a retry: it occupies its job's slot though nothing runs.
+  /// There was an attempt before the one that runs or is waited for.
+  bool has_been_tried() const { return attempt > 1 || lost_count > 0; }
+
+  /// Waiting for a retry, or for the machine to be able to start it: it occupies its job's slot
+  /// though nothing runs, or what is due later would overtake it.
   bool occupies_slot() const {
     return state == RunState::running ||
-           (state == RunState::pending && (attempt > 1 || lost_count > 0));
+           (state == RunState::pending && (has_been_tried() || start_failures > 0));
   }
 };
 

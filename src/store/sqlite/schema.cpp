@@ -179,7 +179,12 @@ constexpr const char* kVersion6 = ADD_TO("job", "policies TEXT") ADD_TO("job_ver
     "UPDATE run SET rank = due_at WHERE state = 'pending';"
     "CREATE INDEX run_rank ON run(rank, id, due_at) WHERE state = 'pending' AND gated = 0;"
     "CREATE INDEX run_signal ON run(id) WHERE state = 'running' AND signal_requested <> 0;"
-    "CREATE INDEX run_gated ON run(id) WHERE state = 'pending' AND gated = 1;";
+    "CREATE INDEX run_gated ON run(id) WHERE state = 'pending' AND gated = 1;"
+
+    // A run that the machine could not start occupies its job's slot, too.
+    "DROP INDEX run_busy;"
+    "CREATE INDEX run_busy ON run(job_id) WHERE state = 'running' "
+    "OR (state = 'pending' AND (attempt > 1 OR lost_count > 0 OR start_failures > 0));";
 
 // What retention looks for. A run enters run_output once, when it has ended with output.
 constexpr const char* kVersion7 =

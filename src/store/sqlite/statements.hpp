@@ -81,21 +81,22 @@ inline constexpr char kDueRuns[] =
     "SELECT " RUN
     ", output_tail, EXISTS (SELECT 1 FROM run AS other INDEXED BY run_busy WHERE "
     "other.job_id = due.job_id AND other.id <> due.id AND (other.state = 'running' OR "
-    "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0))) AND "
-    "(other.state = 'running' OR other.id < due.id OR (due.attempt = 1 AND due.lost_count = 0))) "
-    "AS job_busy "
+    "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0 OR "
+    "other.start_failures > 0))) AND (other.state = 'running' OR other.id < due.id OR "
+    "(due.attempt = 1 AND due.lost_count = 0 AND due.start_failures = 0))) AS job_busy "
     "FROM run AS due INDEXED BY run_rank WHERE state = 'pending' AND gated = 0 AND due_at <= ?1 "
     "AND rank <= ?3 AND (slot_group = '' OR slot_group NOT IN (SELECT value FROM json_each(?4))) "
-    "AND (forced OR NOT (waits OR attempt > 1 OR lost_count > 0) OR NOT job_busy) "
+    "AND (forced OR NOT (waits OR attempt > 1 OR lost_count > 0 OR start_failures > 0) OR "
+    "NOT job_busy) "
     "ORDER BY rank, id LIMIT ?2";
 inline constexpr char kBlockedRuns[] =
     "SELECT " RUN
     ", output_tail FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? "
-    "AND gated = 0 AND NOT (forced OR waits OR attempt > 1 OR lost_count > 0) AND EXISTS (SELECT 1 "
-    "FROM run AS "
-    "other INDEXED BY run_busy WHERE other.job_id = due.job_id AND other.id <> due.id AND "
-    "(other.state = 'running' OR (other.state = 'pending' AND (other.attempt > 1 OR "
-    "other.lost_count > 0)))) ORDER BY due_at, id LIMIT ?";
+    "AND gated = 0 AND NOT (forced OR waits OR attempt > 1 OR lost_count > 0 OR "
+    "start_failures > 0) AND EXISTS (SELECT 1 FROM run AS other INDEXED BY run_busy WHERE "
+    "other.job_id = due.job_id AND other.id <> due.id AND (other.state = 'running' OR "
+    "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0 OR "
+    "other.start_failures > 0)))) ORDER BY due_at, id LIMIT ?";
 inline constexpr char kGatedRuns[] =
     "SELECT " RUN
     ", NULL FROM run INDEXED BY run_gated WHERE state = 'pending' AND gated = 1 ORDER BY id";
