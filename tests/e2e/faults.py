@@ -1,0 +1,184 @@
+"""Real faults for the stories of test_pressure_*.py: system calls that fail (strace), file systems
+without room (tmpfs), limits put on a living process (prlimit), and what shows that nothing spins.
+Where this machine cannot do one of them the story skips and says which."""
+import contextlib
+import mmap
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+from machine import BINARY, Story
+
+# In so many seconds a loop that spins uses all of its processor and one that sleeps next to none.
+CALM_S = 2
+
+
+def is_sanitized():
+    with open(BINARY, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        return text.find(b"__ubsan_handle") >= 0
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def status_field(pid, name):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return line.split()[1]
+    raise KeyError(name)
+
+
+def descriptors(pid):
+    return sorted(int(fd) for fd in os.listdir(f"/proc/{pid}/fd"))
+
+
+def children_of(pid):
+    """[(pid, state)] of all that have it as their parent, zombies included."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append((int(entry.name), fields[0]))
+    return found
+
+
+class Pressure(Story):
+    """A job that was due is told of soon, and nobody waits long for a process that must end."""
+    settings = 'stop_timeout = "1s"\n[defaults]\nkill_grace = "300ms"\nalert_grace = "2s"\n'
+
+    # --- faults ----------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def failing_calls(self, pid, calls, error, when=""):
+        """While it lasts, these system calls of the process fail in all its threads. The children
+        of a keeper are not followed: strace cannot let go of a parent that waits in vfork for a
+        child that strace holds, too."""
+        if not shutil.which("strace"):
+            self.skipTest("needs strace to make system calls fail")
+        inject = f"inject={calls}:error={error}" + (f":when={when}" if when else "")
+        follow = ["-f"] if len(os.listdir(f"/proc/{pid}/task")) > 1 else []
+        strace = subprocess.Popen(["strace", *follow, "-qq", "-o", self.m.root / "strace",
+                                   "-e", f"trace={calls}", "-e", inject, "-p", str(pid)],
+                                  stderr=subprocess.PIPE, text=True)
+
+        def attached():
+            if strace.poll() is not None:
+                self.skipTest("strace cannot attach here: " + strace.stderr.read())
+            tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+            return all(status_field(task.name, "TracerPid") != "0" for task in tasks)
+        try:
+            self.m.wait(attached, "strace to hold the process")
+            yield
+        finally:
+            strace.terminate()
+            strace.communicate()
+
+    def small_disk(self, path, options):
+        """A file system of its own at `path`, so small that it can be filled."""
+        if os.geteuid() != 0:
+            self.skipTest("needs root to mount a small file system")
+        path.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", path],
+                              stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            self.skipTest("cannot mount a tmpfs here: " + done.stderr)
+        self.addCleanup(subprocess.run, ["umount", "-l", path], check=False)
+        path.chmod(0o700)
+
+    @staticmethod
+    def fill(directory):
+        """Takes all room; gives back the file to unlink."""
+        ballast = directory / "ballast"
+        out = os.open(ballast, os.O_CREAT | os.O_WRONLY)
+        for size in (65536, 512):
+            with contextlib.suppress(OSError):
+                while True:
+                    os.write(out, b"x" * size)
+        os.close(out)
+        return ballast
+
+    @staticmethod
+    def fill_inodes(directory):
+        """Takes all inodes; gives back the directory to remove."""
+        ballast = directory / "ballast"
+        ballast.mkdir()
+        with contextlib.suppress(OSError):
+            for number in range(100_000):
+                (ballast / str(number)).touch()
+        return ballast
+
+    def limit(self, pid, what, value):
+        subprocess.run(["prlimit", "--pid", str(pid), f"--{what}={value}:"], check=True)
+
+    # --- what must hold --------------------------------------------------------------------------
+
+    def tick(self, name="tick", *words):
+        """A job that leaves a line with its key each second."""
+        self.m.ok("add", name, "--every", "1s", *words, "--shell",
+                  f"echo $SCHEDCTL_KEY >> {self.m.root / name}")
+
+    def lines(self, name="tick"):
+        path = self.m.root / name
+        return path.read_text().split() if path.exists() else []
+
+    def succeeds_again(self, name="tick"):
+        count = self.succeeded(name)
+        self.m.wait(lambda: self.succeeded(name) > count, f"one more run of {name}")
+
+    def succeeded(self, name="tick"):
+        return self.m.column("SELECT count(*) FROM run WHERE state = 'succeeded' AND job_name = "
+                             f"'{name}'")[0]
+
+    def assert_calm(self, *pids, cpu_s=None, lines=10):
+        """For a while these processes hardly work, and the log hardly grows."""
+        cpu_s = cpu_s or (0.8 if is_sanitized() else 0.3)
+        before = [cpu_seconds(pid) for pid in pids]
+        written = self.m.log_text().count("\n")
+        time.sleep(CALM_S)
+        for pid, used in zip(pids, before):
+            self.assertLess(cpu_seconds(pid) - used, cpu_s, self.m.log_text()[-2000:])
+        self.assertLess(self.m.log_text().count("\n") - written, lines, self.m.log_text()[-2000:])
+
+    def episodes(self, kind):
+        return self.m.column(f"SELECT count(*) FROM alert WHERE kind = '{kind}'")[0]
+
+    def assert_books_balance(self, name="tick"):
+        """Each second from the first to the last is in one row, and whatever ran has its row."""
+        rows = self.m.runs(name, "-n", "100000")
+        lines = self.lines(name)
+        self.assertEqual(len(lines), len(set(lines)), "something ran twice")
+        keys = {row["key"] for row in rows if row["state"] == "succeeded"}
+        self.assertLessEqual(set(lines), keys | {r["key"] for r in rows if r["state"] == "running"})
+        seconds = []
+        for row in rows:
+            first = self.second(row["fire_time"])
+            seconds += range(first, first + row["count"])
+        self.assertEqual(sorted(seconds), list(range(min(seconds), max(seconds) + 1)), rows)
+
+    @staticmethod
+    def second(text):
+        whole = text.split(".")[0].rstrip("Z")
+        return round(time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) - time.timezone)
+
+    def assert_takes(self, seconds, action):
+        begun = time.monotonic()
+        result = action()
+        self.assertLess(time.monotonic() - begun, seconds)
+        return result
+
+    def wait_pending(self, name, words):
+        """A run of the job that waits because it could not be started, for the reason given."""
+        def look():
+            return next((r for r in self.m.runs(name)
+                         if r["state"] == "pending" and words in self.error_of(r["id"])), None)
+        return self.m.wait(look, f"{name} to wait because of: {words}")
+
+    def error_of(self, run):
+        return self.m.column(f"SELECT error FROM run WHERE id = {run}")[0] or ""
