@@ -28,6 +28,8 @@ constexpr Duration kAnswerPatience = std::chrono::seconds(10);
 /// about to end because it was idle has gone after one or two.
 constexpr Duration kShortestPause = milliseconds(20);
 constexpr Duration kLongestPause = std::chrono::seconds(1);
+/// A connection that broke sooner was no good.
+constexpr auto kShortLife = std::chrono::seconds(5);
 /// So many attempts fail, in about a second, before people are told.
 constexpr int kQuietFailures = 6;
 constexpr int kDismissalPollMs = 100;
@@ -177,6 +179,7 @@ void KeeperLink::on_client(std::uint32_t events) {
 
 void KeeperLink::on_connected() {
   phase_ = Phase::connected;
+  connected_at_ = steady_clock::now();
   timer_.disarm();
   if (failures_ > 0) {
     log::info("keeper-connected", {{"pid", client_->pid()}});
@@ -225,7 +228,15 @@ void KeeperLink::on_closed() {
     log::error("keeper-lost", {{"error", closed_->message}});
     log::flush();
     handlers_.lost(closed_->message);
-    return attempt();
+    // Where one line after the other breaks at once, hurrying would only spin.
+    const bool lasted = steady_clock::now() - connected_at_ >= kShortLife;
+    breaks_ = lasted ? 0 : breaks_ + 1;
+    if (breaks_ == 0) return attempt();
+    unwatch();
+    client_.reset();
+    phase_ = Phase::resting;
+    timer_.arm(pause_after(breaks_ - 1));
+    return;
   }
   if (client_->version_offered() != 0) {
     version_ = client_->version_offered();

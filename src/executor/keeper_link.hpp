@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -82,8 +83,10 @@ class KeeperLink {
   std::optional<Error> closed_;   ///< the client's last word
   std::optional<Error> problem_;  ///< why the last attempt failed
   int failures_ = 0;              ///< attempts since a keeper last answered
-  std::string asked_;             ///< which keeper, of which build, was asked to renew itself
-  bool renewing_ = false;         ///< it has not answered yet
+  int breaks_ = 0;                ///< connections in a row that broke at once
+  std::chrono::steady_clock::time_point connected_at_;
+  std::string asked_;      ///< which keeper, of which build, was asked to renew itself
+  bool renewing_ = false;  ///< it has not answered yet
   int watched_fd_ = -1;
   std::uint32_t watched_events_ = 0;
 };

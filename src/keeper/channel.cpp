@@ -37,6 +37,8 @@ void Channel::flush() {
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return;
+      // No end of a dead peer's will be received here, and the live one waits for what is dropped.
+      if (errno != EPIPE && errno != ECONNRESET) shut();
       peer_gone_ = true;
       packets_.clear();
       unsent_bytes_ = 0;
