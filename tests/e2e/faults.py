@@ -6,6 +6,8 @@ import mmap
 import os
 import pathlib
 import shutil
+import socket
+import struct
 import subprocess
 import time
 
@@ -114,8 +116,37 @@ class Pressure(Story):
                 (ballast / str(number)).touch()
         return ballast
 
+    def make_group(self, controller):
+        """A cgroup of its own, of the old kind, which this kernel may have or not."""
+        group = pathlib.Path("/sys/fs/cgroup") / controller / self.m.root.name
+        try:
+            group.mkdir()
+        except OSError as error:
+            self.skipTest(f"cannot make a cgroup with the {controller} controller here: {error}")
+
+        def remove():
+            for _ in range(40):
+                try:
+                    return group.rmdir()
+                except OSError:  # somebody is still dying in it
+                    time.sleep(0.05)
+            return None
+        self.addCleanup(remove)
+        return group
+
     def limit(self, pid, what, value):
         subprocess.run(["prlimit", "--pid", str(pid), f"--{what}={value}:"], check=True)
+
+    def silent_callers(self, number, path):
+        """So many connections to a socket that say nothing."""
+        callers = []
+        self.addCleanup(lambda: [caller.close() for caller in callers])
+        for _ in range(number):
+            callers.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            # While the queue is full it waits, which it would not with a timeout of Python's.
+            callers[-1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 20, 0))
+            callers[-1].connect(str(path))
+        return callers
 
     # --- what must hold --------------------------------------------------------------------------
 

@@ -111,6 +111,36 @@ class BadCommands(Pressure):
         self.m.wait_gone(run["pid"])
 
 
+class NotToBeKilled(Pressure):
+    """A frozen process dies of no signal, like one that waits for a dead disk."""
+
+    def test_a_process_that_no_kill_reaches_keeps_its_slot_and_delays_nobody_else(self):
+        group = self.make_group("freezer")
+        keeper = self.m.start() and self.m.keeper_pid()
+        self.m.ok("add", "stuck", "--every", "1s", "--timeout", "2s", "--shell",
+                  f"echo $$ > {group}/cgroup.procs; exec sleep 600")
+        run = self.m.wait_runs("stuck", lambda r: r and r[0]["pid"], "a process")[0]
+        self.m.wait(lambda: (group / "cgroup.procs").read_text().split() == [str(run["pid"])],
+                    "it to be in its group")
+        (group / "freezer.state").write_text("FROZEN")
+        self.addCleanup((group / "freezer.state").write_text, "THAWED")
+        self.tick()
+        self.m.wait_runs("stuck", lambda r: len(r) > 6, "its timeout and its grace to be over")
+        self.assert_calm(keeper, self.m.pid())
+        states = [r["state"] for r in self.m.runs("stuck")]
+        self.assertEqual((states[0], set(states[1:])), ("running", {"skipped"}))
+        self.succeeds_again()
+        answer = self.assert_takes(40, lambda: self.m.ok("stop"))
+        self.assertIn("left with the keeper: stuck (#", answer.err)
+        self.m.start()
+        self.succeeds_again()
+        (group / "freezer.state").write_text("THAWED")
+        self.m.wait_gone(run["pid"])
+        ended = self.m.wait_runs("stuck", lambda r: r[0]["state"] != "running", "its end")[0]
+        self.assertEqual(ended["id"], run["id"])
+        self.assertIn(ended["signal"], ("SIGTERM", "SIGKILL"))
+
+
 class ManyShortOnes(Pressure):
     RUNS = 2000
 
@@ -141,13 +171,8 @@ class ManyShortOnes(Pressure):
 
 class OutOfMemory(Pressure):
     def test_a_job_over_the_memory_limit_of_its_group_dies_alone(self):
-        group = pathlib.Path("/sys/fs/cgroup/memory") / self.m.root.name
-        try:
-            group.mkdir()
-            self.addCleanup(self.remove_group, group)
-            (group / "memory.limit_in_bytes").write_text("20M")
-        except OSError as error:
-            self.skipTest(f"cannot make a cgroup with a memory limit here: {error}")
+        group = self.make_group("memory")
+        (group / "memory.limit_in_bytes").write_text("20M")
         pid, keeper = self.m.start(), self.m.keeper_pid()
         self.m.ok("add", "greedy", "--manual", "--shell",
                   f"echo $$ > {group}/cgroup.procs; exec python3 -c 'x = \"x\" * 200000000'")
@@ -157,14 +182,6 @@ class OutOfMemory(Pressure):
         self.assertEqual((self.m.pid(), self.m.keeper_pid()), (pid, keeper))
         self.tick()
         self.succeeds_again()
-
-    @staticmethod
-    def remove_group(group):
-        for _ in range(100):
-            try:
-                return group.rmdir()
-            except OSError:
-                time.sleep(0.05)
 
     @unittest.skipIf(is_sanitized(), "ASan brings an allocator of its own")
     def test_a_daemon_that_dies_for_want_of_memory_loses_and_doubles_nothing(self):

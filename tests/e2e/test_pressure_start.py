@@ -3,7 +3,6 @@ come again, signals that were set otherwise. (FAULTS rows 21, 23, 24, 33, 34.)""
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import unittest
 
@@ -138,17 +137,11 @@ class NoDescriptor(Pressure):
         keeper = self.m.keeper_pid()
         self.starve(pid)
         self.succeeds_again()
-        callers = []
-        self.addCleanup(lambda: [caller.close() for caller in callers])
-        for _ in range(1000):
-            callers.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-            callers[-1].settimeout(5)
-            callers[-1].connect(str(self.m.run_dir / "schedctl.sock"))
+        callers = self.silent_callers(500, self.m.run_dir / "schedctl.sock")
         self.assert_calm(pid, keeper)
         self.succeeds_again()
         # Who says something is heard all the same.
-        self.assertEqual(self.m.pid(), pid)
-        self.m.ok("reload")
+        self.assertIn("Too many open files", self.m("reload").err)
         self.m.ok("trigger", "tick", "--wait")
         # Without a keeper it would need a descriptor, and has none: it waits for one.
         os.kill(keeper, 9)
@@ -176,18 +169,37 @@ class NoDescriptor(Pressure):
     def test_callers_of_the_keeper_who_say_nothing_keep_no_daemon_from_it(self):
         self.m.start()
         self.tick()
-        callers = []
-        self.addCleanup(lambda: [caller.close() for caller in callers])
-        for _ in range(200):
-            callers.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-            callers[-1].settimeout(5)
-            callers[-1].connect(str(self.m.state / "keeper" / "socket"))
+        self.silent_callers(200, self.m.state / "keeper" / "socket")
         keeper = self.m.keeper_pid()
         self.assertLess(len(descriptors(keeper)), 50)
         self.assert_calm(keeper)
         self.m.ok("restart")
         self.succeeds_again()
         self.assertEqual(self.m.keeper_pid(), keeper)
+
+
+class NoBuffer(Pressure):
+    """The kernel has no memory for what daemon and keeper tell each other."""
+
+    def go_through(self, calls, error):
+        pid = self.m.start()
+        self.tick()
+        self.succeeds_again()
+        keeper = self.m.keeper_pid()
+        with self.failing_calls(keeper, calls, error):
+            self.assert_calm(pid, lines=60)
+        self.succeeds_again()
+        self.assertEqual((self.m.pid(), self.m.keeper_pid()), (pid, keeper))
+        self.m.ok("pause", "--all")
+        self.m.wait(lambda: not self.m.column("SELECT id FROM run WHERE state IN "
+                                              "('pending', 'running')"), "all runs to end")
+        self.assert_books_balance()
+
+    def test_what_a_keeper_cannot_tell_for_want_of_a_buffer_it_tells_later(self):
+        self.go_through("sendto", "ENOBUFS")
+
+    def test_a_line_to_the_keeper_that_breaks_again_and_again_is_not_hurried(self):
+        self.go_through("recvfrom", "ENOMEM")
 
 
 class NoProgram(Pressure):
