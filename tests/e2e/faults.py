@@ -211,5 +211,10 @@ class Pressure(Story):
                          if r["state"] == "pending" and words in self.error_of(r["id"])), None)
         return self.m.wait(look, f"{name} to wait because of: {words}")
 
+    def wait_why(self, name, words):
+        """`why` speaks of the newest fire, and of a job that fires each second there is a new one
+        before anything was tried."""
+        self.m.wait(lambda: words in self.m.ok("why", name).out, f"why {name} to say {words}")
+
     def error_of(self, run):
         return self.m.column(f"SELECT error FROM run WHERE id = {run}")[0] or ""

@@ -309,7 +309,7 @@ class FullOutput(Pressure):
             (r for r in self.m.json("runs") if r["state"] == "pending" and
              "cannot make its output file: No space left" in (r["error"] or "")), None),
             "a run that waits")
-        self.assertIn("No space left", self.m.ok("why", run["job"]).out)
+        self.wait_why(run["job"], "No space left")
         self.assert_calm(pid, self.m.keeper_pid())
         shutil.rmtree(ballast)
         self.succeeds_again()

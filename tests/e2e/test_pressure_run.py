@@ -57,7 +57,7 @@ class BadCommands(Pressure):
         self.assertIn(b"flood\nflood\n", tail)
         self.succeeds_again()
         late = [r["delay_s"] for r in self.m.runs("tick") if r["state"] == "succeeded"]
-        self.assertLess(max(late), 3)
+        self.assertLess(max(late), 5)
         self.assertLess(int(status_field(self.m.pid(), "VmRSS")) - memory, 40_000)
 
     def test_output_that_is_no_text_is_kept_byte_for_byte(self):

@@ -24,8 +24,7 @@ class NoProcess(Pressure):
             run = self.wait_pending("tick", "cannot start a process: Resource temporarily")
             self.assertEqual(run["state"], "pending")
             self.assertIsNone(run["exit_code"])
-            why = self.m.ok("why", "tick").out
-            self.assertIn("Resource temporarily unavailable", why)
+            self.wait_why("tick", "Resource temporarily unavailable")
             self.assertIn("run-not-started", self.m.log_text())
             self.m.wait(lambda: self.episodes("delayed"), "the alert")
             alert = self.m.json("alerts")[0]
@@ -120,7 +119,7 @@ class NoDescriptor(Pressure):
         run = self.m.wait(lambda: next((r for r in self.m.json("runs") if r["state"] == "pending"
                                         and "Too many open files" in (r["error"] or "")), None),
                           "a run that waits")
-        self.assertIn("Too many open files", self.m.ok("why", run["job"]).out)
+        self.wait_why(run["job"], "Too many open files")
         self.assert_calm(self.m.pid(), keeper, lines=25)
         self.m.ok("cancel", "long")
         self.m.wait_state("long", "cancelled")
@@ -197,6 +196,9 @@ class NoBuffer(Pressure):
 
     def test_what_a_keeper_cannot_tell_for_want_of_a_buffer_it_tells_later(self):
         self.go_through("sendto", "ENOBUFS")
+
+    def test_a_line_on_which_nothing_can_be_sent_any_more_is_ended_and_made_anew(self):
+        self.go_through("sendto", "EPERM")
 
     def test_a_line_to_the_keeper_that_breaks_again_and_again_is_not_hurried(self):
         self.go_through("recvfrom", "ENOMEM")
