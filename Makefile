@@ -105,7 +105,8 @@ $(OUT)/oracle/fires: $(OUT)/obj/tests/oracle/fires.o $(foreach r,zone job base,$
 PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev libsqlite3-dev \
             libspdlog-dev libfmt-dev libtomlplusplus-dev doctest-dev libabsl-dev \
             nlohmann-json3-dev libexpected-dev libre2-dev uuid-dev libcurl4-openssl-dev tzdata procps
-TEST_PACKAGES := python3 python3-croniter mandoc sqlite3 clang libclang-rt-dev clang-tidy clang-format
+TEST_PACKAGES := python3 python3-croniter mandoc sqlite3 strace clang libclang-rt-dev clang-tidy \
+                 clang-format
 
 .PHONY: help
 help: ## list these targets
