@@ -147,6 +147,11 @@ test-e2e: ## build with ASan and run only the end-to-end stories [ARGS=name]
 .PHONY: _binary
 _binary: $(BINARY)
 
+.PHONY: test-pressure
+test-pressure: ## try with the release build where memory and descriptors run out, which ASan cannot
+	@$(MAKE) --no-print-directory VARIANT=release _binary
+	@SCHEDCTL=$(abspath $(BUILD))/schedctl python3 tests/e2e/run.py pressure_start pressure_run
+
 .PHONY: oracle
 oracle: ## hold the schedule language against other readings of it [SEED=n] [CASES=n] [ARGS=zone]
 	@$(MAKE) --no-print-directory VARIANT=asan _oracle
