@@ -94,9 +94,15 @@ class BadCommands(Pressure):
     def test_input_that_a_command_does_not_read_holds_up_nobody(self):
         if not self.knows("--stdin"):
             self.skipTest("this version has no --stdin")
-        run = self.assert_takes(20, lambda: self.run_one(
-            "--stdin", "x" * 100_000, "--shell", "exec <&-; exit 4"))
-        self.assertEqual((run["state"], run["exit_code"]), ("failed", 4))
+        big = self.m.root / "big"
+        big.write_text("x" * 1_000_000)
+        big.chmod(0o644)
+        for number, words in enumerate((["--stdin", "x" * 60_000], ["--stdin-file", big])):
+            self.m.ok("add", f"deaf-{number}", "--manual", *words, "--shell",
+                      "exec <&-; sleep 0.1; exit 4")
+            self.assert_takes(20, lambda n=number: self.m("trigger", f"deaf-{n}", "--wait"))
+            run = self.m.runs(f"deaf-{number}")[0]
+            self.assertEqual((run["state"], run["exit_code"]), ("failed", 4))
 
     def test_a_command_that_stops_itself_is_ended_by_its_timeout(self):
         run = self.assert_takes(20, lambda: self.run_one(
