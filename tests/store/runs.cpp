@@ -315,8 +315,8 @@ FOR_EACH_BACKEND("what the machine could not start is not overtaken by what its 
   job::Run waiting = run_of(job, at(2));
   waiting.waits = true;
   add_run(store, waiting);
-  CHECK(must(store.due_runs(at(9), 10)).empty());
-  const std::vector<DueRun> due = must(store.due_runs(at(60), 10));
+  CHECK(must(store.due_runs(at(9), 10, {})).empty());
+  const std::vector<DueRun> due = must(store.due_runs(at(60), 10, {}));
   REQUIRE(due.size() == 1);
   CHECK(due[0].run.id.value == refused.id.value);
   CHECK_FALSE(due[0].job_busy);
