@@ -125,9 +125,13 @@ class Import {
   }
 
   void read_entry(const config::CrontabEntry& entry) {
-    if (!entry.user.empty() && entry.user != options_.user) {
+    const bool as_other = !entry.user.empty() && entry.user != options_.user;
+    if (as_other && !may_run_as(entry.user)) {
       left_out(entry, "runs as " + escape_control(utf8_prefix(entry.user, limits::kJobName)) +
-                          "; jobs as other users are not available in this version");
+                          (options_.user == "root"
+                               ? ", whom allow_users in the settings does not list; add it there "
+                                 "and import again"
+                               : "; only a daemon of root can run commands as other users"));
       return;
     }
     Line& line = lines_.emplace_back();
@@ -139,11 +143,17 @@ class Import {
       return;
     }
     line.job = std::move(*job);
+    if (as_other) line.job.draft.policy.user = entry.user;
     Result<job::Definition> definition = compile_draft(context_, line.job.draft, nullptr, now_);
     if (definition)
       line.definition = std::move(*definition);
     else
       line.error = std::move(definition).error();
+  }
+
+  bool may_run_as(const std::string& user) const {
+    const std::vector<std::string>& allowed = context_.config.allow_users;
+    return options_.user == "root" && std::ranges::find(allowed, user) != allowed.end();
   }
 
   void left_out(const config::CrontabEntry& entry, std::string message) {

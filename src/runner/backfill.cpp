@@ -59,7 +59,7 @@ Result<void> Runner::feed_backfill(Work& work, store::Backfill backfill) {
     over = !look.fire && !look.more;
     work.again = work.again || look.more || started == limits::kRunsPerBeat;
     if (!look.fire || started == limits::kRunsPerBeat) break;
-    TRY(const bool may_start, may_start_of(work, backfill));
+    TRY(const bool may_start, may_start_of(work, backfill, *job));
     if (!may_start) break;
     TRY_VOID(start_fire(work, backfill, *job, *look.fire));
     backfill.through = *look.fire;
@@ -95,7 +95,8 @@ Result<const store::BackfillFires*> Runner::fires_of(Work& work, const store::Ba
 }
 
 // Whether there is room for one more run, of the job and of this daemon.
-Result<bool> Runner::may_start_of(Work& work, const store::Backfill& backfill) {
+Result<bool> Runner::may_start_of(Work& work, const store::Backfill& backfill,
+                                  const job::Job& job) {
   if (!watches_->keeper.is_connected() && !work.adopted) return false;
   if (!work.adopted && !watches_->keeper.is_well(work.elapsed)) {
     work.wants_keeper = true;
@@ -103,6 +104,9 @@ Result<bool> Runner::may_start_of(Work& work, const store::Backfill& backfill) {
   }
   const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
   if (work.count_live(live_) >= most) return false;
+  if (const std::string group = policy_of(job).group; !group.empty()) {
+    if (count_groups(work)[group] >= limit_of(group)) return false;
+  }
   if (backfill.max_parallel > 1) return true;
   TRY(const std::vector<job::Run> others,
       store_.list_runs({.job_id = backfill.job_id,

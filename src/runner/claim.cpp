@@ -160,9 +160,9 @@ Result<void> Runner::claim(Work& work) {
     const std::string group = candidate.run.group;
     const bool group_full = !group.empty() && in_groups[group] >= limit_of(group);
     TRY(const Claimed claimed, claim_due(work, candidate, free > 0 && !group_full));
-    progress = progress || claimed != Claimed::left;
-    if (claimed == Claimed::left && free == 0) work.slots_full = true;
-    if (claimed != Claimed::yes) continue;
+    progress = progress || claimed == Claimed::started || claimed == Claimed::settled;
+    if (claimed == Claimed::no_slot && free == 0) work.slots_full = true;
+    if (claimed != Claimed::started) continue;
     --free;
     if (!group.empty()) ++in_groups[group];
   }
@@ -180,33 +180,33 @@ Result<Runner::Claimed> Runner::claim_due(Work& work, store::DueRun& due, bool h
   const bool busy = due.job_busy || work.busy_jobs.contains(run.job_id);
   const bool patient = run.waits || run.occupies_slot();
   // The next beat does not see it any more, until its job is free.
-  if (busy && !run.forced && patient) return Claimed::no;
+  if (busy && !run.forced && patient) return Claimed::untouched;
   if (busy && !run.forced) {
     TRY(const WhenBusy what, when_busy(work, run));
-    if (what == WhenBusy::waits) return Claimed::no;
+    if (what == WhenBusy::waits) return Claimed::settled;
     if (what != WhenBusy::starts) {
       TRY_VOID(withdraw(
           work, std::move(run),
           what == WhenBusy::queue_full ? job::Happening::queue_full : job::Happening::overlapped));
-      return Claimed::no;
+      return Claimed::settled;
     }
     run.forced = true;
   }
-  if (!has_slot) return Claimed::left;
+  if (!has_slot) return Claimed::no_slot;
   TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
   if (!job) {
     TRY_VOID(withdraw(work, std::move(run), job::Happening::withdrawn_removed));
-    return Claimed::no;
+    return Claimed::settled;
   }
   if (is_first_of_schedule(run) && job->has_had_all_runs(policy_of(job))) {
     TRY_VOID(withdraw(work, std::move(run), job::Happening::exhausted));
-    return Claimed::no;
+    return Claimed::settled;
   }
   TRY(const bool stopped, stop_at_gate(work, run, *job));
-  if (stopped) return Claimed::no;
+  if (stopped) return Claimed::settled;
   work.busy_jobs.insert(run.job_id);
   TRY_VOID(claim_run(work, std::move(run), *job));
-  return Claimed::yes;
+  return Claimed::started;
 }
 
 // Which runs had to wait for a slot no row of theirs says: the stretch in which that could happen

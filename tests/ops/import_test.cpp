@@ -146,6 +146,19 @@ TEST_CASE("files of cron.d give their names to the jobs, once") {
         Verdicts{"oddname-a added"});
 }
 
+TEST_CASE("a line of a user that the settings allow runs as that user") {
+  World world;
+  world.config.allow_users = {"www-data"};
+  const Imported imported = import(world, "@daily www-data a\n@daily root b\n", {.user = "root"});
+  CHECK(imported.left_out.empty());
+  CHECK(world.stored("a").definition.policy.user == "www-data");
+  CHECK_FALSE(world.stored("b").definition.policy.user);
+  // A scheduler of one's own cannot do that, whatever the settings say.
+  const Imported own = import(world, "@daily www-data c\n", {.user = "anna"});
+  REQUIRE(own.left_out.size() == 1);
+  CHECK(contains(own.left_out[0].message, "only a daemon of root"));
+}
+
 TEST_CASE("lines of other users, and what is no schedule, are named and the others imported") {
   World world;
   const Imported imported = import(world,

@@ -210,6 +210,30 @@ TEST_CASE("the slots of a group are counted over a restart of the daemon") {
   CHECK(count_of(w, "b") == 0);
 }
 
+TEST_CASE("a backfill keeps to the slots of its group") {
+  World w;
+  const job::Job a = w.add("a", hours(1), {.group = "x"});
+  w.add("b", hours(6), {.group = "x"});
+  w.clock.advance(hours(6));
+  w.beat();
+  REQUIRE(started(w).size() == 1);
+  store::Backfill backfill{.job_id = a.id,
+                           .job_name = "a",
+                           .from = World::kStart,
+                           .to = World::kStart + hours(3),
+                           .through = World::kStart,
+                           .fires = 2,
+                           .max_parallel = 2,
+                           .who = "me",
+                           .created_at = w.clock.wall()};
+  REQUIRE(w.store->insert_backfill(backfill));
+  w.beat();
+  CHECK(started(w).size() == 1);
+  end_job(w, started(w).at(0));
+  w.beat();
+  CHECK(started(w).size() == 2);
+}
+
 TEST_CASE("of those that wait for a slot the lowest priority number starts first") {
   World w;
   w.settings.tuning.max_running = 1;

@@ -175,7 +175,7 @@ class Runner {
   Result<void> fire_reboots(Work& work);
   Result<void> set_aside(Work& work, const job::Job& job, const Error& error);
   Result<void> claim(Work& work);
-  enum class Claimed { yes, no, left };  ///< started; settled otherwise; still waits for a slot
+  enum class Claimed { started, settled, no_slot, untouched };
   Result<Claimed> claim_due(Work& work, store::DueRun& due, bool has_slot);
   // gates.cpp
   using InGroups = std::map<std::string, int>;
@@ -200,7 +200,7 @@ class Runner {
   Result<void> feed_backfill(Work& work, store::Backfill backfill);
   Result<const store::BackfillFires*> fires_of(Work& work, const store::Backfill& backfill,
                                                const job::Job& job);
-  Result<bool> may_start_of(Work& work, const store::Backfill& backfill);
+  Result<bool> may_start_of(Work& work, const store::Backfill& backfill, const job::Job& job);
   Result<void> start_fire(Work& work, const store::Backfill& backfill, const job::Job& job,
                           Time fire);
   Result<void> close_backfill(Work& work, store::Backfill backfill, bool cancelled,
