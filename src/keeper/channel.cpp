@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <ctime>
 #include <utility>
 
 namespace schedctl::keeper {
@@ -10,6 +11,10 @@ namespace {
 
 /// No packet is longer: one message of the greatest length, or several short ones.
 constexpr std::size_t kReceiveBytes = kMessageBytes + kPacketBytes;
+
+/// The socket stays writable while the machine has no memory to send with: without a pause, who
+/// waits for it would spin.
+constexpr timespec kShortOfMemory{0, 5'000'000};
 
 }  // namespace
 
@@ -36,7 +41,11 @@ void Channel::flush() {
     const ssize_t sent = ::send(fd_.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return;
+      if (errno == EAGAIN) return;
+      if (errno == ENOBUFS || errno == ENOMEM) {
+        ::nanosleep(&kShortOfMemory, nullptr);
+        return;
+      }
       // No end of a dead peer's will be received here, and the live one waits for what is dropped.
       if (errno != EPIPE && errno != ECONNRESET) shut();
       peer_gone_ = true;

@@ -119,13 +119,14 @@ Result<bool> Runner::may_start_of(Work& work, const store::Backfill& backfill,
 
 Result<void> Runner::start_fire(Work& work, const store::Backfill& backfill, const job::Job& job,
                                 Time fire) {
-  job::Run run = store::new_run(job, policy_of(job), job::Cause::backfill, fire, work.now);
+  const job::Policy policy = policy_of(job);
+  job::Run run = store::new_run(job, policy, job::Cause::backfill, fire, work.now);
   run.backfill = backfill.id;
   run.waits = true;
   run.forced = backfill.max_parallel > 1;
   TRY_VOID(store_.insert_run(run));
   work.busy_jobs.insert(job.id);
-  return claim_run(work, std::move(run), job);
+  return claim_run(work, std::move(run), job, policy);
 }
 
 Result<void> Runner::close_backfill(Work& work, store::Backfill backfill, bool cancelled,

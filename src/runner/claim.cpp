@@ -198,14 +198,15 @@ Result<Runner::Claimed> Runner::claim_due(Work& work, store::DueRun& due, bool h
     TRY_VOID(withdraw(work, std::move(run), job::Happening::withdrawn_removed));
     return Claimed::settled;
   }
-  if (is_first_of_schedule(run) && job->has_had_all_runs(policy_of(job))) {
+  const job::Policy policy = policy_of(job);
+  if (is_first_of_schedule(run) && job->has_had_all_runs(policy)) {
     TRY_VOID(withdraw(work, std::move(run), job::Happening::exhausted));
     return Claimed::settled;
   }
-  TRY(const bool stopped, stop_at_gate(work, run, *job));
+  TRY(const bool stopped, stop_at_gate(work, run, *job, policy));
   if (stopped) return Claimed::settled;
   work.busy_jobs.insert(run.job_id);
-  TRY_VOID(claim_run(work, std::move(run), *job));
+  TRY_VOID(claim_run(work, std::move(run), *job, policy));
   return Claimed::started;
 }
 
@@ -221,8 +222,8 @@ Result<void> Runner::note_slots(Work& work) {
                                " slots were taken (max_running)"});
 }
 
-Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job) {
-  const job::Policy policy = policy_of(job);
+Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job,
+                               const job::Policy& policy) {
   const auto step = job::transition(run, job::Happening::claimed, policy, work.now);
   if (!step) return {};
   if (policy.max_runs > 0 && is_first_of_schedule(run)) TRY_VOID(count_run(job, policy));

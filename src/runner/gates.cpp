@@ -25,23 +25,23 @@ void Runner::poked() {
   watches_->gates_stale = true;
 }
 
-Result<std::vector<std::string>> Runner::awaited_of(const job::Run& run, const job::Job& job) {
+Result<std::vector<std::string>> Runner::awaited_of(const job::Run& run, const job::Job& job,
+                                                    const job::Policy& policy) {
   const bool has_gate = run.cause == job::Cause::schedule && run.fence == 0 && !run.forced;
-  if (!has_gate) return std::vector<std::string>{};
-  const std::vector<std::string> after = policy_of(job).after;
-  if (after.empty()) return after;
+  if (!has_gate || policy.after.empty()) return std::vector<std::string>{};
   const auto fires = series_of(job);
   // It cannot be planned any more, which people have been told; what is due is due.
   if (!fires) return std::vector<std::string>{};
-  return store::awaited_jobs(store_, job, after, *fires, run.fire_time);
+  return store::awaited_jobs(store_, job, policy.after, *fires, run.fire_time);
 }
 
 // True: it has been marked. An earlier occurrence that still waits has lost its turn to this one,
 // unless all of them are wanted.
-Result<bool> Runner::stop_at_gate(Work& work, job::Run& run, const job::Job& job) {
-  TRY(const std::vector<std::string> awaited, awaited_of(run, job));
+Result<bool> Runner::stop_at_gate(Work& work, job::Run& run, const job::Job& job,
+                                  const job::Policy& policy) {
+  TRY(const std::vector<std::string> awaited, awaited_of(run, job, policy));
   if (awaited.empty()) return false;
-  if (policy_of(job).coalesce != job::Coalesce::all) {
+  if (policy.coalesce != job::Coalesce::all) {
     TRY(const std::vector<job::Run> gated, store_.gated_runs());
     for (const job::Run& other : gated) {
       if (other.job_id != run.job_id || other.fire_time >= run.fire_time) continue;
@@ -64,7 +64,7 @@ Result<void> Runner::open_gates(Work& work) {
   for (job::Run& run : gated) {
     TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
     if (job) {
-      TRY(const std::vector<std::string> awaited, awaited_of(run, *job));
+      TRY(const std::vector<std::string> awaited, awaited_of(run, *job, policy_of(job)));
       if (!awaited.empty()) continue;
     }
     run.gated = false;

@@ -179,8 +179,10 @@ class Runner {
   Result<Claimed> claim_due(Work& work, store::DueRun& due, bool has_slot);
   // gates.cpp
   using InGroups = std::map<std::string, int>;
-  Result<std::vector<std::string>> awaited_of(const job::Run& run, const job::Job& job);
-  Result<bool> stop_at_gate(Work& work, job::Run& run, const job::Job& job);
+  Result<std::vector<std::string>> awaited_of(const job::Run& run, const job::Job& job,
+                                              const job::Policy& policy);
+  Result<bool> stop_at_gate(Work& work, job::Run& run, const job::Job& job,
+                            const job::Policy& policy);
   Result<void> open_gates(Work& work);
   int limit_of(const std::string& group) const;
   InGroups count_groups(const Work& work) const;
@@ -188,7 +190,7 @@ class Runner {
   Result<void> give_up(Work& work);
   Result<void> note_slots(Work& work);
   Result<void> count_run(const job::Job& job, const job::Policy& policy);
-  Result<void> claim_run(Work& work, job::Run run, const job::Job& job);
+  Result<void> claim_run(Work& work, job::Run run, const job::Job& job, const job::Policy& policy);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
   /// What becomes of a run that is due while its job is busy.
   enum class WhenBusy { starts, waits, overlapped, queue_full };
