@@ -16,9 +16,9 @@
 #include <functional>
 #include <utility>
 
-#include "schedctl/keeper/allowed.hpp"
 #include "processes.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/keeper/allowed.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "server.hpp"
 #include "socket.hpp"
