@@ -12,7 +12,7 @@ using namespace schedctl::executor;
 
 namespace {
 
-const host::User kAnna{"anna", "/home/anna", "/bin/zsh"};
+const Accounts::Account kAnna{{"anna", "/home/anna", "/bin/zsh"}, false, "/home/anna"};
 
 StartRequest request_of() {
   StartRequest request;
@@ -23,11 +23,6 @@ StartRequest request_of() {
   request.attempt = 2;
   request.timezone = "Europe/Amsterdam";
   return request;
-}
-
-std::string path() {
-  return ::geteuid() == 0 ? "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-                          : "PATH=/usr/local/bin:/usr/bin:/bin";
 }
 
 std::string value_of(const std::vector<std::string>& environment, const std::string& name) {
@@ -50,10 +45,17 @@ TEST_CASE("a command's environment is exactly this, and nothing of the daemon's"
   ::unsetenv("LD_PRELOAD_OF_THE_DAEMON");
   CHECK(environment ==
         std::vector<std::string>{
-            "HOME=/home/anna", "LANG=C.UTF-8", "LOGNAME=anna", path(), "SCHEDCTL_ATTEMPT=2",
-            "SCHEDCTL_FIRE_TIME=2026-03-29T01:00:00Z", "SCHEDCTL_JOB=backup",
+            "HOME=/home/anna", "LANG=C.UTF-8", "LOGNAME=anna", "PATH=/usr/local/bin:/usr/bin:/bin",
+            "SCHEDCTL_ATTEMPT=2", "SCHEDCTL_FIRE_TIME=2026-03-29T01:00:00Z", "SCHEDCTL_JOB=backup",
             "SCHEDCTL_KEY=3f9d7c1e-0000-5000-8000-000000000000", "SCHEDCTL_RUN_ID=42",
             "SHELL=/bin/zsh", "TZ=Europe/Amsterdam", "USER=anna"});
+}
+
+TEST_CASE("root finds the programs of an administrator, too") {
+  Accounts::Account root = kAnna;
+  root.is_root = true;
+  CHECK(value_of(build_environment(request_of(), root), "PATH") ==
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
 
 TEST_CASE("the job's own variables come in, and over the defaults") {
