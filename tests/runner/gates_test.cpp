@@ -34,6 +34,12 @@ void end_job(World& w, const std::string& job, Happening how = Happening::exited
   FAIL("never started: ", job);
 }
 
+std::vector<job::Alert> alerts(World& w) {
+  auto found = w.store->list_alerts({});
+  REQUIRE(found.has_value());
+  return *std::move(found);
+}
+
 using Names = std::vector<std::string>;
 
 TEST_CASE("a job that comes after another starts when that one has succeeded") {
@@ -119,7 +125,7 @@ TEST_CASE("an occurrence that still waits when the next one is due is missed, an
   CHECK(runs[0].reason == Reason::waited_too_long);
   CHECK(runs[1].gated);
   bool told = false;
-  for (const job::Alert& alert : *w.store->list_alerts({}))
+  for (const job::Alert& alert : alerts(w))
     told = told || (alert.kind == job::AlertKind::missed && alert.subject == "report" &&
                     alert.detail.find("comes after") != std::string::npos);
   CHECK(told);
@@ -161,7 +167,7 @@ TEST_CASE("a job that waits for others is not late") {
   w.beat();
   w.clock.advance(minutes(30));
   w.beat();
-  for (const job::Alert& alert : *w.store->list_alerts({})) CHECK(alert.subject != "report");
+  for (const job::Alert& alert : alerts(w)) CHECK(alert.subject != "report");
 }
 
 TEST_CASE("a group has so many slots, and who waits for one is no obstacle to others") {
@@ -217,7 +223,8 @@ TEST_CASE("a backfill keeps to the slots of its group") {
   w.clock.advance(hours(6));
   w.beat();
   REQUIRE(started(w).size() == 1);
-  store::Backfill backfill{.job_id = a.id,
+  store::Backfill backfill{.id = {},
+                           .job_id = a.id,
                            .job_name = "a",
                            .from = World::kStart,
                            .to = World::kStart + hours(3),

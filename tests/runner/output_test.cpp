@@ -37,22 +37,22 @@ struct File {
 
 TEST_CASE("an output is judged by what it must have, must not have, and its size") {
   const File file("starting\nERROR: disk\nall done\n");
-  CHECK(output_fault({.success_match = "^all done$"}, file.result()).empty());
-  CHECK(output_fault({.success_match = "^finished"}, file.result()) ==
+  CHECK(output_fault(job::resolve({.success_match = "^all done$"}, {}), file.result()).empty());
+  CHECK(output_fault(job::resolve({.success_match = "^finished"}, {}), file.result()) ==
         "its output has no match of success_match: ^finished");
-  CHECK(output_fault({.fail_match = "^ERROR"}, file.result()) ==
+  CHECK(output_fault(job::resolve({.fail_match = "^ERROR"}, {}), file.result()) ==
         "its output has a match of fail_match: ^ERROR");
-  CHECK(output_fault({.fail_match = "panic"}, file.result()).empty());
-  CHECK(output_fault({.min_output = 5}, file.result()).empty());
-  CHECK(output_fault({.min_output = 1000}, file.result()) ==
+  CHECK(output_fault(job::resolve({.fail_match = "panic"}, {}), file.result()).empty());
+  CHECK(output_fault(job::resolve({.min_output = 5}, {}), file.result()).empty());
+  CHECK(output_fault(job::resolve({.min_output = 1000}, {}), file.result()) ==
         "it wrote 30 B, and min_output is 1KB");
 }
 
 TEST_CASE("a run that wrote nothing has an empty output") {
   const job::AttemptResult nothing;
-  CHECK(output_fault({.fail_match = "x"}, nothing).empty());
-  CHECK_FALSE(output_fault({.success_match = "x"}, nothing).empty());
-  CHECK_FALSE(output_fault({.min_output = 1}, nothing).empty());
+  CHECK(output_fault(job::resolve({.fail_match = "x"}, {}), nothing).empty());
+  CHECK_FALSE(output_fault(job::resolve({.success_match = "x"}, {}), nothing).empty());
+  CHECK_FALSE(output_fault(job::resolve({.min_output = 1}, {}), nothing).empty());
 }
 
 TEST_CASE("what cannot be looked at is not called good") {
@@ -60,7 +60,7 @@ TEST_CASE("what cannot be looked at is not called good") {
   result.output_bytes = 10;
   for (const char* path : {"/nonexistent/output", "/dev/zero", "/proc"}) {
     result.output_path = path;
-    CHECK_FALSE(output_fault({.fail_match = "x"}, result).empty());
+    CHECK_FALSE(output_fault(job::resolve({.fail_match = "x"}, {}), result).empty());
   }
 }
 
@@ -74,9 +74,9 @@ TEST_CASE("both ends of an output whose middle was cut out are searched, and the
   }
   job::AttemptResult result = file.result();
   result.output_cut = 2 << 20;
-  CHECK(output_fault({.success_match = "^head$"}, result).empty());
-  CHECK(output_fault({.success_match = "^tail$"}, result).empty());
-  CHECK(output_fault({.fail_match = "\\x00"}, result).empty());
+  CHECK(output_fault(job::resolve({.success_match = "^head$"}, {}), result).empty());
+  CHECK(output_fault(job::resolve({.success_match = "^tail$"}, {}), result).empty());
+  CHECK(output_fault(job::resolve({.fail_match = "\\x00"}, {}), result).empty());
 }
 
 TEST_CASE("the info log gets whole lines of an output's end") {
