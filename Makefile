@@ -210,11 +210,13 @@ coverage: ## line coverage of the tests (needs gcovr)
 	@tests/tools/run_tests $(BUILD)/coverage
 	@gcovr --root . --filter src/ --filter include/ $(BUILD)/coverage
 
-BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c)) \
-                  $(BUILD)/bench/next_fire
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,stamp bare nap ballast.so next_fire)
 $(BUILD)/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	gcc -O2 -static -Wall -Wextra -o $@ $<
+$(BUILD)/bench/%.so: tests/bench/%.c
+	@mkdir -p $(@D)
+	gcc -O2 -shared -fPIC -Wall -Wextra -o $@ $<
 $(BUILD)/bench/next_fire: $(OUT)/obj/tests/bench/next_fire.o \
                           $(foreach r,zone job base,$(OUT)/lib/lib$(r).a)
 	@mkdir -p $(@D)
@@ -222,7 +224,7 @@ $(BUILD)/bench/next_fire: $(OUT)/obj/tests/bench/next_fire.o \
 	$(Q)$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: bench
-bench: all $(BENCH_PROGRAMS) ## measure burst, lateness, idle and the command line [ARGS="--quick"]
+bench: all $(BENCH_PROGRAMS) ## measure speed and memory, beside cron's and APScheduler's [ARGS="--quick"]
 	@tests/bench/run --binary $(abspath $(BINARY)) --programs $(abspath $(BUILD))/bench $(ARGS)
 
 .PHONY: install

@@ -7,6 +7,7 @@ import pathlib
 import select
 import shutil
 import signal
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -43,21 +44,19 @@ class Scratch:
     def stamp(self, file):
         return [str(self.programs / "stamp"), str(file)]
 
-    def bare_limit(self, runs):
-        stamps = self.path / "bare-stamps"
-        stamps.unlink(missing_ok=True)
-        argv = [str(self.programs / "bare"), str(runs), "8", *self.stamp(stamps)]
-        rate = float(spawn(argv, self.path)[1])
-        if stamps.stat().st_size != 20 * runs:
-            raise BenchError("the bare loop has not left all its stamps")
-        return rate
+    def bare(self, command, runs):
+        """What the machine can do at most: runs a second, and microseconds of the parent's CPU."""
+        said = spawn([str(self.programs / "bare"), str(runs), "8", *command], self.path)[1]
+        rate, cpu_us = said.split()
+        return float(rate), float(cpu_us)
 
 
 class Daemon:
     """A daemon with its own configuration and store; runs within `with`, may be started again."""
 
-    def __init__(self, scratch, name):
+    def __init__(self, scratch, name, settings=None, environment=None):
         self.binary = scratch.binary
+        self.environment = environment or {}  # of `start` alone, so of the daemon
         self.home = scratch.path / name
         self.database = self.home / "state" / "schedctl.db"
         self.stamps = self.home / "stamps"
@@ -66,7 +65,7 @@ class Daemon:
         jobs.mkdir(parents=True)
         self.job_file = jobs / "jobs.toml"
         (self.home / "state").mkdir(mode=0o700)
-        settings = {
+        settings = (settings or {}) | {
             "store": f"sqlite:{self.database}", "state_dir": str(self.home / "state"),
             "runtime_dir": str(self.home / "run"), "log_file": str(self.home / "info.log"),
             "jobs_dirs": [str(jobs)], "timezone": "UTC"}
@@ -76,7 +75,7 @@ class Daemon:
 
     def __enter__(self):
         try:
-            self.ready_s = self.cli("start")[0]
+            self.ready_s = spawn(self.argv("start"), self.home, self.environment)[0]
             status = self.ask("status")
             self._pids = (status["pid"], status["keeper_pid"])
         except BaseException:
@@ -102,7 +101,10 @@ class Daemon:
 
     def cli(self, *words):
         """Seconds and standard output of one command line."""
-        return spawn([str(self.binary), "--config", str(self.config), *words], self.home)
+        return spawn(self.argv(*words), self.home)
+
+    def argv(self, *words):
+        return [str(self.binary), "--config", str(self.config), *words]
 
     def ask(self, *words):
         return json.loads(self.cli("--json", *words)[1])
@@ -115,28 +117,41 @@ class Daemon:
         self.job_file.chmod(0o600)
 
     def register_far_jobs(self, jobs):
-        """Registers jobs that fire once a year, half a year from now at the earliest.
+        """Registers jobs that fire once a year, half a year from now at the earliest."""
+        month = (datetime.date.today().month + 5) % 12 + 1
+        self.register_jobs(jobs, lambda n: (
+            "--cron", f"{n} 4 {n + 1} {month} *", "--",
+            "/usr/local/bin/report", "--year", "--number", str(n)))
+
+    def register_jobs(self, jobs, words):
+        """Registers many jobs in a store that has none, while no daemon runs.
 
         Adding 100,000 one by one would take a quarter of an hour, and job files would be read again
         at the start that is measured. So a few are added by the program, and their rows are copied
-        inside the store while no daemon runs; a copy differs from its original in id and name only.
+        inside the store; a copy differs from its original in id and name only.
         """
-        month = (datetime.date.today().month + 5) % 12 + 1
         templates = 20
         for n in range(templates):
-            self.cli("add", f"far-{n:06}", "--cron", f"{n} 4 {n + 1} {month} *", "--",
-                     "/usr/local/bin/report", "--year", "--number", str(n))
+            self.cli("add", f"job-{n:06}", *words(n))
         database = sqlite3.connect(self.database)
         with database:
             copy_rows(database, "job", "id", templates, jobs)
             copy_rows(database, "job_version", "job_id", templates, jobs)
         database.close()
 
+    def health(self):
+        """What the runner says of itself; it answers between two beats."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+            line.settimeout(PATIENCE_S)
+            line.connect(str(self.home / "run" / "schedctl.sock"))
+            line.send(b"health")
+            return line.recv(4096).decode()
+
 
 def copy_rows(database, table, id_column, templates, rows):
     columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
     first = database.execute(f"SELECT min({id_column}) FROM {table}").fetchone()[0]
-    changed = {id_column: "n.value + :first", "name": "printf('far-%06d', n.value)"}
+    changed = {id_column: "n.value + :first", "name": "printf('job-%06d', n.value)"}
     values = ", ".join(changed.get(column, column) for column in columns)
     database.execute(
         "WITH RECURSIVE n(value) AS "
@@ -146,14 +161,51 @@ def copy_rows(database, table, id_column, templates, rows):
         {"first": first, "templates": templates, "rows": rows})
 
 
-def spawn(argv, directory):
+class Rows:
+    """Reads a living daemon's store from outside, and only when something was committed."""
+
+    def __init__(self, daemon):
+        self._database = sqlite3.connect(f"file:{daemon.database}?mode=ro", uri=True)
+        self._version = None
+        self._count = 0
+
+    def close(self):
+        self._database.close()
+
+    def ask(self, question, *values):
+        return self._database.execute(question, values).fetchall()
+
+    def count(self, condition):
+        """How many runs there are of which that holds; always the same question."""
+        version = self.ask("PRAGMA data_version")
+        if version != self._version:
+            self._version = version
+            self._count = self.ask(f"SELECT count(*) FROM run WHERE {condition}")[0][0]
+        return self._count
+
+    def are_over(self, runs):
+        """There are so many, and all have ended. Answered from indexes that are small, so that
+        asking again and again costs next to nothing."""
+        return self.ask(
+            "SELECT coalesce(max(id), 0) >= ? "
+            "AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'pending') "
+            "AND NOT EXISTS (SELECT 1 FROM run WHERE state = 'running') FROM run", runs)[0][0]
+
+    def bytes(self):
+        """Of the database, without what is free in it."""
+        pages, free, size = (self.ask(f"PRAGMA {name}")[0][0]
+                             for name in ("page_count", "freelist_count", "page_size"))
+        return (pages - free) * size
+
+
+def spawn(argv, directory, variables=None):
     """Seconds and standard output of one process; BenchError if it fails or hangs.
 
     posix_spawn and a pidfd, since subprocess adds milliseconds to what is measured here. Output
     goes to files: a daemon that held a pipe open would look like one that never gets ready.
     """
     environment = {key: value for key, value in os.environ.items()
-                   if not key.startswith("SCHEDCTL_")}
+                   if not key.startswith("SCHEDCTL_")} | (variables or {})
     out, err = directory / "stdout", directory / "stderr"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     begin = time.perf_counter()
@@ -238,9 +290,8 @@ def usage(pid):
 
 def memory(pid):
     """Resident and proportional set size in KiB."""
-    found = []
-    for name, key in (("status", "VmRSS:"), ("smaps_rollup", "Pss:")):
-        for line in pathlib.Path(f"/proc/{pid}/{name}").read_text().splitlines():
-            if line.startswith(key):
-                found.append(int(line.split()[1]))
-    return found
+    rollup = {}
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        key, kib = line.split()[:2]
+        rollup[key] = int(kib)
+    return [rollup["Rss:"], rollup["Pss:"]]
