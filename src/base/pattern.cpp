@@ -9,14 +9,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include "schedctl/base/limits.hpp"
 #include "schedctl/base/text.hpp"
+#include "schedctl/base/time.hpp"
 
 namespace schedctl {
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{1} << 20;
+constexpr std::size_t kPiece = std::size_t{256} * 1024;
+
+/// A beat waits for a search.
+constexpr Duration kLongestSearch = std::chrono::seconds(2);
 
 RE2::Options options() {
   RE2::Options all;
@@ -59,7 +64,12 @@ Result<Pattern> Pattern::compile(const std::string& expression) {
   if (expression.size() > limits::kPatternBytes)
     return bad("it is longer than " + std::to_string(limits::kPatternBytes) + " bytes");
   auto compiled = std::make_unique<const Compiled>(expression);
-  if (!compiled->re.ok()) return bad(compiled->re.error());
+  if (!compiled->re.ok()) {
+    // The flag in front is ours.
+    std::string why = compiled->re.error();
+    if (const std::size_t ours = why.find("(?m)"); ours != std::string::npos) why.erase(ours, 4);
+    return bad(why);
+  }
   return Pattern(std::move(compiled));
 }
 
@@ -71,7 +81,13 @@ Result<bool> Pattern::is_in_file(int fd, std::int64_t from, std::int64_t to) con
   std::string buffer;
   std::size_t kept = 0;  // of the piece before, at the front of the buffer
   std::int64_t offset = from;
+  const auto begun = std::chrono::steady_clock::now();
   while (true) {
+    // Linear in the text, but some expressions cost a microsecond a byte.
+    if (std::chrono::steady_clock::now() - begun > kLongestSearch)
+      return fail(ErrorKind::failed, "the search for " + compiled_->re.pattern().substr(4) +
+                                         " in it takes too long (" +
+                                         format_duration(kLongestSearch) + ")");
     const auto wanted =
         static_cast<std::size_t>(std::clamp<std::int64_t>(to - offset, 0, std::int64_t{kPiece}));
     buffer.resize(kept + wanted);

@@ -32,6 +32,10 @@ constexpr Duration kLook = std::chrono::milliseconds(200);
 constexpr std::size_t kRunsSearched = 100;
 constexpr std::int64_t kMostLines = 1'000'000'000;
 constexpr std::size_t kBlock = 65'536;
+/// What a program leaves out itself is no more than a block or two.
+constexpr off_t kSmallestHole = off_t{64} * 1024;
+/// Lines longer than this are not looked for to their beginning.
+constexpr off_t kFarthestBack = off_t{256} * 1024 * 1024;
 /// What --json takes along at most: a document is read as a whole.
 constexpr off_t kMostJsonBytes = off_t{64} * 1024 * 1024;
 
@@ -65,7 +69,7 @@ off_t offset_of_last(int fd, off_t size, std::int64_t lines) {
   for (off_t end = size; end > 0;) {
     const off_t start = std::max<off_t>(0, end - static_cast<off_t>(kBlock));
     const ssize_t n = ::pread(fd, block.data(), static_cast<std::size_t>(end - start), start);
-    if (n != end - start) return 0;
+    if (n != end - start || size - start > kFarthestBack) return start;
     for (off_t i = end; i-- > start;) {
       if (block[static_cast<std::size_t>(i - start)] != '\n' || i == size - 1) continue;
       if (++seen == lines) return i + 1;
@@ -102,17 +106,15 @@ off_t copy_from(int fd, off_t offset, const std::function<void(std::string_view)
 }
 
 /// The same without the hole where the middle was cut out, and with a line that says so.
-void copy_around_hole(int fd, const job::AttemptResult& result, off_t offset,
-                      const std::function<void(std::string_view)>& sink) {
-  const off_t hole = result.output_cut > 0 ? ::lseek(fd, offset, SEEK_HOLE) : -1;
-  const off_t after = hole < 0 ? -1 : ::lseek(fd, hole, SEEK_DATA);
-  if (after < 0) {
-    copy_from(fd, offset, sink);
-    return;
+off_t copy_around_hole(int fd, off_t offset, const std::function<void(std::string_view)>& sink) {
+  while (true) {
+    const off_t hole = ::lseek(fd, offset, SEEK_HOLE);
+    const off_t after = hole < 0 ? -1 : ::lseek(fd, hole, SEEK_DATA);
+    if (after < 0 || after - hole < kSmallestHole) return copy_from(fd, offset, sink);
+    copy_until(fd, offset, hole, sink);
+    sink("\n[... " + about_bytes(after - hole) + " cut out here (max_output) ...]\n");
+    offset = after;
   }
-  copy_until(fd, offset, hole, sink);
-  sink("\n[... " + about_bytes(after - hole) + " cut out here (max_output) ...]\n");
-  copy_from(fd, after, sink);
 }
 
 bool is_cut(const job::Run& run) {
@@ -138,12 +140,13 @@ void print_output(const Invocation& call, const job::Run& run, std::int64_t line
       offset = size - kMostJsonBytes;
       truncated = true;
     }
-    copy_around_hole(fd.get(), result, offset, sink);
+    copy_around_hole(fd.get(), offset, sink);
+    truncated = truncated || result.output_cut > 0;
   } else {
     truncated = is_cut(run);
     if (truncated)
       talk(call, (result.output_path.empty()
-                      ? "retention has removed the output file"
+                      ? "the output file is gone (retention, or output = log)"
                       : "the output file " + result.output_path + " cannot be read") +
                      std::string("; this is its end, as the run's row keeps it"));
     if (lines != 0) sink(last_lines(result.output_tail, lines));
@@ -225,7 +228,8 @@ Result<void> follow(Session& session, job::Run run, std::int64_t lines) {
       if (fd) lines = -1;
     }
     if (fd) {
-      const off_t until = copy_from(fd.get(), offset, [](std::string_view bytes) { print(bytes); });
+      const off_t until =
+          copy_around_hole(fd.get(), offset, [](std::string_view bytes) { print(bytes); });
       printed = printed || until > offset;
       offset = until;
       TRY_VOID(finish_output());

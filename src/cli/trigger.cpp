@@ -10,6 +10,7 @@
 #include "src/cli/run_text.hpp"
 #include "src/cli/session.hpp"
 #include "src/cli/times.hpp"
+#include "src/cli/understood.hpp"
 
 // trigger: run a job by hand, and perhaps wait for it. Waiting looks at the run's row; nobody is
 // asked, so that the wait survives a restart of the daemon.
@@ -105,6 +106,7 @@ Result<Outcome> run_trigger(const Invocation& call) {
     const job::Policy policy = job::resolve(job.definition.policy, session->config().defaults);
     print(call.globals.json ? launch_json(job, policy, session->now) + "\n"
                             : launch_text(job, policy, session->now));
+    warn_of_user(*session, job);
     return Done{};
   }
   if (wait && !session->is_served())

@@ -77,7 +77,6 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   return {};
 }
 
-/// A user that the keeper will refuse.
 void warn_of_user(Session& session, const job::Job& job) {
   const config::Config& config = session.config();
   const job::Policy policy = job::resolve(job.definition.policy, config.defaults);
@@ -93,10 +92,11 @@ void warn_of_user(Session& session, const job::Job& job) {
   const std::string file = config.config_file.empty() ? "the settings file" : config.config_file;
   const bool listed = std::ranges::find(config.allow_users, user) != config.allow_users.end();
   warn(session.call,
-       doubt +
-           (listed ? "others than root can change " + file + ", or a directory above it"
-                   : "allow_users in " + file + " does not list it; add it there") +
-           ", then schedctl stop and start");
+       doubt + (listed ? "the list counts only in a file that nobody but root can change or move; "
+                         "look at the owner and mode of " +
+                             file + " and of each directory above it (no symbolic links)"
+                       : "allow_users in " + file +
+                             " does not list it; add it there, then schedctl stop and start"));
 }
 
 void warn_of_trouble(Session& session, const job::Job& job) {

@@ -9,6 +9,8 @@ namespace schedctl::cli {
 Result<void> print_understood(Session& session, const job::Job& job, const char* verb);
 /// What follows: warnings about what will not work, a command that is not there or no daemon.
 void warn_of_trouble(Session& session, const job::Job& job);
+/// Of a user that the keeper will refuse.
+void warn_of_user(Session& session, const job::Job& job);
 void warn_of_daemon(Session& session);
 
 }  // namespace schedctl::cli

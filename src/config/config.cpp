@@ -241,7 +241,8 @@ Result<void> Loader::apply_value(const SettingSpec& spec, const Entry& entry) {
   // Only the file has been read so far.
   const std::string other =
       spec.key.ends_with("_file") ? spec.key.substr(0, spec.key.size() - 5) : spec.key + "_file";
-  if (given(other)) {
+  // A job's own word on one of the two goes before the other's default.
+  if (given(other) && !spec.key.starts_with("defaults.")) {
     return fail(ErrorKind::config, spec.key + " and " + other + " say the same thing; keep one",
                 entry.where);
   }

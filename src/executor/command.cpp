@@ -68,7 +68,8 @@ std::string_view stage_words(keeper::Stage stage) {
 /// In words, where the error's own say too little.
 std::string failure_words(const keeper::StartFailed& failed) {
   if (failed.stage == keeper::Stage::user && failed.error_number == EPERM)
-    return "the keeper's allow_users do not list it (they are read by schedctl stop and start)";
+    return "allow_users, as the keeper read them when it started, do not list it, or others than "
+           "root can change the settings file (schedctl doctor)";
   if (failed.stage == keeper::Stage::user && failed.error_number == ENOENT)
     return "there is no user of that name";
   if (failed.stage == keeper::Stage::group && failed.error_number == EPERM)

@@ -448,8 +448,9 @@ void Runs::begin_end(pid_t pid, Live& run, Duration kill_grace) {
   }
   run.ending = true;
   set_deadline(pid, run, kill_at);
-  // Before its exec it may not have a group of its own yet.
-  if (run.phase == Phase::pending) ::kill(pid, run.care.stop_signal);
+  // Before its exec it may not have a group of its own yet, and nothing of the command runs that
+  // could be asked to end: it hangs over a file, with all signals blocked but this one.
+  if (run.phase == Phase::pending) ::kill(pid, SIGKILL);
   ::kill(-pid, run.care.stop_signal);
   ::kill(-pid, SIGCONT);
 }

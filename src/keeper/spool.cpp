@@ -145,7 +145,8 @@ std::int64_t Spool::cut_middle(const File& file, std::int64_t most, std::int64_t
   // Its user may have taken the right to write away from everybody, which does not bind root.
   ::fchmod(file.watch.get(), S_IRUSR | S_IWUSR);
   const std::string self = "/proc/self/fd/" + std::to_string(file.watch.get());
-  const UniqueFd fd(::open(self.c_str(), O_WRONLY | O_CLOEXEC));
+  // Nor is a lease of its waited for (F_SETLEASE): it is broken by then, at the next look.
+  const UniqueFd fd(::open(self.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   const bool done = fd && ::fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                       head + cut, tail_at - head - cut) == 0;
   return done ? tail_at - head : cut;

@@ -87,6 +87,48 @@ Result<void> remove_one(const Context& context, const std::string& name, bool fo
   return audit(context, "remove", name, live.empty() ? "" : "stops its running runs", now);
 }
 
+/// The jobs that come after this one.
+Result<std::vector<job::Job>> jobs_after(const Context& context, const std::string& name) {
+  TRY(std::vector<store::JobListing> all, context.store.list_jobs(""));
+  std::vector<job::Job> found;
+  for (store::JobListing& listing : all) {
+    const auto& after = listing.job.definition.policy.after;
+    if (after && std::ranges::find(*after, name) != after->end())
+      found.push_back(std::move(listing.job));
+  }
+  return found;
+}
+
+/// Those that come after a job go on doing so under its new name.
+Result<void> follow_rename(const Context& context, const std::string& from, const std::string& to,
+                           Time now) {
+  TRY(std::vector<job::Job> dependents, jobs_after(context, from));
+  for (job::Job& job : dependents) {
+    if (Result<void> mine = check_manager(job, "cli"); !mine)
+      return fail(ErrorKind::conflict, "job " + job.name + " comes after " + from +
+                                           " (after), and " + mine.error().message);
+    job::Definition definition = job.definition;
+    std::ranges::replace(*definition.policy.after, from, to);
+    TRY_VOID(redefine(context, job, std::move(definition), false, now));
+    TRY_VOID(audit(context, "set", job.name, "after: " + from + " was renamed to " + to, now));
+  }
+  return {};
+}
+
+/// A job that waits for one that does not exist would wait for ever.
+Result<void> check_nobody_after(const Context& context, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    TRY(const std::vector<job::Job> dependents, jobs_after(context, name));
+    for (const job::Job& job : dependents) {
+      if (std::ranges::find(names, job.name) != names.end()) continue;
+      return fail(ErrorKind::conflict, "job " + job.name + " comes after " + name +
+                                           " (after); change or remove that one first, or use "
+                                           "--force");
+    }
+  }
+  return {};
+}
+
 /// Runs carry their job's name to where they are executed, and are found by it.
 Result<void> check_idle(const Context& context, const job::Job& job) {
   TRY(const std::vector<job::Run> runs,
@@ -180,6 +222,8 @@ Result<job::Job> Ops::rename(const std::string& from, const std::string& to) {
   job.defined_at = now;
   TRY_VOID(context_.store.update_job(job));
   TRY_VOID(audit(context_, "rename", to, "was " + from, now));
+  TRY_VOID(follow_rename(context_, from, to, now));
+  TRY_VOID(check_after_of(context_, to, job.definition));
   TRY_VOID(transaction.commit());
   context_.poke();
   return job;
@@ -188,6 +232,7 @@ Result<job::Job> Ops::rename(const std::string& from, const std::string& to) {
 Result<void> Ops::remove(const std::vector<std::string>& names, bool force) {
   const Time now = context_.clock.wall();
   TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  if (!force) TRY_VOID(check_nobody_after(context_, names));
   std::vector<std::string> done;
   for (const std::string& name : names) {
     if (std::find(done.begin(), done.end(), name) != done.end()) continue;

@@ -240,10 +240,16 @@ Result<void> History::add_obstacles(WhyFacts& facts) const {
   const auto group = context_.config.groups.find(run.group);
   if (group != context_.config.groups.end()) facts.group_limit = group->second;
   if (run.gated && facts.job) {
+    // What it comes after now decides, not what it came after when it was planned.
+    const job::Policy now = job::resolve(facts.job->definition.policy, context_.config.defaults);
     TRY(const job::FireSeries fires,
         ops::series_of(context_, facts.job->definition.schedule, facts.job->seed()));
     TRY(facts.awaited,
-        store::awaited_jobs(context_.store, *facts.job, facts.policy.after, fires, run.fire_time));
+        store::awaited_jobs(context_.store, *facts.job, now.after, fires, run.fire_time));
+    for (const std::string& name : facts.awaited) {
+      TRY(const std::optional<job::Job> other, context_.store.find_job(name));
+      if (!other) facts.awaited_gone.push_back(name);
+    }
   }
   for (const job::Run& other : facts.running) {
     if (other.job_id == run.job_id && other.id != run.id && !run.forced) facts.other = other;

@@ -163,6 +163,11 @@ class Waiting final : RunAccount {
       say("It came after other jobs, which have all succeeded now: it should start at once");
       return;
     }
+    for (const std::string& name : f_.awaited_gone) {
+      say("There is no job " + name + " any more, so it waits in vain: schedctl set " + f_.name +
+          " --after OTHER, or --unset after");
+    }
+    if (!f_.awaited_gone.empty()) return;
     say("It comes after " + words + " (after), which " + (f_.awaited.size() == 1 ? "has" : "have") +
         " not succeeded since its previous fire; schedctl why " + f_.awaited.front() +
         " tells of that one");

@@ -16,6 +16,9 @@
 namespace schedctl::runner {
 namespace {
 
+/// A line of the log has its own words around it: short lines are to cost no more than long ones.
+constexpr std::ptrdiff_t kLoggedLines = 1000;
+
 /// Nothing that is no plain file is waited for, or followed.
 Result<UniqueFd> open_output(const std::string& path) {
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
@@ -36,10 +39,10 @@ std::vector<Part> parts_of(int fd, const job::AttemptResult& result) {
     head = std::min<std::int64_t>(std::max<off_t>(::lseek(fd, 0, SEEK_HOLE), 0), size);
     tail = std::min(head + result.output_cut, size);
   }
+  // What is left unread of a long one is a hole, too.
   constexpr auto half = static_cast<std::int64_t>(limits::kJudgedOutput / 2);
-  // What is left unread in between is a hole, too.
-  if (head > half && size - std::min(tail, head) > half) {
-    head = half;
+  if (size > 2 * half) {
+    head = std::min(head, half);
     tail = std::max(tail < size ? tail : 0, size - half);
   }
   if (tail >= size) return {{0, head}};
@@ -111,6 +114,11 @@ LoggedOutput output_for_log(const job::AttemptResult& result) {
     logged.lines.push_back(text.substr(begin, stop - begin));
     begin = stop + 1;
   }
+  if (logged.lines.size() <= kLoggedLines) return logged;
+  const auto last = logged.lines.end() - kLoggedLines;
+  for (auto line = logged.lines.begin(); line != last; ++line)
+    logged.before += static_cast<std::int64_t>(line->size()) + 1;
+  logged.lines.erase(logged.lines.begin(), last);
   return logged;
 }
 

@@ -141,6 +141,7 @@ Result<Runner::Beat> Runner::beat() {
 }
 
 Result<Runner::Beat> Runner::do_beat(Work& work) {
+  TRY_VOID(judge_outputs());
   TRY(store::Transaction transaction, store::Transaction::begin(store_));
   TRY_VOID(store_is_back(work));
   TRY_VOID(prepare_to_tell(work));
@@ -184,6 +185,7 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
 void Runner::finish(Work& work) {
   if (work.started_something) CRASH_POINT("daemon.started");
   reports_.clear();
+  judged_.clear();
   ends_reported_ = 0;
   adoptions_.clear();
   keeper_loss_.reset();
@@ -263,6 +265,21 @@ void Runner::hand_out(Work& work) {
 }
 
 // --- record ----------------------------------------------------------------------------------
+
+// Before the transaction: reading a long output must not keep others from the database.
+Result<void> Runner::judge_outputs() {
+  for (const executor::Report& report : reports_) {
+    const auto live = live_.find(report.run);
+    if (report.kind != executor::Report::Kind::finished || live == live_.end() ||
+        !live->second.judges_output || judged_.contains({report.run, report.fence}))
+      continue;
+    TRY(const std::optional<job::Run> run, store_.get_run(report.run));
+    if (!run) continue;
+    TRY(const std::optional<job::Job> job, store_.get_job(run->job_id));
+    judged_[{report.run, report.fence}] = output_fault(policy_of(job), report.result);
+  }
+  return {};
+}
 
 Result<void> Runner::record(Work& work) {
   if (keeper_loss_) {
@@ -431,10 +448,10 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
       policy.is_success(result.exit_code.value_or(1)))
     happening = job::Happening::exited_zero;
   if (happening == job::Happening::exited_zero && may_judge) {
-    result.error = output_fault(policy, result);
+    const auto judged = judged_.find({run.id, fence});
+    result.error = judged == judged_.end() ? output_fault(policy, result) : judged->second;
     if (!result.error.empty()) happening = job::Happening::wrong_output;
   }
-  if (policy.output == job::Output::log) log_output(work, run, result);
   std::optional<job::Step> step = job::transition(run, happening, policy, work.now);
   if (!step) {
     work.recorded.emplace_back(run.id, fence);
@@ -449,13 +466,14 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
   }
   const std::optional<Time> started_before = run.result.started_at;
   const int attempt = run.attempt;
-  run.result = result;
+  run.result = std::move(result);
   run.result.attempt = attempt;
   if (!run.result.started_at) run.result.started_at = started_before;
   if (run.result.started_at && !started_before) {
     started_line(work, run);
     TRY_VOID(on_started(run, work.now));
   }
+  if (policy.output == job::Output::log) log_output(work, run, run.result);
   run.state = step->state;
   run.reason = step->reason;
   run.attempt = step->attempt;

@@ -185,6 +185,29 @@ class Terms(Story):
                       self.m("set", "import", "--after", "report").err)
         self.assertEqual(self.m("add", "x", "--manual", "--after", "nothing", "--", "true").code, 2)
 
+    def test_who_waits_for_a_job_is_not_left_alone_by_its_rename_or_removal(self):
+        self.m.ok("add", "base", "--manual", "--", "true")
+        self.m.ok("add", "top", "--every", "1h", "--immediately", "--after", "base", "--", "true")
+        self.m.ok("rename", "base", "ground")
+        self.assertEqual(self.m.json("show", "top")["policy"]["after"]["value"], ["ground"])
+        refused = self.m("remove", "ground")
+        self.assertEqual(refused.code, 5)
+        self.assertIn("job top comes after ground", refused.err)
+        self.m.wait(lambda: "reason=after" in self.m.log_text(), "top to wait")
+        self.m.ok("remove", "ground", "--force")
+        self.assertIn("There is no job ground any more", self.why("top"))
+        self.m.ok("add", "ground", "--manual", "--", "true")
+        self.m.ok("trigger", "ground")
+        self.m.wait_state("top", "succeeded")
+
+    def test_no_job_can_hold_up_the_beat_by_what_it_writes(self):
+        out = self.m("add", "vast", "--manual", "--max-output", "none", "--fail-match", "nothere",
+                     "--shell", "truncate -s 15T /proc/self/fd/1")
+        self.assertEqual(out.code, 0)
+        self.m("trigger", "vast", "--wait", "--timeout", "50s")
+        self.assertIn(self.m.runs("vast")[-1]["state"], ("succeeded", "failed"))
+        self.m("logs", "vast", "-n", "3")
+
     def test_what_contradicts_itself_is_refused(self):
         for options, words in (
                 (("--output", "discard", "--fail-match", "x"), "discarded"),

@@ -141,7 +141,7 @@ class Careless(Story):
 
     def test_settings_with_the_wrong_type_or_a_zone_that_is_none(self):
         for line, words in (("max_running = 5.5", "a string or an integer"),
-                            ("stop_timeout = true", "a string"), ("defaults = 1", "[defaults]"),
+                            ("stop_timeout = true", "is not a duration"), ("defaults = 1", "[defaults]"),
                             ("environment = 5", "must be a string")):
             self.m.write_config(line)
             answer = self.m("config")

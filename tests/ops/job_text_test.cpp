@@ -134,7 +134,8 @@ class Definitions {
       bool taken = false;
       for (const std::string& value :
            {format_duration(duration()), std::to_string(number(1, 100)), std::string("skip"),
-            std::string("all"), std::string("retry"), std::string("2h")})
+            std::string("all"), std::string("retry"), std::string("2h"), std::string("true"),
+            std::string("idle"), std::string("file"), std::string("TERM"), std::string("/in")})
         taken = taken || job::set_policy(policy, key, value).has_value();
       REQUIRE_MESSAGE(taken, key);
     }

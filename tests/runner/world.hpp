@@ -89,6 +89,7 @@ struct World {
     run.cause = job::Cause::manual;
     run.fire_time = run.created_at = run.due_at = clock.wall();
     run.forced = forced;
+    run.group = job.definition.policy.group.value_or("");
     REQUIRE(store->insert_run(run).value());
     return run;
   }

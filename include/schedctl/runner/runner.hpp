@@ -156,6 +156,7 @@ class Runner {
   Result<void> record_excluded(Work& work, const job::Calendars& calendars);
   Result<void> tell_next_fires(Work& work, const Recheck& recheck);
   Result<job::FireSeries> series_of(const job::Job& job) const;
+  Result<void> judge_outputs();
   Result<void> record(Work& work);
   Result<void> adopt(Work& work, const executor::Adoption& adoption);
   bool was_rebooted() const;
@@ -239,6 +240,8 @@ class Runner {
   std::vector<executor::Adoption> adoptions_;
   std::vector<executor::Report> reports_;
   std::size_t ends_reported_ = 0;  ///< among reports_
+  /// What is wrong with the outputs of ended runs, by run and fence.
+  std::map<std::pair<RunId, std::int64_t>, std::string> judged_;
   std::map<RunId, Live> live_;
   std::set<RunId> shutdown_;                ///< runs that end_all() has ended
   std::optional<std::string> keeper_loss_;  ///< to be written as an event

@@ -4,9 +4,14 @@
 namespace schedctl::store::sqlite {
 
 Result<void> SqliteStore::put_node(const Node& node) {
+  // Each beat writes it: an update touches one page, a replacement the index as well.
   return execute(
-      "INSERT OR REPLACE INTO node(id, hostname, pid, boot_id, version, control_path, keeper, "
-      "started_at, stopped_at, last_beat) VALUES (?,?,?,?,?,?,?,?,?,?)",
+      "INSERT INTO node(id, hostname, pid, boot_id, version, control_path, keeper, started_at, "
+      "stopped_at, last_beat) VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET "
+      "(hostname, pid, boot_id, version, control_path, keeper, started_at, stopped_at, last_beat) "
+      "= (excluded.hostname, excluded.pid, excluded.boot_id, excluded.version, "
+      "excluded.control_path, excluded.keeper, excluded.started_at, excluded.stopped_at, "
+      "excluded.last_beat)",
       node.id, node.hostname, node.pid, node.boot_id, node.version, node.control_path, node.keeper,
       node.started_at, node.stopped_at, node.last_beat);
 }
