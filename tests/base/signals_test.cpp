@@ -19,7 +19,7 @@ TEST_CASE("every signal has a name that reads back") {
 
 TEST_CASE("what is no signal is none") {
   for (const char* text :
-       {"", "0", "-9", "65", "99999999999", "SIG", "TERMINATE", "15 ", "RTMIN+99"})
+       {"", "0", "-9", "65", "32", "33", "99999999999", "SIG", "TERMINATE", "15 ", "RTMIN+99"})
     CHECK_FALSE(parse_signal(text));
 }
 

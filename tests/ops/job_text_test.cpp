@@ -135,10 +135,14 @@ class Definitions {
       for (const std::string& value :
            {format_duration(duration()), std::to_string(number(1, 100)), std::string("skip"),
             std::string("all"), std::string("retry"), std::string("2h"), std::string("true"),
-            std::string("idle"), std::string("file"), std::string("TERM"), std::string("/in")})
+            std::string("idle"), std::string("file"), std::string("none"), std::string("5%"),
+            std::string("7B"), std::string("027"), std::string("1"), std::string("TERM"),
+            std::string("/in")})
         taken = taken || job::set_policy(policy, key, value).has_value();
       REQUIRE_MESSAGE(taken, key);
     }
+    // A command has one standard input.
+    if (policy.stdin_text) policy.stdin_file.reset();
     return policy;
   }
 
