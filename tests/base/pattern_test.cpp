@@ -61,7 +61,8 @@ TEST_CASE("a file is searched as a whole, whatever the pieces it is read in") {
   // Around the borders of the pieces, which are 256 KiB long.
   for (int shift = -3; shift <= 3; ++shift) {
     CAPTURE(shift);
-    const std::string front((std::size_t{256} * 1024) + static_cast<std::size_t>(shift + 3) - 3, '.');
+    const std::string front((std::size_t{256} * 1024) + static_cast<std::size_t>(shift + 3) - 3,
+                            '.');
     CHECK(in_file("needle", front + "needle" + filler));
     CHECK(in_file("^needle$", front + "\nneedle\n" + filler));
     CHECK_FALSE(in_file("^needle", front + "needle" + filler + "\n"));
