@@ -211,7 +211,9 @@ class Check(Broken):
         self.m.ok("add", "later", "--every", "1h", "--", "true")
         self.kill(self.m.pid())
         self.kill(self.keeper_by_its_lock())
-        self.assertEqual(os.system(f"mount -o remount,ro {self.m.state}"), 0)
+        # What was killed may still be closing its files.
+        self.m.wait(lambda: os.system(f"mount -o remount,ro {self.m.state} 2> /dev/null") == 0,
+                    "the disk to be read-only")
         self.assertIn("no daemon is running", self.check(2))
 
     def test_a_stopped_notifier_is_a_warning(self):

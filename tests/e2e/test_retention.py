@@ -151,7 +151,7 @@ class ByDaemon(Retention):
         self.assertEqual(self.files(), sorted(run["output"] for run in runs[2:]))
         answer = self.m.ok("logs", f"#{runs[0]['id']}")
         self.assertEqual(answer.out, "y\n" * 4096)
-        self.assertIn("retention has removed the output file", answer.err)
+        self.assertIn("the output file is gone (retention", answer.err)
 
     def test_what_runs_stays_however_old_it_is(self):
         self.m.ok("add", "long", "--manual", "--shell", "echo begun; exec sleep 600")
