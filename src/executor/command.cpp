@@ -330,7 +330,8 @@ void CommandExecutor::start_all(keeper::Client* client, std::vector<StartRequest
     const Accounts::Account& account = accounts_.find(order.terms.user);
     order.env = build_environment(request, account);
     order.argv = std::move(request.argv);
-    order.cwd = request.cwd.empty() ? account.default_cwd : std::move(request.cwd);
+    order.cwd = std::move(request.cwd);
+    if (order.cwd.empty()) order.cwd = account.default_cwd;
     order.timeout = request.policy.timeout;
     order.kill_grace = request.policy.kill_grace;
     client->start(order);
