@@ -15,7 +15,7 @@ constexpr std::size_t kInstanceDigits = 16;
 constexpr std::string_view kEnding = ".log";
 constexpr std::size_t kMostDigits = 20;
 /// To free the blocks of such a file takes milliseconds.
-constexpr std::int64_t kHeavy = 256 * 1024;
+constexpr std::int64_t kHeavy = std::int64_t{256} * 1024;
 
 bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
