@@ -73,10 +73,11 @@ class Keeper {
     server_ = std::make_unique<keeper::Server>(*loop_, std::move(*keeper::listen_in(dir_.get())),
                                                kInstance);
     runs_ = std::make_unique<keeper::Runs>(
-        std::move(*keeper::Launcher::create(-1)),
+        std::move(*keeper::Launcher::create(-1, {})),
         std::move(*keeper::Spool::open(scratch / "output", kInstance)),
         std::move(
             *keeper::Journal::create(dir_.get(), {keeper::kJournalVersion, kInstance, "boot"})),
+        kInstance,
         keeper::Runs::Handlers{
             .report = [this](const keeper::Runs::Report& r) { server_->report(r); },
             .watch =
@@ -104,7 +105,7 @@ class Keeper {
     require(loop_->run_once(server_->is_busy() ? Duration::zero() : patience).has_value(),
             "the loop turns");
     runs_->on_child();
-    runs_->on_deadline();
+    runs_->on_time();
     server_->turn();
     if (server_->take_reexec_wish()) server_->stay("there is no other program");
   }
