@@ -69,7 +69,7 @@ std::string_view stage_words(keeper::Stage stage) {
 std::string failure_words(const keeper::StartFailed& failed) {
   if (failed.stage == keeper::Stage::user && failed.error_number == EPERM)
     return "allow_users, as the keeper read them when it started, do not list it, or others than "
-           "root can change the settings file (schedctl doctor)";
+           "root can change the settings file or move it (see allow_users in schedctl(1))";
   if (failed.stage == keeper::Stage::user && failed.error_number == ENOENT)
     return "there is no user of that name";
   if (failed.stage == keeper::Stage::group && failed.error_number == EPERM)

@@ -4,7 +4,6 @@
 
 #include "schedctl/runner/runner.hpp"
 
-#include <unistd.h>
 #include <array>
 #include <cstdio>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "schedctl/base/limits.hpp"
 #include "schedctl/base/signals.hpp"
 #include "schedctl/job/transition.hpp"
+#include "schedctl/keeper/output_files.hpp"
 #include "work.hpp"
 
 namespace schedctl::runner {
@@ -24,6 +24,14 @@ std::string seconds(Duration d) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.3fs", static_cast<double>(d.count()) / 1e6);
   return text.data();
+}
+
+/// Those that have gone into the log. What is left of them after a crash is for retention to find.
+void remove_outputs(const std::string& directory, const std::vector<std::string>& paths) {
+  if (directory.empty() || paths.empty()) return;
+  const Result<keeper::OutputFiles> files = keeper::OutputFiles::open(directory);
+  if (!files) return;
+  for (const std::string& path : paths) static_cast<void>(files->remove(path));
 }
 
 job::Happening true_happening(const executor::Report& report, const job::Run& run,
@@ -226,8 +234,7 @@ void Runner::finish(Work& work) {
   if (work.adopted && ending_) end_all();
   hand_out(work);
   for (const Work::Line& line : work.lines) log::write(line.level, line.event, line.fields);
-  // What is left over after a crash is for retention to find.
-  for (const std::string& path : work.read_outputs) ::unlink(path.c_str());
+  remove_outputs(settings_.output_dir, work.read_outputs);
 }
 
 // What was decided is durable now: the others may hear of it.

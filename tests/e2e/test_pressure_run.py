@@ -32,14 +32,10 @@ class BadCommands(Pressure):
     def test_a_background_process_that_holds_stdout_delays_no_end(self):
         left = self.m.root / "left"
         run = self.assert_takes(20, lambda: self.run_one(
-            "--keep-children" if self.knows("--keep-children") else "--timeout=1m",
-            "--shell", f"setsid sleep 60 & echo $! > {left}; echo hi"))
+            "--keep-children", "--shell", f"setsid sleep 60 & echo $! > {left}; echo hi"))
         self.assertEqual((run["state"], run["exit_code"]), ("succeeded", 0))
         self.assertEqual(self.m.ok("logs", "job").out, "hi\n")
         self.m.ok("trigger", "job", "--wait")
-
-    def knows(self, flag):
-        return flag in self.m("help", "add").out
 
     def test_a_flood_of_output_ends_at_its_timeout_and_delays_nobody(self):
         self.tick()
@@ -92,8 +88,6 @@ class BadCommands(Pressure):
         self.assertEqual((run["state"], run["exit_code"]), ("failed", 4))
 
     def test_input_that_a_command_does_not_read_holds_up_nobody(self):
-        if not self.knows("--stdin"):
-            self.skipTest("this version has no --stdin")
         big = self.m.root / "big"
         big.write_text("x" * 1_000_000)
         big.chmod(0o644)

@@ -112,19 +112,31 @@ TEST_CASE("a run whose output is wrong has failed, and is tried again like any o
   CHECK(run.result.error.find("fail_match") != std::string::npos);
 }
 
-TEST_CASE("output that goes to the info log leaves no file") {
+TEST_CASE("output that goes to the info log leaves no file, and no other file is touched") {
+  std::string name = "/tmp/schedctl-outputs-XXXXXX";
+  REQUIRE(::mkdtemp(name.data()) != nullptr);
+  const std::filesystem::path directory = name;
+  const File foreign("hello\n");
+  const std::string ours = directory / "0123456789abcdef-1.log";
+  std::filesystem::copy_file(foreign.path, ours);
   World w;
-  const File file("hello\n");
+  w.settings.output_dir = directory;
+  w.start_runner();
+  w.adopt("keeper-1", {});
   w.add("a", std::chrono::hours(1), {.output = job::Output::log});
-  w.clock.advance(std::chrono::hours(1));
-  w.beat();
-  executor::Report report = w.report(w.executor.started.back(), Happening::exited_zero);
-  report.result.output_path = file.path;
-  report.result.output_bytes = 6;
-  w.runner->take(report);
-  w.beat();
-  CHECK(w.runs("a").at(0).result.output_path.empty());
-  CHECK_FALSE(std::filesystem::exists(file.path));
+  for (const std::string& path : {ours, foreign.path}) {
+    w.clock.advance(std::chrono::hours(1));
+    w.beat();
+    executor::Report report = w.report(w.executor.started.back(), Happening::exited_zero);
+    report.result.output_path = path;
+    report.result.output_bytes = 6;
+    w.runner->take(report);
+    w.beat();
+    CHECK(w.runs("a").back().result.output_path.empty());
+  }
+  CHECK_FALSE(std::filesystem::exists(ours));
+  CHECK(std::filesystem::exists(foreign.path));
+  std::filesystem::remove_all(directory);
 }
 
 }  // namespace
