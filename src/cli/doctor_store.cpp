@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "schedctl/base/bytes.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/file_system.hpp"
 #include "schedctl/host/host.hpp"
 #include "src/cli/doctor.hpp"
 #include "src/cli/output.hpp"
@@ -37,32 +37,16 @@ std::string names_text(const std::vector<std::string>& names) {
 
 // --- the file ----------------------------------------------------------------------------------
 
-/// SQLite's locks and its shared memory work on local file systems only.
-struct Network {
-  std::uint32_t magic;  ///< of statfs(2)
-  const char* name;
-  bool certain;  ///< false: some of these are local
-};
-constexpr Network kNetworks[] = {
-    {0x6969, "NFS", true},        {0x517B, "SMB", true},       {0xFF534D42, "CIFS", true},
-    {0xFE534D42, "SMB2", true},   {0x00C36400, "Ceph", true},  {0x5346414F, "AFS", true},
-    {0x0BD00BD0, "Lustre", true}, {0x7461636F, "OCFS2", true}, {0x01161970, "GFS2", true},
-    {0x01021997, "9p", false},    {0x65735546, "FUSE", false},
-};
-
 void look_at_file_system(Findings& findings, const std::string& path) {
-  struct statfs status {};
-  if (::statfs(nearest_directory(parent_directory(path)).c_str(), &status) != 0) return;
-  for (const Network& network : kNetworks) {
-    if (static_cast<std::uint32_t>(status.f_type) != network.magic) continue;
-    const std::string what = "the database " + path + " lies on " + network.name;
-    const std::string remedy =
-        "set state_dir (or store) to a directory on a local disk, and move the database there";
-    if (network.certain)
-      findings.error(what + ", where SQLite's locks do not hold", remedy);
-    else
-      findings.warning(what + ", which may be no local file system", remedy);
-  }
+  const std::optional<host::NetworkFileSystem> network = host::network_file_system(path);
+  if (!network) return;
+  const std::string what = "the database " + path + " lies on " + network->name;
+  const std::string remedy =
+      "set state_dir (or store) to a directory on a local disk, and move the database there";
+  if (network->is_certain)
+    findings.error(what + ", where SQLite's locks do not hold", remedy);
+  else
+    findings.warning(what + ", which may be no local file system", remedy);
 }
 
 void look_at_database_file(Findings& findings, const Patient& patient, const struct stat& status) {

@@ -11,6 +11,7 @@
 
 #include "job_files.hpp"
 #include "schedctl/base/log.hpp"
+#include "schedctl/host/file_system.hpp"
 #include "schedctl/ops/ops.hpp"
 #include "tuning.hpp"
 
@@ -113,10 +114,24 @@ Result<void> Instance::prepare(std::optional<Inherited> inherited) {
   return loop_->watch(control_->fd(), EPOLLIN, [this](auto) { control_->on_ready(); });
 }
 
+// Two machines that mount it would not even notice each other.
+Result<void> Instance::check_place_of_store() const {
+  const std::string path = config_.sqlite_path();
+  const auto network = host::network_file_system(path);
+  if (!network || !network->is_certain) return {};
+  return fail(
+      ErrorKind::config,
+      "the database " + path + " lies on " + network->name +
+          ", where SQLite's locks do not hold and two machines would run every job; set "
+          "state_dir (or store) to a directory on a local disk, and move the database there",
+      "store");
+}
+
 Result<void> Instance::begin_work() {
   courier_.reset();
   executor_.reset();
   runner_.reset();
+  TRY_VOID(check_place_of_store());
   TRY(store_, parts_.open_store(config_));
   TRY_VOID(announce());
   TRY_VOID(load_jobs_at_start());

@@ -48,6 +48,7 @@ class Instance {
 
  private:
   Result<void> prepare(std::optional<Inherited> inherited);
+  Result<void> check_place_of_store() const;
   Result<void> begin_work();
   Result<void> begin_work_patiently();
   Result<void> take_locks(std::optional<Locks> held);

@@ -298,6 +298,23 @@ class TidiedDatabase(Pressure):
         self.assert_books_balance()
 
 
+class DistantDatabase(Pressure):
+    def test_a_database_on_a_network_file_system_is_refused_and_nothing_is_begun(self):
+        library = self.m.root / "network_disk.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library,
+                        pathlib.Path(__file__).parent.parent / "pressure" / "network_disk.c"],
+                       check=True)
+        asan = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        env = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": asan}
+        refused = self.m("start", env=env)
+        self.assertEqual(refused.code, 78)
+        self.assertIn("schedctl.db lies on NFS, where SQLite's locks do not hold", refused.err)
+        self.assertIn("set state_dir (or store) to a directory on a local disk", refused.err)
+        self.assertFalse((self.m.state / "schedctl.db").exists())
+        self.assertIn("lies on NFS", self.m("doctor", env=env).out)
+        self.m.start()
+
+
 class FullOutput(Pressure):
     """The output directory is a disk of its own."""
 
