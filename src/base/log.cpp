@@ -44,20 +44,39 @@ std::string_view word(Level level) {
   return "info ";
 }
 
+/// What the lines of one second have in common, which a busy beat has many of.
+struct Second {
+  time_t second = -1;
+  long zone = 0;                  ///< as tzset(3) has it
+  std::array<char, 64> text{};    ///< date and time of day
+  std::array<char, 32> offset{};  ///< from UTC
+};
+
 void append_time(std::string& line) {
   const auto now = std::chrono::system_clock::now();
   const auto ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
-  const auto seconds = static_cast<time_t>(ms / 1000);
-  tm local{};
-  ::localtime_r(&seconds, &local);
-  const long offset = local.tm_gmtoff / 60;
-  std::array<char, 96> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03d%c%02ld:%02ld",
-                local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min,
-                local.tm_sec, static_cast<int>(ms % 1000), offset < 0 ? '-' : '+',
-                std::labs(offset) / 60, std::labs(offset) % 60);
-  line += text.data();
+  thread_local Second last;
+  const auto second = static_cast<time_t>(ms / 1000);
+  if (second != last.second || ::timezone != last.zone) {
+    last.second = second;
+    last.zone = ::timezone;
+    tm local{};
+    ::localtime_r(&second, &local);
+    const long minutes = local.tm_gmtoff / 60;
+    std::snprintf(last.text.data(), last.text.size(), "%04d-%02d-%02dT%02d:%02d:%02d",
+                  local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour,
+                  local.tm_min, local.tm_sec);
+    std::snprintf(last.offset.data(), last.offset.size(), "%c%02ld:%02ld", minutes < 0 ? '-' : '+',
+                  std::labs(minutes) / 60, std::labs(minutes) % 60);
+  }
+  const auto rest = static_cast<int>(ms % 1000);
+  line += last.text.data();
+  line += '.';
+  line += static_cast<char>('0' + rest / 100);
+  line += static_cast<char>('0' + rest / 10 % 10);
+  line += static_cast<char>('0' + rest % 10);
+  line += last.offset.data();
 }
 
 void append_head(std::string& line, Level level, std::string_view event) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdio>
 
 #include "schedctl/base/limits.hpp"
 #include "schedctl/base/text.hpp"
@@ -50,6 +49,13 @@ constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
+/// Overwrites `width` characters from `at` on with a number, zeros in front.
+void put_digits(std::string& text, std::size_t at, std::size_t width, std::int64_t number) {
+  for (std::size_t i = at + width; i-- > at; number /= 10) {
+    text[i] = static_cast<char>('0' + number % 10);
+  }
+}
+
 }  // namespace
 
 std::string format_date(std::chrono::local_days date) {
@@ -62,19 +68,16 @@ std::string format_rfc3339(Time t) {
   const auto day = std::chrono::floor<std::chrono::days>(t);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss clock{t - day};
-  std::array<char, 64> text{};
-  int n = std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d",
-                        static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                        static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-                        static_cast<int>(clock.minutes().count()),
-                        static_cast<int>(clock.seconds().count()));
-  std::string result(text.data(), static_cast<std::size_t>(n));
-  if (clock.subseconds().count() != 0) {
-    n = std::snprintf(text.data(), text.size(), ".%06d",
-                      static_cast<int>(clock.subseconds().count()));
-    result.append(text.data(), static_cast<std::size_t>(n));
-  }
-  return result + "Z";
+  std::string text = "0000-00-00T00:00:00.000000Z";
+  put_digits(text, 0, 4, static_cast<int>(date.year()));
+  put_digits(text, 5, 2, static_cast<unsigned>(date.month()));
+  put_digits(text, 8, 2, static_cast<unsigned>(date.day()));
+  put_digits(text, 11, 2, clock.hours().count());
+  put_digits(text, 14, 2, clock.minutes().count());
+  put_digits(text, 17, 2, clock.seconds().count());
+  put_digits(text, 20, 6, clock.subseconds().count());
+  if (clock.subseconds().count() == 0) text.erase(19, 7);
+  return text;
 }
 
 std::string format_duration(Duration d) {

@@ -280,6 +280,37 @@ TEST_CASE("what one connection commits the other sees, and a writer is not held 
   CHECK(must(writer->get_job(job.id))->next_fire == at(2));
 }
 
+TEST_CASE("the revision is another one when anybody has written, and only then") {
+  ScratchDir dir;
+  std::string path = filled(dir);
+  Stored store = must(open_sqlite({.path = path}));
+  Stored other = must(open_sqlite({.path = path}));
+  const auto in_a_transaction = [&store] {
+    must(store->begin());
+    const std::uint64_t revision = store->revision();
+    must(store->commit());
+    return revision;
+  };
+  in_a_transaction();
+  const std::uint64_t before = store->revision();
+  must(other->list_jobs(""));
+  must(store->list_jobs(""));
+  CHECK(in_a_transaction() == before);
+
+  must(other->add_event({.at = at(1), .kind = "other"}));
+  const std::uint64_t seen = in_a_transaction();
+  CHECK(seen != before);
+  must(store->add_event({.at = at(2), .kind = "own"}));
+  CHECK(in_a_transaction() != seen);
+
+  must(store->begin());
+  must(store->add_event({.at = at(3), .kind = "never"}));
+  store->rollback();
+  const std::uint64_t settled = store->revision();
+  must(other->add_event({.at = at(4), .kind = "other again"}));
+  CHECK(in_a_transaction() != settled);
+}
+
 TEST_CASE("a verb that only reads leaves no transaction open") {
   ScratchDir dir;
   std::string path = filled(dir);
@@ -422,7 +453,10 @@ TEST_CASE("what a beat asks is answered from an index") {
         "CORRELATED SCALAR SUBQUERY 1\n"
         "SEARCH other USING INDEX run_busy (job_id=?)\n");
   CHECK(plan(sqlite::sql::kGatedRuns) == "SCAN run USING INDEX run_gated\n");
-  CHECK(plan(sqlite::sql::kSignalRequests) == "SCAN run USING INDEX run_signal\n");
+  for (const char* sql : {sqlite::sql::kCancelRequests, sqlite::sql::kSignalRequests})
+    CHECK(plan(sql) ==
+          "SCAN run USING INDEX run_busy\n"
+          "USE TEMP B-TREE FOR ORDER BY\n");
   CHECK(plan(sqlite::sql::kNextGivingUp) == "SEARCH run USING INDEX run_give_up (give_up_at>?)\n");
   CHECK(plan(sqlite::sql::kOverdueRuns) == "SEARCH run USING INDEX run_give_up (give_up_at<?)\n");
   CHECK(plan(sqlite::sql::kOpenBackfills) ==

@@ -171,6 +171,8 @@ class Store {
   virtual Result<void> begin() = 0;   ///< takes the write lock at once (BEGIN IMMEDIATE)
   virtual Result<void> commit() = 0;  ///< durable (fsynced) when it returns
   virtual void rollback() = 0;        ///< of nothing is no error
+  /// The same number again: nothing has been written in between, by this Store or anybody else.
+  virtual std::uint64_t revision() = 0;
 
   // Jobs.
   /// Sets job.id. Kind conflict if the name is taken. Also records the definition as a version.

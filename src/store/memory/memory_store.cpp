@@ -38,6 +38,8 @@ class MemoryStore final : public Store {
     before_.reset();
     return {};
   }
+  // It does not know.
+  std::uint64_t revision() override { return ++revision_; }
   void rollback() override {
     if (before_) now_ = std::move(*before_);
     before_.reset();
@@ -520,6 +522,7 @@ class MemoryStore final : public Store {
   }
 
  private:
+  std::uint64_t revision_ = 0;
   const job::Job* named(const std::string& name) const {
     auto it = std::ranges::find(now_.jobs, name, [](const auto& row) { return row.second.name; });
     return it == now_.jobs.end() ? nullptr : &it->second;

@@ -117,7 +117,7 @@ void Database::configure() {
   auto deadline = std::chrono::steady_clock::now() + options_.busy_timeout;
   while (true) {
     try {
-      SQLite::Statement wal(connection_, "PRAGMA journal_mode=WAL");
+      Statement wal(connection_, "PRAGMA journal_mode=WAL");
       wal.executeStep();
       break;
     } catch (const SQLite::Exception& e) {
@@ -199,10 +199,27 @@ void Database::rollback() {
   if (sqlite3_get_autocommit(connection_.getHandle()) == 0) connection_.tryExec("ROLLBACK");
 }
 
-SQLite::Statement& Database::statement(const char* sql) {
+std::uint64_t Database::revision() {
+  unsigned version = 0;
+  // What it could not tell is no revision that was there before.
+  if (sqlite3_file_control(connection_.getHandle(), "main", SQLITE_FCNTL_DATA_VERSION, &version) !=
+      SQLITE_OK)
+    return UINT64_MAX - ++unknown_revisions_;
+  return version;
+}
+
+Statement::Statement(SQLite::Database& database, const std::string& sql)
+    : SQLite::Statement(database, sql),
+      // SQLiteCpp keeps it to itself; SQLite lists the youngest first.
+      handle_(sqlite3_next_stmt(database.getHandle(), nullptr)) {
+  while (handle_ != nullptr && sqlite3_sql(handle_) != sql)
+    handle_ = sqlite3_next_stmt(database.getHandle(), handle_);
+  CHECK(handle_ != nullptr);
+}
+
+Statement& Database::statement(const char* sql) {
   auto it = statements_.find(sql);
-  if (it == statements_.end())
-    it = statements_.emplace(sql, SQLite::Statement(connection_, sql)).first;
+  if (it == statements_.end()) it = statements_.emplace(sql, Statement(connection_, sql)).first;
   return it->second;
 }
 

@@ -35,9 +35,11 @@ class Database {
   Result<void> begin();
   Result<void> commit();
   void rollback();
+  /// Of what the connection has seen last, which within a transaction is the database.
+  std::uint64_t revision();
 
   /// A cached statement, ready for a Query. `sql` must be a constant: its address is the key.
-  SQLite::Statement& statement(const char* sql);
+  Statement& statement(const char* sql);
 
   /// Calls `verb`, which returns a Result and may throw SQLite::Exception. After a failure inside
   /// a transaction nothing more is done until rollback(): SQLite may have rolled back by itself,
@@ -80,11 +82,12 @@ class Database {
 
   SqliteOptions options_;
   SQLite::Database connection_;
-  std::unordered_map<const char*, SQLite::Statement> statements_;
+  std::unordered_map<const char*, Statement> statements_;
   bool in_transaction_ = false;
   std::optional<Error> failure_;
   std::optional<ino_t> wal_inode_;
   std::optional<ino_t> shm_inode_;
+  std::uint64_t unknown_revisions_ = 0;
   bool gone_ = false;  ///< the files are others than those that were opened
 };
 

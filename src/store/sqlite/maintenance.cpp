@@ -38,6 +38,7 @@ namespace {
 
 using sqlite::Database;
 using sqlite::Query;
+using sqlite::Statement;
 
 /// As many findings as anybody reads.
 constexpr const char* kIntegrity = "PRAGMA integrity_check(50)";
@@ -63,7 +64,7 @@ constexpr std::array kRowChecks = {
 Result<std::vector<std::string>> findings_in_pages(Database& database) {
   return database.read([&]() -> Result<std::vector<std::string>> {
     std::vector<std::string> findings;
-    SQLite::Statement integrity(database.raw(), kIntegrity);
+    Statement integrity(database.raw(), kIntegrity);
     for (Query rows(integrity); rows.next();) {
       std::string line(rows.text());
       if (line != "ok") findings.push_back(std::move(line));
@@ -77,7 +78,7 @@ Result<std::vector<std::string>> findings_in_rows(Database& database, std::int64
     std::vector<std::string> findings;
     for (const RowCheck& check : kRowChecks) {
       if (version < check.since_version) continue;
-      SQLite::Statement statement(database.raw(), check.sql);
+      Statement statement(database.raw(), check.sql);
       Query row(statement);
       std::int64_t count = 0;
       if (row.next()) row.read(count);
@@ -212,10 +213,10 @@ Result<void> copy_pages(Database& source, Database& target) {
 /// One file, which wants none beside it, though the copied header says WAL. What is wrong in it.
 Result<std::vector<std::string>> finish(Database& copied, bool as_new_store) {
   TRY_VOID(copied.read([&]() -> Result<void> {
-    SQLite::Statement one_file(copied.raw(), "PRAGMA journal_mode=DELETE");
+    Statement one_file(copied.raw(), "PRAGMA journal_mode=DELETE");
     one_file.executeStep();
     if (!as_new_store) return {};
-    SQLite::Statement rename(copied.raw(), "UPDATE store_meta SET id = ?");
+    Statement rename(copied.raw(), "UPDATE store_meta SET id = ?");
     Query(rename, new_id()).run();
     copied.raw().exec("UPDATE run SET keeper = '' WHERE state = 'running'");
     return {};
@@ -288,7 +289,7 @@ bool fold_wal(const std::string& path) {
   if (!database) return true;
   try {
     (*database)->raw().exec("SELECT count(*) FROM sqlite_schema");
-    SQLite::Statement checkpoint((*database)->raw(), "PRAGMA wal_checkpoint(TRUNCATE)");
+    Statement checkpoint((*database)->raw(), "PRAGMA wal_checkpoint(TRUNCATE)");
     return !checkpoint.executeStep() || checkpoint.getColumn(0).getInt() == 0;
   } catch (const SQLite::Exception& e) {
     return e.getErrorCode() != SQLITE_BUSY && e.getErrorCode() != SQLITE_LOCKED;
@@ -387,7 +388,7 @@ Result<SqliteSpace> space_of_sqlite(const std::string& path) {
   SqliteSpace space;
   TRY_VOID(database->read([&]() -> Result<void> {
     const auto number = [&](const char* pragma) {
-      SQLite::Statement statement(database->raw(), pragma);
+      Statement statement(database->raw(), pragma);
       return statement.executeStep() ? statement.getColumn(0).getInt64() : 0;
     };
     const std::int64_t page = number("PRAGMA page_size");

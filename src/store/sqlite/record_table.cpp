@@ -43,7 +43,7 @@ Result<std::vector<Event>> SqliteStore::list_events(const EventFilter& filter) {
     if (filter.until) sql += " AND at < ?";
     for (std::size_t i = 0; i < filter.kinds.size(); ++i) sql += i == 0 ? " AND kind IN (?" : ",?";
     if (!filter.kinds.empty()) sql += ")";
-    SQLite::Statement statement(database_->raw(), sql + " ORDER BY id DESC LIMIT ?");
+    Statement statement(database_->raw(), sql + " ORDER BY id DESC LIMIT ?");
     Query rows(statement);
     if (filter.since) rows.bind_all(*filter.since);
     if (filter.until) rows.bind_all(*filter.until);

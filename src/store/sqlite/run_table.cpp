@@ -132,9 +132,8 @@ Result<std::optional<job::Run>> SqliteStore::get_run(RunId id) {
 
 Result<std::vector<job::Run>> SqliteStore::list_runs(const RunFilter& filter) {
   return database_->read([&]() -> Result<std::vector<job::Run>> {
-    SQLite::Statement statement(database_->raw(), "SELECT " RUN ", output_tail FROM run" +
-                                                      where_clause(filter) + order_of(filter) +
-                                                      " LIMIT ?");
+    Statement statement(database_->raw(), "SELECT " RUN ", output_tail FROM run" +
+                                              where_clause(filter) + order_of(filter) + " LIMIT ?");
     Query found(statement);
     if (filter.job_name) found.bind_all(*filter.job_name);
     if (filter.job_id) found.bind_all(*filter.job_id);

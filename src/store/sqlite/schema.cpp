@@ -193,9 +193,15 @@ constexpr const char* kVersion7 =
     "CREATE INDEX attempt_output ON attempt(run_id) WHERE output_path <> '';"
     "CREATE INDEX alert_of_run ON alert(run_id) WHERE run_id <> 0;";
 
+// What somebody wants of a run is asked for after somebody else has written, and found among those
+// that run: not worth indexes that each change of a state has to look into.
+constexpr const char* kVersion8 =
+    "DROP INDEX run_cancel;"
+    "DROP INDEX run_signal;";
+
 /// Element n leads from schema n to n + 1.
 constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                    kVersion5, kVersion6, kVersion7};
+                                    kVersion5, kVersion6, kVersion7, kVersion8};
 
 /// What a file says of itself.
 struct Label {
@@ -205,7 +211,7 @@ struct Label {
 };
 
 std::int64_t number(Database& database, const char* sql) {
-  SQLite::Statement statement(database.raw(), sql);
+  Statement statement(database.raw(), sql);
   Query query(statement);
   std::int64_t value = 0;
   if (query.next()) query.read(value);
@@ -256,7 +262,7 @@ Result<void> migrate(Database& database, const Label& label) {
   for (auto n = static_cast<std::size_t>(label.version); n < kMigrations.size(); ++n)
     database.raw().exec(kMigrations[n]);
   if (label.version == 0) {
-    SQLite::Statement meta(database.raw(), "INSERT INTO store_meta(id) VALUES (?)");
+    Statement meta(database.raw(), "INSERT INTO store_meta(id) VALUES (?)");
     Query(meta, new_id()).run();
   }
   database.raw().exec("PRAGMA application_id = " + std::to_string(kApplicationId));

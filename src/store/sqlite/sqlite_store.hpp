@@ -17,6 +17,7 @@ class SqliteStore final : public Store {
   Result<void> begin() override { return database_->begin(); }
   Result<void> commit() override { return database_->commit(); }
   void rollback() override { database_->rollback(); }
+  std::uint64_t revision() override { return database_->revision(); }
 
   Result<void> insert_job(job::Job& job) override;
   Result<void> update_job(const job::Job& job) override;

@@ -116,11 +116,11 @@ inline constexpr char kPendingRuns[] =
 inline constexpr char kRunsInState[] = "SELECT " RUN ", NULL FROM run WHERE state = ? ORDER BY id";
 inline constexpr char kCancelRequests[] =
     "SELECT " RUN
-    ", NULL FROM run INDEXED BY run_cancel WHERE state = 'running' AND cancel_requested = 1 "
+    ", NULL FROM run INDEXED BY run_busy WHERE state = 'running' AND cancel_requested = 1 "
     "ORDER BY id";
 inline constexpr char kSignalRequests[] =
     "SELECT " RUN
-    ", NULL FROM run INDEXED BY run_signal WHERE state = 'running' AND signal_requested <> 0 "
+    ", NULL FROM run INDEXED BY run_busy WHERE state = 'running' AND signal_requested <> 0 "
     "ORDER BY id";
 inline constexpr char kRunningPerJob[] =
     "SELECT job_id, count(*) FROM run INDEXED BY run_busy WHERE state = 'running' GROUP BY job_id";
