@@ -15,6 +15,9 @@
 namespace schedctl::executor {
 namespace {
 
+/// How long the keeper may have to remember what is recorded already.
+constexpr Duration kForgetting = std::chrono::milliseconds(50);
+
 std::string read_tail(const std::string& path, std::int64_t size) {
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (!file) return {};
@@ -205,8 +208,9 @@ std::vector<std::string> build_environment(const StartRequest& request,
 Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loop, Options options,
                                                                  ReportSink& sink) {
   TRY(loop::Mailbox<Order> orders, loop::Mailbox<Order>::create());
+  TRY(loop::MonotonicTimer telling, loop::MonotonicTimer::create());
   std::unique_ptr<CommandExecutor> executor(
-      new CommandExecutor(loop, std::move(options), sink, std::move(orders)));
+      new CommandExecutor(loop, std::move(options), sink, std::move(orders), std::move(telling)));
   CommandExecutor* raw = executor.get();
   TRY(raw->link_,
       KeeperLink::create(
@@ -225,15 +229,25 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
                        .pong = [raw](std::uint64_t) { raw->sink_.alive(); },
                        .closed = {}}}));
   TRY_VOID(loop.watch(raw->orders_.fd(), EPOLLIN, [raw](auto) { raw->carry_out_orders(); }));
+  TRY_VOID(loop.watch(raw->telling_.fd(), EPOLLIN, [raw](auto) {
+    raw->telling_.drain();
+    raw->tells_soon_ = false;
+    raw->carry_out_orders();
+  }));
   return executor;
 }
 
 CommandExecutor::CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink,
-                                 loop::Mailbox<Order> orders)
-    : loop_(loop), options_(std::move(options)), sink_(sink), orders_(std::move(orders)) {}
+                                 loop::Mailbox<Order> orders, loop::MonotonicTimer telling)
+    : loop_(loop),
+      options_(std::move(options)),
+      sink_(sink),
+      orders_(std::move(orders)),
+      telling_(std::move(telling)) {}
 
 CommandExecutor::~CommandExecutor() {
   loop_.unwatch(orders_.fd());
+  loop_.unwatch(telling_.fd());
 }
 
 Result<void> CommandExecutor::connect(Duration patience) {
@@ -280,7 +294,9 @@ void CommandExecutor::signal(RunId run, std::int64_t fence, int number) {
 }
 
 void CommandExecutor::recorded(std::vector<std::pair<RunId, std::int64_t>> runs) {
-  orders_.post(Order(std::move(runs)));
+  // It only lets the keeper forget: not worth waking two processes for, if another order follows.
+  orders_.leave(Order(std::move(runs)));
+  if (!tells_soon_.exchange(true)) telling_.arm(kForgetting);
 }
 
 void CommandExecutor::ping() {

@@ -280,6 +280,11 @@ void KeeperLink::watch() {
   }
 }
 
+void KeeperLink::send_orders() {
+  if (client_ && !closed_ && phase_ == Phase::connected) client_->flush();
+  watch();
+}
+
 void KeeperLink::unwatch() {
   if (watched_fd_ >= 0) loop_.unwatch(watched_fd_);
   watched_fd_ = -1;

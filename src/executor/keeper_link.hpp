@@ -38,7 +38,7 @@ class KeeperLink {
   /// Nothing while no keeper answers.
   keeper::Client* client() { return phase_ == Phase::connected ? client_.get() : nullptr; }
   /// To be called after orders were given to the client.
-  void send_orders() { watch(); }
+  void send_orders();
   /// Lets an idle keeper end, and waits for that for a second; the line is closed for good.
   void dismiss();
 

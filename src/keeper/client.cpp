@@ -65,6 +65,7 @@ class SocketClient final : public Client {
   std::uint32_t wanted_events() const override {
     return EPOLLIN | (channel_.has_unsent() ? EPOLLOUT : 0U);
   }
+  void flush() override { channel_.flush(); }
   void on_ready(std::uint32_t events) override;
   void set_handlers(Handlers handlers) override { handlers_ = std::move(handlers); }
 

@@ -19,6 +19,8 @@ namespace {
 // are looked at that can be settled without one; else they would stand behind all that wait for a
 // slot.
 constexpr std::size_t kLookAhead = 50;
+// Those that need no slot are found by walking all that wait: not in each of many short beats.
+constexpr Duration kBetweenWalks = std::chrono::milliseconds(50);
 
 // Shorter waits for a slot are not worth a row: a busy machine would write one each second.
 constexpr Duration kNotableWait = std::chrono::seconds(10);
@@ -147,9 +149,13 @@ Result<void> Runner::claim(Work& work) {
   // is known of the slots.
   work.slots_full = watches_->slots_full.has_value();
   if (!watches_->keeper.is_connected() && !work.adopted) return {};
+  const bool walks = !watches_->walked_at || work.elapsed - *watches_->walked_at >= kBetweenWalks;
+  if (full && walks) work.walked = true;
+  if (full && !walks) work.walk_at = *watches_->walked_at + kBetweenWalks;
   TRY(std::vector<store::DueRun> due,
-      full ? store_.blocked_runs(work.now, window)
-           : store_.due_runs(work.now, window, full_groups(in_groups)));
+      full && !walks ? std::vector<store::DueRun>{}
+      : full         ? store_.blocked_runs(work.now, window)
+                     : store_.due_runs(work.now, window, full_groups(in_groups)));
   if (!due.empty() && !work.adopted && !watches_->keeper.is_well(work.elapsed)) {
     work.wants_keeper = true;
     return {};

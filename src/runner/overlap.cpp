@@ -119,7 +119,7 @@ Result<void> Runner::replace(Work& work, job::Run other, RunId by) {
   other.cancel_requested = true;
   other.replaced_by = by;
   TRY_VOID(store_.update_run(other, other.fence));
-  work.dirty = work.again = true;
+  work.dirty = work.again = work.wishes = true;
   return {};
 }
 

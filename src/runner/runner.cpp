@@ -19,6 +19,8 @@
 namespace schedctl::runner {
 namespace {
 
+constexpr Duration kBetweenNodeRows = std::chrono::seconds(1);
+
 // "4.584s": a column of them can be read, and sorted, at a glance.
 std::string seconds(Duration d) {
   std::array<char, 32> text{};
@@ -142,6 +144,7 @@ Result<Runner::Beat> Runner::beat() {
     // What was noted beside the rows may speak of some that were never written.
     watches_->late = {};
     watches_->awaits_again = false;
+    watches_->may_have_wishes = true;
     tuned_ = false;
   }
   log::flush();
@@ -151,33 +154,29 @@ Result<Runner::Beat> Runner::beat() {
 Result<Runner::Beat> Runner::do_beat(Work& work) {
   TRY_VOID(judge_outputs());
   TRY(store::Transaction transaction, store::Transaction::begin(store_));
+  work.may_have_wishes = watches_->may_have_wishes || store_.revision() != watches_->revision;
   TRY_VOID(store_is_back(work));
   TRY_VOID(prepare_to_tell(work));
   TRY_VOID(note_clock(work));
   TRY_VOID(record(work));
   if (!watches_->awaits_again) TRY_VOID(await_again(work.now));
-  TRY_VOID(forward_cancels(work));
-  TRY_VOID(forward_signals(work));
+  if (work.may_have_wishes) TRY_VOID(forward_cancels(work));
+  if (work.may_have_wishes) TRY_VOID(forward_signals(work));
   if (!draining_) {
     TRY_VOID(note_schedules(work));
     TRY_VOID(plan(work));
     TRY_VOID(claim(work));
     TRY_VOID(note_slots(work));
-    TRY_VOID(backfill(work));
+    if (work.may_have_wishes) TRY_VOID(backfill(work));
   }
   TRY_VOID(watch_starts(work));
   TRY_VOID(watch_keeper(work));
   Beat beat;
   TRY_VOID(tell(work, beat));
-  if (work.dirty) {
-    store::Node node = settings_.node;
-    node.last_beat = work.now;
-    if (work.adopted) node.keeper = work.adopted->keeper;
-    // Until its runs have been judged, the row says on which boot they were started.
-    if (generation_ == 0 && !work.adopted && was_rebooted()) node.boot_id = settings_.last_boot;
-    TRY_VOID(store_.put_node(node));
-    settings_.node.last_beat = node.last_beat;
-    settings_.node.keeper = node.keeper;
+  if (work.dirty) TRY_VOID(note_beat(work));
+  if (work.walk_at) {
+    const Time at = work.now + (*work.walk_at - work.elapsed);
+    beat.wake = std::min(beat.wake.value_or(at), at);
   }
   beat.again = work.again;
   // While it drains nothing is planned or claimed, so that nothing can fall due.
@@ -187,7 +186,24 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
   }
   if (!work.starts.empty()) CRASH_POINT("daemon.planned");
   TRY_VOID(transaction.commit());
+  work.revision = store_.revision();
   return beat;
+}
+
+// The row need not know the last beat to the millisecond, and costs a page of each commit.
+Result<void> Runner::note_beat(Work& work) {
+  store::Node node = settings_.node;
+  const bool is_fresh = node.last_beat && *node.last_beat <= work.now &&
+                        work.now - *node.last_beat < kBetweenNodeRows;
+  if (is_fresh && !work.adopted && !work.heartbeat) return {};
+  node.last_beat = work.now;
+  if (work.adopted) node.keeper = work.adopted->keeper;
+  // Until its runs have been judged, the row says on which boot they were started.
+  if (generation_ == 0 && !work.adopted && was_rebooted()) node.boot_id = settings_.last_boot;
+  TRY_VOID(store_.put_node(node));
+  settings_.node.last_beat = node.last_beat;
+  settings_.node.keeper = node.keeper;
+  return {};
 }
 
 void Runner::finish(Work& work) {
@@ -210,6 +226,9 @@ void Runner::finish(Work& work) {
     watches_->zones_looked_at = work.elapsed;
     watches_->zones = work.zones;
   }
+  watches_->revision = work.revision;
+  if (work.walked) watches_->walked_at = work.elapsed;
+  watches_->may_have_wishes = work.wishes || work.adopted || !watches_->backfills.empty();
   last_beat_ = work.elapsed;
   watches_->storage.reset();
   watches_->awaits_again = true;
@@ -332,7 +351,7 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
           Live{run.fence, policy_of(job).kill_grace, run.job_name, false, run.group, true};
       if (first) work.run_line(log::Level::info, "run-adopted", run, {{"pid", run.result.pid}});
       // Its end can be ordered once it counts as living.
-      if (run.cancel_requested) work.again = true;
+      if (run.cancel_requested) work.again = work.wishes = true;
     }
     if (found != known.end()) continue;
     const bool same_keeper = run.keeper == adoption.keeper;

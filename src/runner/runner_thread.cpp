@@ -79,7 +79,10 @@ void RunnerThread::join() {
 }
 
 void RunnerThread::report(executor::Report report) {
-  inbox_.post(Message(std::move(report)));
+  const bool finished = report.kind == executor::Report::Kind::finished;
+  inbox_.leave(Message(std::move(report)));
+  // Asked after it was left there: whoever stops gathering looks into the inbox after that.
+  if (gathering_.load() < (finished ? Gathering::ends : Gathering::starts)) inbox_.ring();
 }
 void RunnerThread::adopt(executor::Adoption adoption) {
   inbox_.post(Message(std::move(adoption)));
@@ -112,8 +115,6 @@ void RunnerThread::main_loop(std::promise<Result<void>> first_beat) {
   while (!stop_is_complete()) {
     if (due_ && !failing_until_) {
       beat();
-      // What came in meanwhile is read before the next one, so that it shares its commit.
-      if (due_) read_inbox();
       continue;
     }
     if (tidy_due_ && !failing_until_ && !stop_) {
@@ -147,7 +148,9 @@ void RunnerThread::wake_at(Duration elapsed) {
   delay_.arm(elapsed - clock_.elapsed());
 }
 
-void RunnerThread::want_company(Duration for_at_most) {
+void RunnerThread::want_company(Gathering what, Duration for_at_most) {
+  if (due_) return;  // a beat is about to be
+  gathering_.store(std::max(gathering_.load(), what));
   const Duration until = clock_.elapsed() + for_at_most;
   if (company_until_ && *company_until_ <= until) return;
   company_until_ = until;
@@ -160,9 +163,9 @@ void RunnerThread::read_inbox() {
       const bool finished = report->kind == executor::Report::Kind::finished;
       runner_->take(std::move(*report));
       if (!finished) {
-        want_company(kCompany);
+        want_company(Gathering::starts, kCompany);
       } else if (runner_->in_flight() > kCrowd) {
-        want_company(kCrowdedCompany);
+        want_company(Gathering::ends, kCrowdedCompany);
       } else {
         due_ = true;
       }
@@ -210,10 +213,14 @@ void RunnerThread::obey(const StopOrder& order) {
 }
 
 void RunnerThread::beat() {
+  // What came in meanwhile shares its commit, and some of it came without a word.
+  due_ = true;
+  gathering_.store(Gathering::nothing);
+  read_inbox();
   due_ = false;
   company_until_.reset();
+  if (armed_until_) delay_.disarm();
   armed_until_.reset();
-  delay_.disarm();
   const auto done = runner_->beat();
   if (!done) {
     on_beat_failed(done.error());

@@ -51,8 +51,12 @@ struct Runner::Watches {
   std::optional<job::Calendars> calendars_before;
   std::map<BackfillId, store::BackfillFires> backfills;  ///< those that are open
   bool reboots_fired = false;  ///< jobs that fire on reboot have seen this boot
-  bool gates_stale = true;     ///< what waits for other jobs is to be asked again
-  bool awaits_again = false;   ///< the rows have been asked which starts are awaited
+  std::uint64_t revision = 0;  ///< of the store, after the last commit
+  /// Somebody's cancel, signal or backfill may be in the rows, though nobody has written since.
+  bool may_have_wishes = true;
+  std::optional<Duration> walked_at;  ///< Clock::elapsed of the last walk over all that wait
+  bool gates_stale = true;            ///< what waits for other jobs is to be asked again
+  bool awaits_again = false;          ///< the rows have been asked which starts are awaited
 };
 
 /// What one beat has decided and may do only after its commit. Thrown away if it fails.
@@ -89,8 +93,13 @@ struct Runner::Work {
   std::vector<Line> lines;
   std::vector<std::string> read_outputs;  ///< files that have gone into the log
   std::optional<executor::Adoption> adopted;
-  bool slots_full = false;    ///< a due run found no free slot
-  bool wants_keeper = false;  ///< it has something to do, and has not been heard of lately
+  bool may_have_wishes = false;     ///< somebody's cancel, signal or backfill may be in the rows
+  bool wishes = false;              ///< this beat has written some
+  std::uint64_t revision = 0;       ///< of the store, after the commit
+  bool walked = false;              ///< over all that wait, for those that need no slot
+  std::optional<Duration> walk_at;  ///< Clock::elapsed of the next time, if it is to be
+  bool slots_full = false;          ///< a due run found no free slot
+  bool wants_keeper = false;        ///< it has something to do, and has not been heard of lately
   bool ping = false;
   bool heartbeat = false;
   bool started_something = false;    ///< a start was recorded

@@ -55,6 +55,21 @@ TEST_CASE("a mailbox that was moved keeps its messages and its descriptor") {
   CHECK(box.take() == std::vector<int>{7});
 }
 
+TEST_CASE("what is left without a ring is taken with what comes next, in order") {
+  auto box = Mailbox<int>::create();
+  REQUIRE(box);
+  box->leave(1);
+  CHECK_FALSE(is_readable(box->fd()));
+  box->post(2);
+  CHECK(is_readable(box->fd()));
+  CHECK(box->take() == std::vector<int>{1, 2});
+  box->leave(3);
+  CHECK_FALSE(is_readable(box->fd()));
+  box->ring();
+  CHECK(is_readable(box->fd()));
+  CHECK(box->take() == std::vector<int>{3});
+}
+
 TEST_CASE("from several threads no message is lost, doubled, out of order or slept over") {
   auto loop = Loop::create();
   auto box = Mailbox<std::pair<int, int>>::create();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "schedctl/keeper/client.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "schedctl/loop/mailbox.hpp"
+#include "schedctl/loop/timer.hpp"
 
 namespace schedctl::executor {
 
@@ -84,7 +86,8 @@ class CommandExecutor final : public Executor {
   using Recorded = std::vector<std::pair<RunId, std::int64_t>>;
   using Order = std::variant<std::vector<StartRequest>, EndOrder, SignalOrder, Recorded, PingOrder>;
 
-  CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink, loop::Mailbox<Order> orders);
+  CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink, loop::Mailbox<Order> orders,
+                  loop::MonotonicTimer telling);
   void adopt(const keeper::Inventory& known);
   void carry_out_orders();
   void start_all(keeper::Client* client, std::vector<StartRequest> requests);
@@ -95,6 +98,8 @@ class CommandExecutor final : public Executor {
   Accounts accounts_;
   ReportSink& sink_;
   loop::Mailbox<Order> orders_;
+  loop::MonotonicTimer telling_;  ///< when orders that can wait are given at the latest
+  std::atomic<bool> tells_soon_ = false;
   std::unique_ptr<KeeperLink> link_;
   std::int64_t generation_ = 0;
 };

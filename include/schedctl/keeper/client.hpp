@@ -93,6 +93,8 @@ class Client {
   /// handler may give orders, but not destroy the client.
   virtual int fd() const = 0;
   virtual std::uint32_t wanted_events() const = 0;
+  /// Sends what the socket takes; the rest when it is writable.
+  virtual void flush() = 0;
   virtual void on_ready(std::uint32_t events) = 0;
   virtual void set_handlers(Handlers handlers) = 0;
 

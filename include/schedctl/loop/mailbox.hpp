@@ -22,7 +22,8 @@ class Bell {
 };
 
 /// Messages from any thread to the one that owns the loop: post() anywhere, watch fd() and take()
-/// there. What piled up is taken in one go, in the order of posting.
+/// there. What piled up is taken in one go, in the order of posting. What can wait is left without
+/// a ring: it is taken with whatever comes next.
 template <class T>
 class Mailbox {
  public:
@@ -36,18 +37,27 @@ class Mailbox {
   int fd() const { return bell_.fd(); }
 
   void post(T message) {
-    bool was_empty = false;
+    leave(std::move(message));
+    ring();
+  }
+  /// Posts without making fd() readable.
+  void leave(T message) {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(message));
+  }
+  /// Once is enough until the next take().
+  void ring() {
     {
       std::lock_guard lock(mutex_);
-      was_empty = queue_.empty();
-      queue_.push_back(std::move(message));
+      if (std::exchange(rung_, true)) return;
     }
-    if (was_empty) bell_.ring();
+    bell_.ring();
   }
 
   std::vector<T> take() {
     bell_.drain();
     std::lock_guard lock(mutex_);
+    rung_ = false;
     return std::exchange(queue_, {});
   }
 
@@ -56,6 +66,7 @@ class Mailbox {
   Bell bell_;
   std::mutex mutex_;
   std::vector<T> queue_;
+  bool rung_ = false;
 };
 
 }  // namespace schedctl::loop

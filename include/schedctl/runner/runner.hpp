@@ -130,6 +130,7 @@ class Runner {
   };
 
   Result<Beat> do_beat(Work& work);
+  Result<void> note_beat(Work& work);
   void finish(Work& work);
   void hand_out(Work& work);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <memory>
@@ -56,6 +57,12 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
     Stop how = Stop::drain;
     Duration patience{};
   };
+  /// Which reports need not wake the thread, since it is going to look anyway.
+  enum class Gathering {
+    nothing,
+    starts,
+    ends,  ///< and starts
+  };
   using Message = std::variant<executor::Report, executor::Adoption, KeeperLost, Alive,
                                alert::Outcome, Poke, Task, StopOrder>;
 
@@ -68,7 +75,7 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
   void tidy();
   bool stop_is_complete();
   void on_beat_failed(const Error& error);
-  void want_company(Duration for_at_most);
+  void want_company(Gathering what, Duration for_at_most);
   void wake_at(Duration elapsed);
   void on_delay();
 
@@ -83,6 +90,7 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
   store::Store* store_ = nullptr;
   std::function<void()> ended_;
 
+  std::atomic<Gathering> gathering_ = Gathering::nothing;
   bool due_ = true;       ///< a beat is wanted now
   bool tidy_due_ = true;  ///< and, when there is nothing else to do, a step of retention
   // The rest are instants of Clock::elapsed.
