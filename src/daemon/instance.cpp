@@ -101,6 +101,8 @@ Result<void> Instance::prepare(std::optional<Inherited> inherited) {
   pidfile_written_ = true;
   TRY(loop_, loop::Loop::create());
   TRY(ended_, loop::Bell::create());
+  // In the background nobody but the command that started it waits for it.
+  if (options_.foreground) manager_ = host::ServiceManager::from_environment();
   TRY_VOID(watch_signals());
   if (control) {
     TRY(control_, host::ControlServer::adopt(std::move(control), config_.control_socket()));
@@ -149,6 +151,7 @@ Result<void> Instance::begin_work_patiently() {
     }
     if (!told) log::warning("start-waits", {{"for", begun.error().message}});
     log::flush();
+    manager_.still_alive();
     ::poll(nullptr, 0, kRestartPauseMs);
   }
 }
@@ -289,6 +292,8 @@ Result<void> Instance::start_runner() {
 
 int Instance::serve() {
   watch_zone_data();
+  if (const auto watched = watch_manager(); !watched)
+    log::error("service-manager", {{"error", watched.error().message}});
   const auto served = loop_->run();
   if (!served) log::error("loop-failed", {{"error", served.error().message}});
   runner_->join();
@@ -364,7 +369,9 @@ void Instance::stop(runner::RunnerThread::Stop how) {
                                  : how == runner::RunnerThread::Stop::now ? "now"
                                                                           : "drain"}});
   log::flush();
+  manager_.stopping();
   runner_->stop(how, config_.stop_timeout);
+  feed_manager();
 }
 
 void Instance::on_request(const std::string& request, const host::ControlServer::Reply& reply) {
@@ -422,12 +429,14 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   next.allow_users = config_.allow_users;
   config_ = next;
   addresses_ = addresses;
+  manager_.reloading();
   courier_->configure(addresses);
   runner_->post([this, next, tuning, fixed, other_users, done = std::move(done)](
                     runner::Runner& runner, store::Store& store) {
     runner.configure(tuning);
     runner.look_at_zones();
     auto synced = sync_job_files(store, parts_, next, node_.id);
+    manager_.ready();
     if (!synced) {
       log::error("reload-failed", {{"error", synced.error().message}});
       done(fail(synced.error()));

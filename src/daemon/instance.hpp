@@ -11,10 +11,12 @@
 #include "schedctl/executor/command.hpp"
 #include "schedctl/host/control.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/service_manager.hpp"
 #include "schedctl/loop/directory_watch.hpp"
 #include "schedctl/loop/http.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "schedctl/loop/mailbox.hpp"
+#include "schedctl/loop/timer.hpp"
 #include "schedctl/runner/runner_thread.hpp"
 
 namespace schedctl::daemon {
@@ -64,6 +66,8 @@ class Instance {
   void on_request(const std::string& request, const host::ControlServer::Reply& reply);
   Result<void> reload(std::function<void(const Result<std::string>&)> done);
   void reload_and_log();
+  Result<void> watch_manager();
+  void feed_manager();
   void stop(runner::RunnerThread::Stop how);
   void begin_restart();
   void say_goodbye(const char* event_kind, bool left);
@@ -83,6 +87,8 @@ class Instance {
   UniqueFd signals_;
   std::optional<loop::Bell> ended_;
   std::unique_ptr<host::ControlServer> control_;
+  host::ServiceManager manager_;
+  std::optional<loop::MonotonicTimer> feeding_;  ///< when it is to hear of us again
   std::unique_ptr<runner::RunnerThread> runner_;
   std::unique_ptr<executor::CommandExecutor> executor_;
   std::unique_ptr<loop::Http> http_;

@@ -58,6 +58,7 @@ void Instance::exec_successor() {
     fds += (fds.empty() ? "" : ",") + std::to_string(fd);
     ::fcntl(fd, F_SETFD, 0);
   }
+  manager_.reloading();
   ::setenv(kInheritVariable, fds.c_str(), 1);
   std::vector<char*> argv;
   for (std::string& word : options_.argv) argv.push_back(word.data());

@@ -102,6 +102,9 @@ void RunnerThread::poke() {
 void RunnerThread::post(Task task) {
   inbox_.post(Message(std::move(task)));
 }
+void RunnerThread::ask(Task task) {
+  inbox_.post(Message(Question{std::move(task)}));
+}
 void RunnerThread::stop(Stop how, Duration patience) {
   inbox_.post(Message(StopOrder{how, patience}));
 }
@@ -190,6 +193,8 @@ void RunnerThread::read_inbox() {
       due_ = true;
       // It may have been a reload, with other rules.
       tidy_due_ = true;
+    } else if (const auto* question = std::get_if<Question>(&message)) {
+      question->task(*runner_, *store_);
     } else if (const auto* order = std::get_if<StopOrder>(&message)) {
       obey(*order);
     }

@@ -44,11 +44,16 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
   void delivered(alert::Outcome outcome) override;
   void poke();
   void post(Task task);
+  /// The same without a beat after it: what only asks.
+  void ask(Task task);
   /// May be called again to hurry: drain, then now. `patience` is how long drain waits.
   void stop(Stop how, Duration patience);
 
  private:
   struct Poke {};
+  struct Question {
+    Task task;
+  };
   struct Alive {};
   struct KeeperLost {
     std::string why;
@@ -64,7 +69,7 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
     ends,  ///< and starts
   };
   using Message = std::variant<executor::Report, executor::Adoption, KeeperLost, Alive,
-                               alert::Outcome, Poke, Task, StopOrder>;
+                               alert::Outcome, Poke, Task, Question, StopOrder>;
 
   RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop, loop::Mailbox<Message> inbox,
                loop::WallTimer wall, loop::MonotonicTimer delay, loop::MonotonicTimer tidying);
