@@ -68,6 +68,12 @@ Result<Loaded> Loader::run() {
   TRY_VOID(read_environment());
   TRY_VOID(read_flags());
   fill_in();
+  if (loaded_.config.daemon_user.empty() && !loaded_.config.job_user.empty()) {
+    return fail(ErrorKind::config,
+                "job_user goes with daemon_user, which is not set: without it jobs run as whoever "
+                "started the daemon",
+                origins_["job_user"]);
+  }
   for (const SettingSpec& spec : setting_specs()) {
     const auto origin = origins_.find(spec.key);
     loaded_.settings.push_back({spec.key, spec.print(loaded_.config, spec.key),
@@ -343,6 +349,12 @@ Result<void> Loader::apply_text(const SettingSpec& spec, const std::string& text
 void Loader::fill_in() {
   Config& config = loaded_.config;
   config.own = places_.own;
+  if (config.own) {
+    config.daemon_user.clear();
+    config.job_user.clear();
+  } else if (config.job_user.empty()) {
+    config.job_user = config.daemon_user;
+  }
   if (!given("state_dir")) config.state_dir = places_.state_dir;
   if (!given("runtime_dir")) {
     config.runtime_dir = places_.own ? config.state_dir + "/run" : "/run/schedctl";
@@ -378,6 +390,22 @@ std::string home_of(uid_t uid) {
 
 }  // namespace
 
+bool Config::is_own_file(const std::string& directory, const std::string& name) const {
+  const auto is_here = [&](const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    if (path.empty() || path.substr(0, slash) != directory) return false;
+    // A directory by its name; of a file also what lies beside it: .lock, -wal, .1.gz.
+    return name.starts_with(path.substr(slash + 1));
+  };
+  if (directory == state_dir &&
+      (name.starts_with("node-id") || name == "output" || name == "keeper")) {
+    return true;
+  }
+  return is_here(lock_file()) || is_here(pid_file()) || is_here(control_socket()) ||
+         is_here(sqlite_path()) || is_here(log_file) ||
+         (is_here(runtime_dir) && runtime_dir == directory + "/" + name);
+}
+
 std::string Config::sqlite_path() const {
   return store.starts_with(kSqlite) ? store.substr(kSqlite.size()) : "";
 }
@@ -392,6 +420,7 @@ Sources process_sources() {
     sources.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   sources.uid = ::geteuid();
+  sources.system_daemon = sources.environment.contains(kInheritVariable);
   // $HOME, as every tool does, if it is this user's: under sudo it may still be somebody else's.
   const auto home = sources.environment.find("HOME");
   struct stat status {};

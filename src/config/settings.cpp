@@ -98,15 +98,28 @@ std::string print_jobs_dirs(const Config& config, const std::string&) {
 }
 
 /// Names as useradd(8) takes them; a number would be another user's name for a user.
+bool is_user_name(const std::string& name) {
+  const bool shaped = !name.empty() && name.size() <= kUserBytes && name.front() != '-' &&
+                      std::all_of(name.begin(), name.end(), [](char c) {
+                        return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                               std::string_view("._-$").find(c) != std::string_view::npos;
+                      });
+  return shaped && !parse_int(name);
+}
+
+template <std::string Config::*member>
+Result<void> read_user(Config& config, const std::string& key, const Given& given) {
+  if (!given.text.empty() && !is_user_name(given.text)) {
+    return wrong(key + " is the name of a user, not '" + escape_control(given.text) + "'");
+  }
+  config.*member = given.text;
+  return {};
+}
+
 Result<void> read_allow_users(Config& config, const std::string&, const Given& given) {
   config.allow_users.clear();
   for (const std::string& name : given.list) {
-    const bool shaped = !name.empty() && name.size() <= kUserBytes && name.front() != '-' &&
-                        std::all_of(name.begin(), name.end(), [](char c) {
-                          return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-                                 std::string_view("._-$").find(c) != std::string_view::npos;
-                        });
-    if (!shaped || parse_int(name)) {
+    if (!is_user_name(name)) {
       return wrong("allow_users has names of users, not '" + escape_control(name) + "'");
     }
     config.allow_users.push_back(name);
@@ -335,6 +348,9 @@ std::vector<SettingSpec> make_specs() {
       {"max_running", Type::text_or_integer, read_max_running, print_max_running},
       {"stop_timeout", Type::text_or_integer, read_stop_timeout, print_stop_timeout},
       {"on_sigterm", Type::string, read_on_sigterm, print_on_sigterm},
+      {"daemon_user", Type::string, read_user<&Config::daemon_user>,
+       print_text<&Config::daemon_user>},
+      {"job_user", Type::string, read_user<&Config::job_user>, print_text<&Config::job_user>},
       {"allow_users", Type::list, read_allow_users, print_allow_users, true},
   };
   const auto address = [&](const char* key, auto read, auto print) {

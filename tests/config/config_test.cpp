@@ -237,7 +237,11 @@ TEST_CASE("a notifier's unknown key is an error with the nearest one") {
 TEST_CASE("every setting can be given as a variable, and says which") {
   const Scratch scratch;
   config::Sources sources = user_sources(scratch);
+  // A daemon of one's own has no other user.
+  sources.system_daemon = true;
   sources.environment = {{"SCHEDCTL_STORE", "sqlite:/d/x.db"},
+                         {"SCHEDCTL_DAEMON_USER", "schedctl"},
+                         {"SCHEDCTL_JOB_USER", "jobs"},
                          {"SCHEDCTL_STATE_DIR", "/d/state"},
                          {"SCHEDCTL_RUNTIME_DIR", "/d/run"},
                          {"SCHEDCTL_LOG_FILE", "/d/log"},
@@ -341,6 +345,58 @@ TEST_CASE("the users that jobs may run as are in the file, by name, and nowhere 
   CHECK(refused_file("allow_users = [\"a b\"]\n").where == "F:1:15");
   CHECK(refused_file("allow_users = [\"\"]\n").where == "F:1:15");
   CHECK(refused_file("allow_users = \"root\"\n").where == "F:1:15");
+}
+
+TEST_CASE("jobs run as job_user, which is daemon_user unless something else is said") {
+  const Scratch scratch;
+  bool own = false;
+  const auto load = [&](const std::string& text) {
+    config::Sources sources = with_file(scratch, text);
+    sources.own = own;
+    sources.system_daemon = !own;
+    return config::load(sources);
+  };
+  CHECK(load("")->config.daemon_user.empty());
+  CHECK(load("")->config.job_user.empty());
+  const auto one = load("daemon_user = \"schedctl\"\n");
+  CHECK(one->config.daemon_user == "schedctl");
+  CHECK(one->config.job_user == "schedctl");
+  const auto two = load("daemon_user = \"schedctl\"\njob_user = \"jobs\"\n");
+  CHECK(two->config.daemon_user == "schedctl");
+  CHECK(two->config.job_user == "jobs");
+  const auto half = load("job_user = \"jobs\"\n");
+  REQUIRE_FALSE(half);
+  CHECK(half.error().kind == ErrorKind::config);
+  CHECK(half.error().message.find("daemon_user") != std::string::npos);
+  CHECK(half.error().where.ends_with(":1:1"));
+  CHECK(refused_file("daemon_user = \"0\"\n").where == "F:1:15");
+  CHECK(refused_file("daemon_user = \"-x\"\n").where == "F:1:15");
+  CHECK(refused_file("job_user = \"a b\"\n").where == "F:1:12");
+  // A user's own daemon is nobody else's.
+  own = true;
+  CHECK(load("daemon_user = \"schedctl\"\njob_user = \"jobs\"\n")->config.daemon_user.empty());
+  CHECK(load("job_user = \"jobs\"\n")->config.job_user.empty());
+}
+
+TEST_CASE("what schedctl makes in its directories is told from what others put there") {
+  config::Config config;
+  config.store = "sqlite:/s/schedctl.db";
+  config.state_dir = "/s";
+  config.runtime_dir = "/s/run";
+  config.log_file = "/var/log/info.log";
+  for (const char* ours : {"schedctl.db", "schedctl.db-wal", "schedctl.db.lock", "node-id",
+                           "output", "keeper", "run"}) {
+    CAPTURE(ours);
+    CHECK(config.is_own_file("/s", ours));
+  }
+  for (const char* other : {"payroll.xls", "info.log", "running", "schedctl", ""}) {
+    CAPTURE(other);
+    CHECK_FALSE(config.is_own_file("/s", other));
+  }
+  CHECK(config.is_own_file("/s/run", "schedctl.pid.new"));
+  CHECK_FALSE(config.is_own_file("/s/run", "node-id"));
+  CHECK(config.is_own_file("/var/log", "info.log.1.gz"));
+  CHECK_FALSE(config.is_own_file("/var/log", "syslog"));
 }
 
 TEST_CASE("unknown variables are a warning with the nearest name, those handed to jobs are none") {

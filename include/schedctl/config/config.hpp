@@ -49,6 +49,10 @@ struct Config {
   int max_running = 100;    ///< commands at once on this node
   Duration stop_timeout = std::chrono::seconds(30);
   OnSigterm on_sigterm = OnSigterm::drain;
+  /// Whom a daemon that root starts becomes, its keeper staying root; empty: nobody. Never set in a
+  /// user's own daemon.
+  std::string daemon_user;
+  std::string job_user;  ///< whom jobs run as that name nobody; daemon_user if nothing else is said
   /// Users that a keeper which runs as root may run jobs as; only in the file.
   std::vector<std::string> allow_users;
   Alerts alerts;
@@ -65,6 +69,8 @@ struct Config {
   std::string config_file;  ///< the file that was read; empty: none
 
   std::string sqlite_path() const;  ///< the path inside `store`
+  /// Whether an entry of that directory, one of the above, is something that schedctl makes there.
+  bool is_own_file(const std::string& directory, const std::string& name) const;
   std::string output_dir() const { return state_dir + "/output"; }
   std::string keeper_dir() const { return state_dir + "/keeper"; }
   std::string lock_file() const { return runtime_dir + "/schedctl.lock"; }
@@ -100,6 +106,11 @@ struct Sources {
   bool system_daemon = false;  ///< the machine's daemon runs (then it is everybody's default)
   std::string host_timezone;   ///< default of `timezone`
 };
+
+/// Environment variable by which a daemon that becomes another program hands its descriptors on;
+/// its name must not look like a setting. Whoever has it, and is not told --own, is the machine's
+/// daemon, whatever user that one runs as.
+inline constexpr const char* kInheritVariable = "_SCHEDCTL_INHERIT";
 
 /// The process's real sources, without flags.
 Sources process_sources();
