@@ -28,14 +28,31 @@ bool is_roots_alone(const std::string& path) {
   }
 }
 
-std::vector<std::string> allowed_users(const std::string& config_file) {
-  if (::geteuid() != 0 || config_file.empty() || !is_roots_alone(config_file)) return {};
+Result<Rules> read_rules(const KeeperPaths& paths) {
+  const std::string& file = paths.config_file;
+  if (file.empty()) return Rules{};
+  if (!is_roots_alone(file)) {
+    return fail(ErrorKind::config,
+                "others than root can change this file or move it: look at "
+                "namei -l " +
+                    file,
+                file);
+  }
   config::Sources sources;
-  sources.config_file = config_file;
+  sources.config_file = file;
+  sources.own = paths.own;
+  sources.home = "/";
   sources.host_timezone = "UTC";
-  Result<config::Loaded> loaded = config::load(sources);
-  if (!loaded) return {};
-  return std::move(loaded->config.allow_users);
+  TRY(config::Loaded loaded, config::load(sources));
+  return Rules{std::move(loaded.config.allow_users), std::move(loaded.config.daemon_user),
+               std::move(loaded.config.job_user)};
+}
+
+std::vector<std::string> allowed_users(const std::string& config_file) {
+  if (::geteuid() != 0) return {};
+  Result<Rules> rules =
+      read_rules({.keeper_dir = {}, .output_dir = {}, .config_file = config_file});
+  return rules ? std::move(rules->allow_users) : std::vector<std::string>{};
 }
 
 }  // namespace schedctl::keeper

@@ -82,7 +82,7 @@ SCHEDCTL_IN_CHILD void enter_cgroup(ChildPlan& plan) {
 void become_somebody(ChildPlan& plan) {
   const Terms& terms = *plan.terms;
   if (changes_identity(terms)) {
-    const ChildReport failed = become_user(terms, plan.has_file ? 1 : -1);
+    const ChildReport failed = become_user(terms, plan.has_file ? 1 : -1, plan.reader);
     if (failed.stage >= 0) give_up(plan, static_cast<Stage>(failed.stage), failed.error_number);
   }
   if (!terms.stdin_file.empty()) {

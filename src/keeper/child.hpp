@@ -10,6 +10,8 @@
 
 namespace schedctl::keeper {
 
+struct Reader;
+
 /// What a child needs on its way from the keeper to its command, all of it made before the child
 /// exists: after a fork, and even more while it shares the keeper's memory, it may not allocate.
 struct ChildPlan {
@@ -21,10 +23,11 @@ struct ChildPlan {
   const std::vector<std::string>* variables = nullptr;  ///< what `env` points into
   int stdin_fd = -1;
   int output_fd = -1;
-  bool has_file = false;  ///< output_fd is a file of this run's own
-  int cgroup_fd = -1;     ///< the cgroup.procs to go into; -1: none
-  int lock_fd = -1;       ///< closed first: a child that hangs must not keep the keeper's lock
-  int report_fd = -1;     ///< a pipe for the failure; -1: the parent reads it below
+  bool has_file = false;           ///< output_fd is a file of this run's own
+  const Reader* reader = nullptr;  ///< who else reads that file
+  int cgroup_fd = -1;              ///< the cgroup.procs to go into; -1: none
+  int lock_fd = -1;    ///< closed first: a child that hangs must not keep the keeper's lock
+  int report_fd = -1;  ///< a pipe for the failure; -1: the parent reads it below
   pid_t keeper = 0;
   const rlimit* files = nullptr;           ///< the limit of descriptors to go back to, if any
   const std::string* oom_score = nullptr;  ///< the same for oom_score_adj

@@ -1,23 +1,19 @@
 #include "identity.hpp"
 
 #include <grp.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <string>
 #include <vector>
 
+#include "schedctl/host/privilege.hpp"
+
 // Names are looked up here, in the child, and not in the keeper: the answer may come from a server
 // that does not answer. What a root keeper may become at all it has decided before (allowed.cpp).
-//
-// A step that fails ends the child, and a step that only seems to succeed is found out: programs
-// that went on as root after a setuid that had failed are a class of their own (CVE-2006-2607).
 
 namespace schedctl::keeper {
 namespace {
@@ -75,50 +71,9 @@ ChildReport look_up(const Terms& terms, Account& account) {
   return {};
 }
 
-struct Capabilities {
-  __user_cap_header_struct head{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-};
-
-/// setresuid takes them away, unless whoever started the keeper has set securebits against it.
-bool give_up_capabilities() {
-  Capabilities none;
-  return ::syscall(SYS_capset, &none.head, none.sets.data()) == 0;
-}
-
-bool has_capabilities() {
-  Capabilities now;
-  if (::syscall(SYS_capget, &now.head, now.sets.data()) != 0) return true;
-  return std::any_of(now.sets.begin(), now.sets.end(), [](const __user_cap_data_struct& set) {
-    return (set.effective | set.permitted | set.inheritable) != 0;
-  });
-}
-
-bool is_for_good(const Account& account) {
-  uid_t real = 0;
-  uid_t effective = 0;
-  uid_t saved = 0;
-  gid_t real_group = 0;
-  gid_t effective_group = 0;
-  gid_t saved_group = 0;
-  if (::getresuid(&real, &effective, &saved) != 0 ||
-      ::getresgid(&real_group, &effective_group, &saved_group) != 0) {
-    return false;
-  }
-  if (real != account.uid || effective != account.uid || saved != account.uid) return false;
-  if (real_group != account.gid || effective_group != account.gid || saved_group != account.gid) {
-    return false;
-  }
-  if (account.uid == 0) return true;
-  constexpr auto kAsItIs = static_cast<uid_t>(-1);
-  const bool root_again = ::setresuid(kAsItIs, 0, kAsItIs) == 0 || ::setuid(0) == 0;
-  const bool roots_group_again = account.gid != 0 && ::setresgid(kAsItIs, 0, kAsItIs) == 0;
-  return !root_again && !roots_group_again && !has_capabilities();
-}
-
 }  // namespace
 
-ChildReport become_user(const Terms& terms, int output_fd) {
+ChildReport become_user(const Terms& terms, int output_fd, const Reader* reader) {
   Account account;
   if (const ChildReport failed = look_up(terms, account); failed.stage >= 0) return failed;
   if (::geteuid() != 0) {
@@ -130,19 +85,14 @@ ChildReport become_user(const Terms& terms, int output_fd) {
     }
     return {};
   }
-  if (output_fd >= 0 && (::fchown(output_fd, account.uid, account.gid) != 0 ||
-                         ::fchmod(output_fd, S_IRUSR | S_IWUSR) != 0)) {
+  const bool is_read = reader != nullptr && reader->uid != account.uid;
+  if (output_fd >= 0 &&
+      (::fchown(output_fd, account.uid, is_read ? reader->gid : account.gid) != 0 ||
+       ::fchmod(output_fd, S_IRUSR | S_IWUSR | (is_read ? S_IRGRP : 0U)) != 0)) {
     return failure(Stage::output, errno);
   }
-  if (::setgroups(account.groups.size(), account.groups.data()) != 0 ||
-      ::setresgid(account.gid, account.gid, account.gid) != 0) {
-    return failure(Stage::group, errno);
-  }
-  if (::setresuid(account.uid, account.uid, account.uid) != 0) {
-    return failure(Stage::user, errno);
-  }
-  if (account.uid != 0 && !give_up_capabilities()) return failure(Stage::user, errno);
-  if (!is_for_good(account)) return failure(Stage::user, EPERM);
+  const auto failed = host::become_for_good(account.uid, account.gid, account.groups);
+  if (failed) return failure(failed->group ? Stage::group : Stage::user, failed->error_number);
   return {};
 }
 

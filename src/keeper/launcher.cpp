@@ -156,11 +156,12 @@ std::optional<LaunchFailure> outcome_of(const UniqueFd& pending) {
   return LaunchFailure{static_cast<Stage>(report.stage), report.error_number};
 }
 
-Result<Launcher> Launcher::create(int lock_fd, std::vector<std::string> allowed,
+Result<Launcher> Launcher::create(int lock_fd, Rules rules, std::optional<Reader> reader,
                                   const Before* before) {
   Launcher launcher;
   launcher.lock_fd_ = lock_fd;
-  launcher.allowed_ = std::move(allowed);
+  launcher.rules_ = std::move(rules);
+  launcher.reader_ = reader;
   launcher.null_.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!launcher.null_) return fail(error_from_errno("cannot open /dev/null", errno));
   void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
@@ -187,12 +188,16 @@ std::optional<LaunchFailure> Launcher::objection(const StartOrder& order) const 
   }
   if (!is_sane(terms)) return LaunchFailure{Stage::setup, EINVAL};
   if (::geteuid() != 0) return std::nullopt;  // its child finds out what the kernel allows
-  if (!terms.user.empty() &&
-      std::find(allowed_.begin(), allowed_.end(), terms.user) == allowed_.end()) {
+  const std::string& user = terms.user.empty() ? rules_.job_user : terms.user;
+  const auto& allowed = rules_.allow_users;
+  // Without a rule for it, an order that names nobody means the keeper's own user: not for a daemon
+  // that is another one.
+  if (user.empty() && reader_) return LaunchFailure{Stage::user, EPERM};
+  if (user != rules_.job_user && std::find(allowed.begin(), allowed.end(), user) == allowed.end()) {
     return LaunchFailure{Stage::user, EPERM};
   }
   // Set before the child becomes its user, so the kernel would not mind.
-  const bool is_root = terms.user.empty() || terms.user == "root";
+  const bool is_root = user.empty() || user == "root";
   if (terms.oom_score_adj.value_or(0) < 0 && !is_root) {
     return LaunchFailure{Stage::oom_score, EACCES};
   }
@@ -201,7 +206,13 @@ std::optional<LaunchFailure> Launcher::objection(const StartOrder& order) const 
 
 tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order,
                                                      const Belongings& belongings) {
-  const Terms& terms = order.terms;
+  // Whom jobs run as that name nobody is not for the daemon to say.
+  std::optional<Terms> completed;
+  if (order.terms.user.empty() && !rules_.job_user.empty()) {
+    completed = order.terms;
+    completed->user = rules_.job_user;
+  }
+  const Terms& terms = completed ? *completed : order.terms;
   ChildPlan plan;
   plan.programs = candidates(order.argv.front(), order.env);
   plan.argv = string_pointers(order.argv);
@@ -218,6 +229,7 @@ tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order,
   plan.stdin_fd = text ? text.get() : null_.get();
   plan.has_file = belongings.output_fd >= 0;
   plan.output_fd = plan.has_file ? belongings.output_fd : null_.get();
+  plan.reader = reader_ ? &*reader_ : nullptr;
   plan.cgroup_fd = belongings.cgroup_fd;
   plan.lock_fd = lock_fd_;
   plan.keeper = ::getpid();

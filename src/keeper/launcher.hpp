@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "child.hpp"
+#include "identity.hpp"
 #include "mounts.hpp"
 #include "schedctl/base/result.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/keeper/allowed.hpp"
 #include "schedctl/keeper/messages.hpp"
 
 namespace schedctl::keeper {
@@ -56,9 +58,9 @@ struct Belongings {
 class Launcher {
  public:
   /// `lock_fd` is closed first of all in a child that may hang before its command runs. `before`:
-  /// the process has been set up by an earlier program of it. `allowed`: the users that a root
-  /// keeper runs commands as, besides itself.
-  static Result<Launcher> create(int lock_fd, std::vector<std::string> allowed,
+  /// the process has been set up by an earlier program of it. `rules`: whom a root keeper runs
+  /// commands as. `reader`: of a daemon that is another user than the keeper.
+  static Result<Launcher> create(int lock_fd, Rules rules, std::optional<Reader> reader = {},
                                  const Before* before = nullptr);
   const Before& before() const { return before_; }
 
@@ -76,7 +78,8 @@ class Launcher {
   static tl::expected<Launch, LaunchFailure> launch_forking(ChildPlan& plan);
 
   int lock_fd_ = -1;
-  std::vector<std::string> allowed_;
+  Rules rules_;
+  std::optional<Reader> reader_;
   UniqueFd null_;
   char* stack_ = nullptr;  ///< lives as long as the process
   Before before_;

@@ -18,6 +18,7 @@
 
 #include "processes.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/keeper/allowed.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "server.hpp"
@@ -113,6 +114,32 @@ void recover(int keeper_dir, const std::string& instance, Runs& runs) {
   for (const std::string& name : done) ::unlinkat(keeper_dir, name.c_str(), 0);
 }
 
+/// Whatever is wrong with its file, nobody is allowed.
+Rules rules_of(const KeeperPaths& paths) {
+  return ::geteuid() == 0 ? read_rules(paths).value_or(Rules{}) : Rules{};
+}
+
+/// Nothing: the daemon is the keeper's own user.
+Result<std::optional<Reader>> reader_of(const Rules& rules) {
+  if (rules.daemon_user.empty()) return std::nullopt;
+  TRY(const host::Account user, host::find_account(rules.daemon_user, "daemon_user"));
+  if (user.uid == ::geteuid()) return std::nullopt;
+  return Reader{user.uid, user.gid};
+}
+
+/// The daemon may read who holds the lock, which is the one of the directory that was opened.
+Result<void> show_lock(const host::FileLock& lock, int keeper_dir, const Reader& daemon) {
+  struct stat ours {};
+  struct stat there {};
+  if (::fstat(lock.fd(), &ours) == 0 &&
+      ::fstatat(keeper_dir, "lock", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+      ours.st_ino == there.st_ino && ours.st_dev == there.st_dev &&
+      ::fchown(lock.fd(), 0, daemon.gid) == 0 && ::fchmod(lock.fd(), 0640) == 0) {
+    return {};
+  }
+  return fail(ErrorKind::failed, "the keeper's directory was moved under it");
+}
+
 /// For a machine that is busy installing things.
 constexpr Duration kTrialPatience = std::chrono::seconds(20);
 
@@ -162,20 +189,28 @@ class Keeper {
 };
 
 Result<void> Keeper::prepare() {
-  TRY_VOID(host::make_directory(paths_.keeper_dir, 0700));
-  TRY_VOID(host::make_directory(paths_.output_dir, 0700));
-  TRY(dir_, open_directory(paths_.keeper_dir));
-  TRY_VOID(make_private(dir_.get(), paths_.keeper_dir));
+  const Rules rules = rules_of(paths_);
+  TRY(const std::optional<Reader> daemon, reader_of(rules));
+  const Reader* reader = daemon ? &*daemon : nullptr;
+  if (reader != nullptr) {
+    TRY(dir_, open_strictly(paths_.keeper_dir, ::geteuid(), true));
+  } else {
+    TRY_VOID(host::make_directory(paths_.keeper_dir, 0700));
+    TRY_VOID(host::make_directory(paths_.output_dir, 0700));
+    TRY(dir_, open_directory(paths_.keeper_dir));
+  }
+  TRY_VOID(make_private(dir_.get(), paths_.keeper_dir, reader));
   TRY(host::FileLock lock, host::FileLock::take(paths_.keeper_dir + "/lock", 0));
   lock_ = std::move(lock);
   program_ = host::program_path();
   instance_ = make_instance();
   describe_holder(*lock_, instance_);
-  TRY(Launcher launcher, Launcher::create(lock_->fd(), allowed_users(paths_.config_file)));
-  TRY(Spool spool, Spool::open(paths_.output_dir, instance_));
+  if (reader != nullptr) TRY_VOID(show_lock(*lock_, dir_.get(), *reader));
+  TRY(Launcher launcher, Launcher::create(lock_->fd(), rules, daemon));
+  TRY(Spool spool, Spool::open(paths_.output_dir, instance_, daemon));
   TRY(Journal journal,
       Journal::create(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()}));
-  TRY(UniqueFd listener, listen_in(dir_.get()));
+  TRY(UniqueFd listener, listen_in(dir_.get(), reader));
   TRY_VOID(set_up(std::move(listener), std::move(launcher), std::move(spool), std::move(journal)));
   recover(dir_.get(), instance_, *runs_);
   // No file system should be held busy by a keeper that happened to be started there.
@@ -202,10 +237,12 @@ Result<void> Keeper::take_over(int holdings_fd) {
   Before before;
   if (estate.files) before.files = rlimit{estate.files->first, estate.files->second};
   before.oom_score = estate.oom_score;
-  TRY(Launcher launcher, Launcher::create(lock_->fd(), allowed_users(paths_.config_file), &before));
+  const std::optional<Reader> daemon = daemon_of(dir_.get());
+  TRY(Launcher launcher, Launcher::create(lock_->fd(), rules_of(paths_), daemon, &before));
   TRY_VOID(set_up(
       UniqueFd(estate.listener), std::move(launcher),
-      Spool::adopt(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made),
+      Spool::adopt(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made,
+                   daemon),
       Journal::reopen(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()})));
   runs_->take_over(held);
   // Of what came between the two programs no signal may tell.
@@ -216,7 +253,9 @@ Result<void> Keeper::take_over(int holdings_fd) {
 Result<void> Keeper::set_up(UniqueFd listener, Launcher launcher, Spool spool, Journal journal) {
   TRY(signals_, take_signals());
   TRY(loop_, loop::Loop::create());
-  server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_);
+  const std::optional<Reader> daemon = daemon_of(dir_.get());
+  server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_,
+                                     daemon ? daemon->uid : ::geteuid());
   runs_ = std::make_unique<Runs>(
       std::move(launcher), std::move(spool), std::move(journal), instance_,
       Runs::Handlers{

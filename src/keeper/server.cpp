@@ -35,8 +35,9 @@ UniqueFd open_spare() {
 
 }  // namespace
 
-Server::Server(loop::Loop& loop, UniqueFd listener, std::string instance)
-    : loop_(loop),
+Server::Server(loop::Loop& loop, UniqueFd listener, std::string instance, uid_t daemon_user)
+    : daemon_user_(daemon_user),
+      loop_(loop),
       listener_(std::move(listener)),
       instance_(std::move(instance)),
       spare_(open_spare()) {}
@@ -108,7 +109,7 @@ void Server::accept_callers() {
       spare_ = open_spare();
       return;
     }
-    if (!is_trusted(fd.get())) continue;
+    if (!is_trusted(fd.get(), daemon_user_)) continue;
     if (callers_.size() >= kMostCallers) drop_caller(callers_.front()->fd());
     const int number = fd.get();
     callers_.push_back(std::make_unique<Channel>(std::move(fd)));

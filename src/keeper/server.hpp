@@ -16,7 +16,8 @@ namespace schedctl::keeper {
 /// who they are.
 class Server {
  public:
-  Server(loop::Loop& loop, UniqueFd listener, std::string instance);
+  /// Root may connect, and `daemon_user`.
+  Server(loop::Loop& loop, UniqueFd listener, std::string instance, uid_t daemon_user);
   ~Server();
 
   /// `last_epoch`: of the daemons that an earlier program of this keeper has welcomed.
@@ -52,6 +53,7 @@ class Server {
   void carry_out(Message& message);
   void send();
 
+  uid_t daemon_user_;
   loop::Loop& loop_;
   UniqueFd listener_;
   std::string instance_;

@@ -86,6 +86,7 @@ Result<pid_t> spawn(const std::string& program, const KeeperPaths& paths, int re
       program,        "keeper",         "--keeper-dir", paths.keeper_dir,
       "--output-dir", paths.output_dir, "--ready-fd",   std::to_string(kReadyFd)};
   if (!paths.config_file.empty()) words.insert(words.end(), {"--config", paths.config_file});
+  if (paths.own) words.emplace_back("--own");
   std::vector<char*> argv;
   argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());

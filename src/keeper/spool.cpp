@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/privilege.hpp"
+#include "socket.hpp"
 
 // Whether "nobody else has it open" is asked of the kernel: a write lease (fcntl F_SETLEASE) is
 // granted only when the file has no open description but the one that asks. The lease is given back
@@ -38,10 +40,16 @@ bool is_ours_alone(int fd) {
 
 }  // namespace
 
-Result<Spool> Spool::open(const std::string& directory, const std::string& instance) {
+Result<Spool> Spool::open(const std::string& directory, const std::string& instance,
+                          std::optional<Reader> owner) {
   Spool spool;
   spool.directory_ = directory;
   spool.instance_ = instance;
+  spool.owner_ = owner;
+  if (owner) {
+    TRY(spool.dir_, open_strictly(directory, owner->uid, false));
+    return spool;
+  }
   spool.dir_.reset(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!spool.dir_)
     return fail(error_from_errno("cannot open the output directory " + directory, errno));
@@ -49,12 +57,13 @@ Result<Spool> Spool::open(const std::string& directory, const std::string& insta
 }
 
 Spool Spool::adopt(UniqueFd dir, const std::string& directory, const std::string& instance,
-                   std::uint64_t files_made) {
+                   std::uint64_t files_made, std::optional<Reader> owner) {
   Spool spool;
   spool.directory_ = directory;
   spool.instance_ = instance;
   spool.dir_ = std::move(dir);
   spool.made_ = files_made;
+  spool.owner_ = owner;
   return spool;
 }
 
@@ -88,6 +97,14 @@ bool Spool::reopen(Taken& taken) const {
 }
 
 bool Spool::make_directory_again() {
+  if (owner_) {
+    // Its place is in that user's hands, who makes it.
+    const auto acting =
+        host::ActingAs::begin(host::Account{"the daemon's user", owner_->uid, owner_->gid});
+    if (!acting || !host::make_directory(directory_, 0700)) return false;
+    dir_ = open_strictly(directory_, owner_->uid, false).value_or(UniqueFd());
+    return static_cast<bool>(dir_);
+  }
   if (!host::make_directory(directory_, 0700)) return false;
   dir_.reset(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return static_cast<bool>(dir_);
@@ -143,7 +160,7 @@ std::int64_t Spool::cut_middle(const File& file, std::int64_t most, std::int64_t
   const std::int64_t tail_at = (st.st_size - head) / kPage * kPage;
   if (tail_at - head <= cut) return std::max(std::int64_t{0}, std::min(cut, st.st_size - head));
   // Its user may have taken the right to write away from everybody, which does not bind root.
-  ::fchmod(file.watch.get(), S_IRUSR | S_IWUSR);
+  ::fchmod(file.watch.get(), S_IRUSR | S_IWUSR | (st.st_mode & S_IRGRP));
   const std::string self = "/proc/self/fd/" + std::to_string(file.watch.get());
   // Nor is a lease of its waited for (F_SETLEASE): it is broken by then, at the next look.
   const UniqueFd fd(::open(self.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));

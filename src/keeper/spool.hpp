@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "identity.hpp"
 #include "schedctl/base/result.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
@@ -32,11 +34,14 @@ class Spool {
   };
 
   /// Opens the directory, which exists. `instance` begins every file's name.
-  static Result<Spool> open(const std::string& directory, const std::string& instance);
+  /// `owner`: whose the directory is, if that is another user than the keeper's; it leads nowhere
+  /// else then.
+  static Result<Spool> open(const std::string& directory, const std::string& instance,
+                            std::optional<Reader> owner = {});
 
   /// Goes on where an earlier program of this keeper was; see directory_fd() and files_made().
   static Spool adopt(UniqueFd dir, const std::string& directory, const std::string& instance,
-                     std::uint64_t files_made);
+                     std::uint64_t files_made, std::optional<Reader> owner = {});
   int directory_fd() const { return dir_.get(); }
   std::uint64_t files_made() const { return made_; }
 
@@ -66,6 +71,7 @@ class Spool {
   void sweep_name(const std::string& name) const;
 
   std::string directory_;
+  std::optional<Reader> owner_;
   std::string instance_;
   UniqueFd dir_;
   std::vector<File> free_;

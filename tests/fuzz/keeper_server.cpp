@@ -71,7 +71,7 @@ class Keeper {
     dir_ = std::move(*keeper::open_directory(scratch / "keeper"));
     loop_ = std::move(*loop::Loop::create());
     server_ = std::make_unique<keeper::Server>(*loop_, std::move(*keeper::listen_in(dir_.get())),
-                                               kInstance);
+                                               kInstance, ::geteuid());
     runs_ = std::make_unique<keeper::Runs>(
         std::move(*keeper::Launcher::create(-1, {})),
         std::move(*keeper::Spool::open(scratch / "output", kInstance)),

@@ -8,10 +8,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "living_keeper.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/keeper/allowed.hpp"
 #include "src/keeper/env_file.hpp"
+#include "src/keeper/launcher.hpp"
 
 namespace schedctl::keeper {
 namespace {
@@ -238,6 +241,122 @@ TEST_CASE("a config that others than root could have written, or moved there, al
   ::setenv("SCHEDCTL_ALLOW_USERS", "nobody", 1);
   CHECK(allowed_users(place.config("", "empty")).empty());
   ::unsetenv("SCHEDCTL_ALLOW_USERS");
+}
+
+/// With a daemon that is the user "daemon", whose directory of outputs it is.
+struct WithDaemonUser {
+  explicit WithDaemonUser(const std::string& config) {
+    const std::string output = place / "output";
+    REQUIRE(::mkdir(output.c_str(), 0700) == 0);
+    REQUIRE(::chown(output.c_str(), user.uid, user.gid) == 0);
+    keeper = std::make_unique<KeeperProcess>(place.paths(place.config(config)));
+    REQUIRE(keeper->said() == "R");
+    daemon = std::make_unique<Daemon>(place.paths(""));
+  }
+  const host::Account user = host::find_account("daemon", "daemon_user").value();
+  RootsPlace place;
+  std::unique_ptr<KeeperProcess> keeper;
+  std::unique_ptr<Daemon> daemon;
+};
+
+TEST_CASE("an order that names nobody is carried out as job_user, whoever gives it") {
+  if (!is_root()) return;
+  WithDaemonUser world("daemon_user = \"daemon\"\njob_user = \"nobody\"\n");
+  const Ended ended = world.daemon->run(shell(1, "id -un; id -Gn"));
+  CHECK(read_file(ended.output_path) == "nobody\nnogroup\n");
+  // The daemon is to read what is not its own user's.
+  struct stat st {};
+  REQUIRE(::stat(ended.output_path.c_str(), &st) == 0);
+  CHECK(st.st_uid == ::getpwnam("nobody")->pw_uid);
+  CHECK(st.st_gid == world.user.gid);
+  CHECK((st.st_mode & 0777) == 0640);
+  CHECK(read_file(world.daemon->run(as_user(shell(2, "id -un"), "nobody")).output_path) ==
+        "nobody\n");
+  for (const char* name : {"daemon", "root"}) {
+    CAPTURE(name);
+    CHECK(failure_of(*world.daemon, as_user(shell(3, "id -un"), name)) ==
+          std::pair(Stage::user, EPERM));
+  }
+}
+
+TEST_CASE("what belongs to the daemon in a root keeper's directory is the socket") {
+  if (!is_root()) return;
+  WithDaemonUser world("daemon_user = \"daemon\"\n");
+  const auto look = [&](const std::string& name) {
+    struct stat st {};
+    REQUIRE(::lstat((world.place / name).c_str(), &st) == 0);
+    return std::tuple(st.st_mode & 07777, st.st_uid, st.st_gid);
+  };
+  const uid_t uid = world.user.uid;
+  const gid_t gid = world.user.gid;
+  CHECK(look("keeper") == std::tuple(0750U, 0U, gid));
+  CHECK(look("keeper/lock") == std::tuple(0640U, 0U, gid));
+  CHECK(look("keeper/socket") == std::tuple(0600U, uid, gid));
+  // Whoever is neither is not heard, whatever lets it in.
+  REQUIRE(::chmod((world.place / "keeper").c_str(), 0777) == 0);
+  REQUIRE(::chmod((world.place / "keeper/socket").c_str(), 0666) == 0);
+  for (const auto& [name, heard] : {std::pair("daemon", true), std::pair("nobody", false)}) {
+    CAPTURE(name);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const passwd* user = ::getpwnam(name);
+      if (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 ||
+          ::setuid(user->pw_uid) != 0) {
+        ::_exit(9);
+      }
+      const auto connected = Client::connect(world.place.paths(""), std::chrono::seconds(20));
+      ::_exit(connected ? 0 : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    CHECK(status == (heard ? 0 : 1 << 8));
+  }
+}
+
+TEST_CASE("a keeper does not go where the daemon's user leads it") {
+  if (!is_root()) return;
+  const host::Account user = host::find_account("daemon", "daemon_user").value();
+  const auto said = [&](const std::function<void(const RootsPlace&)>& plant) {
+    RootsPlace place;
+    plant(place);
+    KeeperProcess keeper(place.paths(place.config("daemon_user = \"daemon\"\n")));
+    return keeper.said();
+  };
+  const auto make = [](const std::string& path, uid_t uid) {
+    REQUIRE(::mkdir(path.c_str(), 0700) == 0);
+    REQUIRE(::chown(path.c_str(), uid, 0) == 0);
+  };
+  CHECK(said([&](const RootsPlace& place) { make(place / "output", user.uid); }) == "R");
+  CHECK(said([&](const RootsPlace& place) {
+          make(place / "output", user.uid);
+          make(place / "keeper", user.uid);
+        }).find("belongs to user id") != std::string::npos);
+  CHECK(said([&](const RootsPlace& place) {
+          make(place / "target", user.uid);
+          ::symlink((place / "target").c_str(), (place / "output").c_str());
+        }).find("symbolic link") != std::string::npos);
+  CHECK(said([&](const RootsPlace& place) {
+          make(place / "output", user.uid);
+          make(place / "target", 0);
+          ::symlink((place / "target").c_str(), (place / "keeper").c_str());
+        }).find("symbolic link") != std::string::npos);
+  CHECK(said([&](const RootsPlace& place) {
+          make(place / "output", 0);
+        }).find("belongs to user id 0") != std::string::npos);
+}
+
+TEST_CASE("without a rule a root keeper runs nothing as root for a daemon that is not") {
+  if (!is_root()) return;
+  // As when the settings have lost daemon_user by the time the keeper becomes a newer program.
+  const auto careful = Launcher::create(-1, Rules{}, Reader{1, 1});
+  REQUIRE(careful);
+  const auto objection = careful->objection(shell(1, "id -u"));
+  REQUIRE(objection);
+  CHECK(objection->stage == Stage::user);
+  CHECK(objection->error_number == EPERM);
+  const auto roots = Launcher::create(-1, Rules{});
+  REQUIRE(roots);
+  CHECK_FALSE(roots->objection(shell(1, "id -u")));
 }
 
 TEST_CASE("a keeper that is not root runs commands as itself alone") {

@@ -17,8 +17,10 @@ namespace schedctl::keeper {
 struct KeeperPaths {
   std::string keeper_dir;  ///< lock, socket, journal; made 0700
   std::string output_dir;  ///< output files of runs; made 0700
-  /// The config file whose `allow_users` a root keeper goes by; empty: it allows nobody.
+  /// The config file whose `allow_users`, `daemon_user` and `job_user` a root keeper goes by;
+  /// empty: it allows nobody.
   std::string config_file = {};
+  bool own = false;  ///< of a user's own daemon, which has no daemon_user
 };
 
 /// Starts `program keeper --keeper-dir D --output-dir D [--config F]` in a session of its own and
