@@ -107,10 +107,11 @@ Result<Outcome> run_apply(const Invocation& call) {
                                   .adopt = call.has("adopt")};
   if (call.has("name") && options.set.empty())
     return fail(ErrorKind::usage, "the name of the set is empty", "--name");
+  // Before root becomes another user.
+  const config::JobFiles files = config::read_job_files(call.words, true);
   TRY(const std::unique_ptr<Session> session,
       Session::open(call, dry_run ? Access::read : Access::write));
   session->name_other_store();
-  const config::JobFiles files = config::read_job_files(call.words, true);
   TRY(const ops::Difference difference, with_flag(session->ops().compare(files, options)));
   if (!difference.errors.empty()) return refuse(call, difference, dry_run);
   if (!call.globals.json) {

@@ -6,6 +6,7 @@
 
 #include "schedctl/config/job_file.hpp"
 #include "schedctl/host/control.hpp"
+#include "schedctl/host/host.hpp"
 #include "src/cli/daemon_process.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/families.hpp"
@@ -94,10 +95,13 @@ Error not_running(const config::Config& config) {
 }
 
 /// Whose database it is says what runs, and this daemon would run it as the caller.
-Result<void> check_owner(const std::string& database) {
+Result<void> check_owner(const config::Config& config) {
+  const std::string database = config.sqlite_path();
   struct stat status {};
   if (::stat(database.c_str(), &status) != 0) return {};
   if (status.st_uid == 0 || status.st_uid == ::geteuid()) return {};
+  const auto user = config.daemon_user.empty() ? std::nullopt : host::find_user(config.daemon_user);
+  if (user && user->uid == status.st_uid) return {};
   return fail(ErrorKind::not_allowed,
               database + " belongs to user id " + std::to_string(status.st_uid) +
                   ", whose commands would run as you; start the daemon as that user, or chown it",
@@ -107,6 +111,15 @@ Result<void> check_owner(const std::string& database) {
 /// A bad job file does not keep the daemon from starting, so that is the moment to hear of it. The
 /// store is looked at for what its jobs are allowed to keep, such as moments that have passed.
 void warn_of_job_files(Session& session) {
+  // As the daemon is going to read them, and no more than that; this process is what becomes it.
+  std::optional<host::Account> user;
+  if (const std::string& name = session.config().daemon_user; !name.empty()) {
+    const auto found = host::find_account(name, "daemon_user");
+    if (!found) return;
+    user = *found;
+  }
+  const auto acting = host::ActingAs::begin(user);
+  if (!acting) return;
   const config::JobFiles files = config::read_job_files(session.config().jobs_dirs, false);
   if (files.jobs.empty() && files.errors.empty()) return;
   if (!session.open_store(Access::read)) return;
@@ -153,13 +166,21 @@ Result<Outcome> request(const Invocation& call, const char* what, const char* ve
   return Done{};
 }
 
+/// As DaemonProcess::find, for root that must stay root, since it may have to start a daemon.
+Result<std::optional<DaemonProcess>> find_for_root(Session& session) {
+  TRY(const host::ActingAs acting, session.act_as_store_user());
+  Result<std::optional<DaemonProcess>> found = DaemonProcess::find(session);
+  session.store.reset();
+  return found;
+}
+
 }  // namespace
 
 Result<Outcome> run_start(const Invocation& call) {
   TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
   TRY_VOID(session->check_timezone());
   TRY_VOID(session->check_trust());
-  TRY_VOID(check_owner(session->config().sqlite_path()));
+  TRY_VOID(check_owner(session->config()));
   warn_of_job_files(*session);
   warn_of_silence(*session);
   return StartRequest{.foreground = call.has("foreground"),
@@ -175,6 +196,7 @@ Result<Outcome> run_keeper(const Invocation& call) {
   request.paths.keeper_dir = *call.value("keeper-dir");
   request.paths.output_dir = *call.value("output-dir");
   request.paths.config_file = call.globals.config.value_or("");
+  request.paths.own = call.globals.own;
   TRY(const std::int64_t fd, number_option(call, "ready-fd", -1, 0, 1'000'000));
   request.ready_fd = static_cast<int>(fd);
   return request;
@@ -226,7 +248,7 @@ Result<Outcome> run_restart(const Invocation& call) {
   TRY_VOID(session->check_timezone());
   TRY_VOID(session->check_trust());
   const config::Config& config = session->config();
-  TRY(const std::optional<DaemonProcess> daemon, DaemonProcess::find(*session));
+  TRY(const std::optional<DaemonProcess> daemon, find_for_root(*session));
   if (!daemon) {
     talk(call, "the daemon was not running");
     return run_start(call);
@@ -241,6 +263,10 @@ Result<Outcome> run_restart(const Invocation& call) {
     before = instance_of(config);
   }
   if (!before) return fail(before.error());
+  // An older daemon does not know the question.
+  const auto may = deaf ? Result<std::string>()
+                        : host::control_request(config.control_socket(), "may-restart", kAnswer);
+  if (!may && may.error().kind == ErrorKind::config) return fail(may.error());
   TRY_VOID(daemon->send(SIGUSR2));
   while (session->clock.elapsed() - start < kRestart) {
     if (daemon->wait_gone(kLook))

@@ -44,7 +44,7 @@ void look_at_secret(Findings& findings, const Patient& patient, const Result<std
     const bool forbidden = secret.error().kind == ErrorKind::not_allowed;
     const std::string what = secret.error().where.empty() ? notifier : secret.error().where.c_str();
     // Whoever may not read it cannot tell whether the daemon may.
-    if (forbidden && ::geteuid() != 0 && !patient.config().own)
+    if (forbidden && !patient.session.begun_by_root() && !patient.config().own)
       return findings.warning(what + ": " + secret.error().message,
                               "sudo " + patient.schedctl() + " doctor");
     return findings.error(what + ": " + secret.error().message,
@@ -53,9 +53,11 @@ void look_at_secret(Findings& findings, const Patient& patient, const Result<std
   }
   struct stat status {};
   if (file.empty() || ::stat(file.c_str(), &status) != 0) return;
-  if ((status.st_mode & (S_IRGRP | S_IROTH)) != 0)
+  // The daemon's user may read it by its group.
+  const bool shared = !patient.config().daemon_user.empty();
+  if ((status.st_mode & (shared ? S_IROTH : S_IRGRP | S_IROTH)) != 0)
     findings.warning("others can read the secret in " + file + ", and whoever knows it can use it",
-                     quote_command({"chmod", "600", file}));
+                     quote_command({"chmod", shared ? "640" : "600", file}));
 }
 
 void look_at_slack(Findings& findings, const Patient& patient) {

@@ -8,6 +8,9 @@
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/config/job_file.hpp"
+#include "schedctl/host/host.hpp"
+#include "schedctl/host/privilege.hpp"
+#include "schedctl/keeper/allowed.hpp"
 #include "src/cli/doctor.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/output.hpp"
@@ -33,14 +36,45 @@ void look_for_open_secrets(Findings& findings, const Patient& patient) {
   const std::string& file = patient.config().config_file;
   struct stat status {};
   if (file.empty() || ::stat(file.c_str(), &status) != 0) return;
-  if ((status.st_mode & (S_IRGRP | S_IROTH)) == 0) return;
+  // The daemon's user reads it by its group.
+  const bool shared = !patient.config().daemon_user.empty();
+  if ((status.st_mode & (shared ? S_IROTH : S_IRGRP | S_IROTH)) == 0) return;
   for (const config::Setting& setting : patient.session.loaded.settings) {
     const bool secret = setting.key == "alerts.slack.webhook_url" || setting.key == "heartbeat_url";
     if (!secret || !setting.origin.starts_with(file + ":")) continue;
     findings.warning(
         "others can read " + setting.key + " in " + file + ", and whoever knows it can use it",
-        quote_command({"chmod", "600", file}));
+        quote_command({"chmod", shared ? "640" : "600", file}));
   }
+}
+
+/// What start would refuse, and what changes nothing before it.
+void look_at_users(Findings& findings, const Patient& patient) {
+  const config::Config& config = patient.config();
+  if (config.daemon_user.empty()) return;
+  for (const char* key : {"daemon_user", "job_user"}) {
+    const std::string& name =
+        key == std::string_view("job_user") ? config.job_user : config.daemon_user;
+    if (const auto user = host::find_account(name, key); !user)
+      return findings.error(std::string(key) + ": " + user.error().message,
+                            "then: " + patient.schedctl() + " start");
+  }
+  const auto rules = keeper::read_rules(
+      {.keeper_dir = {}, .output_dir = {}, .config_file = config.config_file, .own = config.own});
+  if (!rules && rules.error().kind == ErrorKind::config)
+    return findings.error(
+        "a root keeper does not go by " + rules.error().where + ": " + rules.error().message,
+        quote_command({"namei", "-l", config.config_file}));
+  if (rules && (rules->daemon_user != config.daemon_user || rules->job_user != config.job_user))
+    return findings.error(
+        "daemon_user and job_user count as the settings file has them, which "
+        "says otherwise than the flags or variables here",
+        "write them into " + config.config_file);
+  const auto uid =
+      patient.daemon.pid > 0 ? host::user_of_process(patient.daemon.pid) : std::optional<uid_t>();
+  if (uid && user_name(*uid) != config.daemon_user)
+    findings.warning("the daemon runs as " + user_name(*uid) + ", not as daemon_user says",
+                     patient.schedctl() + " stop, then " + patient.schedctl() + " start");
 }
 
 struct Place {
@@ -140,6 +174,7 @@ void look_at_settings(Findings& findings, const Patient& patient) {
     findings.warning(warning,
                      "unset that variable, or name it as " + patient.schedctl() + " config does");
   look_for_open_secrets(findings, patient);
+  look_at_users(findings, patient);
 }
 
 void look_at_directories(Findings& findings, const Patient& patient) {
@@ -153,13 +188,17 @@ void look_at_directories(Findings& findings, const Patient& patient) {
     places.push_back({.what = "the database's directory", .path = home, .is_ours = false});
   struct stat state {};
   const bool known = ::stat(config.state_dir.c_str(), &state) == 0;
+  const auto user = config.daemon_user.empty() ? std::nullopt : host::find_user(config.daemon_user);
+  const bool is_daemons = user && user->uid == state.st_uid;
   // One that the daemon would not use belongs to somebody else: start says so, too.
-  if (known && ::geteuid() == 0 && state.st_uid != 0)
+  if (known && ::geteuid() == 0 && state.st_uid != 0 && !is_daemons)
     findings.error("state_dir " + config.state_dir + " belongs to " + user_name(state.st_uid) +
                        ", whose commands would run as root",
                    quote_command({"chown", "-R", "root", config.state_dir}) +
                        ", or run schedctl as that user");
-  const uid_t daemon = known ? state.st_uid : ::geteuid();
+  const uid_t daemon = known && (!user || state.st_uid != 0) ? state.st_uid
+                       : user                                ? user->uid
+                                                             : ::geteuid();
   std::size_t wrong = 0;
   const std::size_t before = findings.all().size();
   for (const Place& place : places) look_at_place(findings, patient, place, daemon, wrong);

@@ -70,8 +70,9 @@ std::string remedy_of(const Error& error, const Patient& patient) {
   const std::string path = patient.config().sqlite_path();
   switch (error.kind) {
     case ErrorKind::not_allowed:
-      return ::geteuid() == 0 ? quote_command({"ls", "-l", path, parent_directory(path)})
-                              : "sudo " + patient.schedctl() + " doctor";
+      return patient.session.begun_by_root()
+                 ? quote_command({"ls", "-l", path, parent_directory(path)})
+                 : "sudo " + patient.schedctl() + " doctor";
     case ErrorKind::unavailable:
       return quote_command({"fuser", "-v", path}) + " (who uses it), then doctor again";
     case ErrorKind::config: {

@@ -233,7 +233,7 @@ Result<Outcome> run_import_crontab(const Invocation& call) {
   TRY(const ops::Imported imported,
       session->ops().import_crontab(crontab, {.source = source.path,
                                               .prefix = source.prefix,
-                                              .user = host::current_user().name,
+                                              .user = session->job_user(),
                                               .timezone = session->sources.host_timezone,
                                               .paused = call.has("paused"),
                                               .dry_run = dry_run}));

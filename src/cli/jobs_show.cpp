@@ -161,8 +161,11 @@ Result<Outcome> run_show(const Invocation& call) {
   TRY(const job::Job job, session->job(call.words[0]));
   if (call.has("env")) {
     const job::Policy effective = job::resolve(job.definition.policy, session->config().defaults);
-    print(call.globals.json ? launch_json(job, effective, session->now) + "\n"
-                            : environment_lines(job, effective, session->now));
+    const Planned planned{.job = job,
+                          .policy = effective,
+                          .job_user = session->config().job_user,
+                          .now = session->now};
+    print(call.globals.json ? launch_json(planned) + "\n" : environment_lines(planned));
     return Done{};
   }
   TRY(const store::JobListing listing, session->listing(job));

@@ -24,8 +24,10 @@ struct Launch {
   std::string user;
 };
 
-Launch launch_of(const job::Job& job, const job::Policy& policy, Time now) {
+Launch launch_of(const Planned& planned) {
+  const auto& [job, policy, job_user, now] = planned;
   Launch launch;
+  launch.accounts = executor::Accounts(job_user);
   job::Run run;
   run.job_name = job.name;
   run.fire_time = now;
@@ -63,17 +65,19 @@ std::string value_of(const job::Policy& policy, const std::string& key) {
 
 }  // namespace
 
-std::string environment_lines(const job::Job& job, const job::Policy& policy, Time now) {
+std::string environment_lines(const Planned& planned) {
   std::string out;
-  for (const std::string& entry : launch_of(job, policy, now).environment) {
+  const job::Policy& policy = planned.policy;
+  for (const std::string& entry : launch_of(planned).environment) {
     out += escape_control(entry) + "\n";
   }
   if (!policy.env_file.empty()) out += "# and what " + policy.env_file + " says at each start\n";
   return out;
 }
 
-std::string launch_text(const job::Job& job, const job::Policy& policy, Time now) {
-  const Launch launch = launch_of(job, policy, now);
+std::string launch_text(const Planned& planned) {
+  const job::Policy& policy = planned.policy;
+  const Launch launch = launch_of(planned);
   std::string out = "command  " + quote_command(launch.request.argv) + "\n";
   out += "user     " + escape_control(launch.user) + "\n";
   out += "cwd      " + escape_control(launch.cwd) + "\n";
@@ -84,12 +88,13 @@ std::string launch_text(const job::Job& job, const job::Policy& policy, Time now
     out += key + std::string(key.size() < 9 ? 9 - key.size() : 1, ' ') +
            escape_control(value_of(policy, key)) + "\n";
   }
-  return out + "\n" + environment_lines(job, policy, now);
+  return out + "\n" + environment_lines(planned);
 }
 
-std::string launch_json(const job::Job& job, const job::Policy& policy, Time now) {
-  const Launch launch = launch_of(job, policy, now);
-  Json json{{"job", job.name},
+std::string launch_json(const Planned& planned) {
+  const job::Policy& policy = planned.policy;
+  const Launch launch = launch_of(planned);
+  Json json{{"job", planned.job.name},
             {"command", launch.request.argv},
             {"user", launch.user},
             {"cwd", launch.cwd},

@@ -34,7 +34,8 @@ config::Sources sources_of(const Invocation& call) {
   sources.store = call.globals.store;
   sources.own = call.globals.own;
   sources.set = call.globals.set;
-  if (sources.uid != 0 && !sources.own) sources.system_daemon = system_daemon_runs();
+  if (sources.uid != 0 && !sources.own && !sources.system_daemon)
+    sources.system_daemon = system_daemon_runs();
   if (sources.host_timezone.empty()) sources.host_timezone = zone::host_zone_name();
   return sources;
 }
@@ -58,6 +59,7 @@ Result<void> check_unwritable(const std::string& path, mode_t others) {
 
 Result<std::unique_ptr<Session>> Session::open(const Invocation& call, Access access) {
   auto session = std::make_unique<Session>(call);
+  session->who_ = host::acting_user();
   session->sources = sources_of(call);
   TRY(session->loaded, config::load(session->sources));
   for (const std::string& warning : session->loaded.warnings) warn(call, warning);
@@ -73,6 +75,7 @@ Result<std::unique_ptr<Session>> Session::open(const Invocation& call, Access ac
 Result<void> Session::open_store(Access access) {
   const std::string path = config().sqlite_path();
   tell(call, "store " + config().store);
+  TRY_VOID(become_store_user(access));
   if (access == Access::write && parent_of(path) == config().state_dir) {
     Result<void> made = host::make_directory(config().state_dir, 0700);
     if (!made) return fail(with_permission_hint(std::move(made.error())));
@@ -99,6 +102,38 @@ Result<void> Session::open_store(Access access) {
   return {};
 }
 
+/// Where everything is root's alone, as before the first start with a daemon_user, root can follow
+/// nobody there, and start hands it over.
+Result<std::optional<host::Account>> Session::store_user() const {
+  if (::geteuid() != 0 || config().daemon_user.empty()) return std::nullopt;
+  TRY(const host::Account user, host::find_account(config().daemon_user, "daemon_user"));
+  if (user.uid == 0 || host::is_roots_directory(parent_of(config().sqlite_path()))) {
+    return std::nullopt;
+  }
+  return user;
+}
+
+Result<host::ActingAs> Session::act_as_store_user() const {
+  TRY(const std::optional<host::Account> user, store_user());
+  return host::ActingAs::begin(user);
+}
+
+Result<void> Session::become_store_user(Access access) {
+  TRY(const std::optional<host::Account> user, store_user());
+  if (!user) return {};
+  const std::string& place = config().state_dir;
+  if (access == Access::write && parent_of(config().sqlite_path()) == place) {
+    TRY_VOID(host::provide_directory(place, 0700, *user, [&](const std::string& name) {
+      return config().is_own_file(place, name);
+    }));
+  }
+  return host::become_for_good(*user);
+}
+
+std::string Session::job_user() const {
+  return config().job_user.empty() ? host::current_user().name : config().job_user;
+}
+
 ops::Ops Session::ops() {
   return ops::Ops(context());
 }
@@ -108,7 +143,7 @@ ops::Context Session::context() {
           .zones = *zones,
           .clock = clock,
           .config = config(),
-          .who = host::acting_user(),
+          .who = who_,
           .poke = [this] { poke(); },
           .boot_id = host::boot_id()};
 }

@@ -6,6 +6,7 @@
 
 #include "schedctl/base/clock.hpp"
 #include "schedctl/config/config.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/job/zone.hpp"
 #include "schedctl/ops/ops.hpp"
 #include "schedctl/store/store.hpp"
@@ -50,8 +51,20 @@ class Session {
   /// Live runs among a job's, as `list` counts them.
   Result<store::JobListing> listing(const job::Job& job);
 
-  /// Opens the store; with Access::none the caller may still do so later.
+  /// Opens the store; with Access::none the caller may still do so later. Root becomes daemon_user
+  /// first, where one is set: what is to be done as root comes before.
   Result<void> open_store(Access access);
+  /// Whom root has to become before it touches the store; nobody where that is as it should be.
+  Result<std::optional<host::Account>> store_user() const;
+  /// For as long as the result lives.
+  Result<host::ActingAs> act_as_store_user() const;
+  /// For good. Nothing where there is nobody to become. Who is going to write finds the store's
+  /// directory made.
+  Result<void> become_store_user(Access access);
+  /// This command was begun by root, whoever it is by now.
+  bool begun_by_root() const { return sources.uid == 0; }
+  /// Whom commands run as that name nobody.
+  std::string job_user() const;
   /// Whether a daemon of this store answers. Costs a round trip to it, so only asked where the
   /// answer is said.
   bool is_served();
@@ -69,6 +82,7 @@ class Session {
   bool request_nodes(const std::string& request);
   bool lives(pid_t pid, bool wake);
 
+  std::string who_;  ///< began this command: for the audit
   job::ZonePtr local_;
   bool poked_ = false;  ///< a daemon took the poke of this command's own change
 };

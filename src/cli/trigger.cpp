@@ -104,8 +104,9 @@ Result<Outcome> run_trigger(const Invocation& call) {
   TRY(const job::Job job, session->job(name));
   if (call.has("dry-run")) {
     const job::Policy policy = job::resolve(job.definition.policy, session->config().defaults);
-    print(call.globals.json ? launch_json(job, policy, session->now) + "\n"
-                            : launch_text(job, policy, session->now));
+    const Planned planned{
+        .job = job, .policy = policy, .job_user = session->config().job_user, .now = session->now};
+    print(call.globals.json ? launch_json(planned) + "\n" : launch_text(planned));
     warn_of_user(*session, job);
     return Done{};
   }

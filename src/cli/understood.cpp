@@ -81,13 +81,16 @@ void warn_of_user(Session& session, const job::Job& job) {
   const config::Config& config = session.config();
   const job::Policy policy = job::resolve(job.definition.policy, config.defaults);
   const std::string user = policy.user.substr(0, policy.user.find(':'));
-  if (user.empty() || user == host::current_user().name) return;
+  if (user.empty() || user == session.job_user()) return;
   const std::string doubt = "it cannot run as " + user + " as things are: ";
-  if (config.own || ::geteuid() != 0) {
+  if (config.own || !session.begun_by_root()) {
     warn(session.call, doubt + "only a daemon of root can run commands as other users");
     return;
   }
-  const std::vector<std::string> allowed = keeper::allowed_users(config.config_file);
+  const std::vector<std::string> allowed =
+      keeper::read_rules({.keeper_dir = {}, .output_dir = {}, .config_file = config.config_file})
+          .value_or(keeper::Rules{})
+          .allow_users;
   if (std::ranges::find(allowed, user) != allowed.end()) return;
   const std::string file = config.config_file.empty() ? "the settings file" : config.config_file;
   const bool listed = std::ranges::find(config.allow_users, user) != config.allow_users.end();

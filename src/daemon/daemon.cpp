@@ -58,7 +58,8 @@ void make_sources_absolute(StartOptions& options) {
 // The command line of the successor: that of this start, with every path made absolute.
 std::vector<std::string> successor_argv(const StartOptions& options) {
   std::vector<std::string> argv{host::program_path()};
-  if (options.sources.own) argv.emplace_back("--own");
+  // Which of the two it is must not depend on what is there when the successor looks.
+  if (options.loaded.config.own) argv.emplace_back("--own");
   if (options.sources.config_file) argv.push_back("--config=" + *options.sources.config_file);
   if (options.sources.store) argv.push_back("--store=" + *options.sources.store);
   for (const auto& [key, value] : options.sources.set) {
@@ -74,6 +75,7 @@ int run_here(StartOptions options, const Parts& parts, std::optional<Inherited> 
              const std::function<void(const Result<void>&)>& ready) {
   host::set_process_title("schedctl: daemon");
   Result<void> begun;
+  int code = 1;
   {
     Instance instance(std::move(options), parts);
     begun = instance.become_ready(std::move(inherited));
@@ -81,11 +83,12 @@ int run_here(StartOptions options, const Parts& parts, std::optional<Inherited> 
       ready(begun);
       return instance.serve();
     }
+    if (instance.is_orphaned()) code = kExitLeft;
   }
   log::flush();
   // Not before the locks are free: whoever hears of the failure may try again at once.
   ready(begun);
-  return 1;
+  return code;
 }
 
 void write_all(int fd, const std::string& text) {
@@ -188,10 +191,13 @@ Result<int> start(StartOptions options, const Parts& parts) {
     return started;
   }
   std::optional<Error> error;
+  const bool restarted = inherited.has_value();
   const int code =
       run_here(std::move(options), parts, std::move(inherited), [&](const Result<void>& ready) {
         if (!ready) error = ready.error();
       });
+  // Its log says why; a service manager starts daemon and keeper anew after this code.
+  if (error && restarted && code == kExitLeft) return code;
   if (error && error->kind == ErrorKind::conflict) error->kind = ErrorKind::failed;
   if (error) return fail(*error);
   return code;

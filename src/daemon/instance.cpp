@@ -41,6 +41,15 @@ std::string fixed_changes(const config::Config& old_config, const config::Config
   return joined(changed);
 }
 
+// What the keeper has read when it was started, and takes no orders about.
+std::string user_changes(const config::Config& old_config, const config::Config& new_config) {
+  std::vector<std::string> changed;
+  if (old_config.daemon_user != new_config.daemon_user) changed.emplace_back("daemon_user");
+  if (old_config.job_user != new_config.job_user) changed.emplace_back("job_user");
+  if (old_config.allow_users != new_config.allow_users) changed.emplace_back("allow_users");
+  return joined(changed);
+}
+
 std::string database_lock_file(const config::Config& config) {
   return config.sqlite_path() + ".lock";
 }
@@ -83,21 +92,28 @@ Result<void> Instance::become_ready(std::optional<Inherited> inherited) {
 Result<void> Instance::prepare(std::optional<Inherited> inherited) {
   started_at_ = parts_.clock->wall();
   TRY(const log::Level level, log::parse_level(config_.log_level));
-  TRY_VOID(make_directories());
+  TRY(const std::optional<host::Account> user, whom_to_become(inherited.has_value()));
+  // After a restart in place it is another process's keeper at any rate.
+  keeper_is_roots_ = user.has_value() || (inherited && !config_.daemon_user.empty());
+  TRY_VOID(user ? provide_directories(*user) : make_directories());
   UniqueFd control;
   std::optional<Locks> held;
   if (inherited) {
     control = std::move(inherited->control);
     held = std::move(inherited->locks);
   }
-  TRY_VOID(take_locks(std::move(held)));
+  if (user) {
+    TRY_VOID(drop_to(*user));
+  } else {
+    TRY_VOID(take_locks(std::move(held)));
+  }
   TRY_VOID(log::open(config_.log_file, level, options_.foreground));
   log_opened_ = true;
   for (const std::string& warning : options_.loaded.warnings) {
     log::warning("config", {{"warning", warning}});
   }
   TRY(addresses_, addresses_of(config_));
-  TRY_VOID(host::write_pidfile(config_.pid_file()));
+  if (!pidfile_written_) TRY_VOID(host::write_pidfile(config_.pid_file()));
   pidfile_written_ = true;
   TRY(loop_, loop::Loop::create());
   TRY(ended_, loop::Bell::create());
@@ -257,12 +273,14 @@ Result<void> Instance::load_jobs_at_start() {
 
 Result<void> Instance::start_runner() {
   TRY(runner_, runner::RunnerThread::create(*parts_.clock));
-  TRY(executor_, executor::CommandExecutor::create(
-                     *loop_,
-                     {.paths = {config_.keeper_dir(), config_.output_dir(), config_.config_file},
-                      .program = host::program_path(),
-                      .store_id = store_->id()},
-                     *runner_));
+  TRY(executor_, executor::CommandExecutor::create(*loop_,
+                                                   {.paths = keeper_paths(),
+                                                    .program = host::program_path(),
+                                                    .store_id = store_->id(),
+                                                    .job_user = config_.job_user,
+                                                    .keeper_is_roots = keeper_is_roots_,
+                                                    .orphaned = [this] { on_orphaned(); }},
+                                                   *runner_));
   http_.reset();
   TRY(http_, loop::Http::create(*loop_, "schedctl/" + parts_.version));
   TRY(courier_, alert::HttpCourier::create(*loop_, *http_, addresses_, *runner_));
@@ -287,6 +305,7 @@ Result<void> Instance::start_runner() {
     executor_->dismiss_keeper();
     return fail(done.error());
   }
+  working_ = true;
   return {};
 }
 
@@ -398,6 +417,11 @@ void Instance::on_request(const std::string& request, const host::ControlServer:
       reply("error " + std::to_string(static_cast<int>(error.kind)) + " " +
             (error.where.empty() ? "" : error.where + ": ") + error.message);
     }
+  } else if (request == "may-restart") {
+    const Result<void> may = expect_restartable();
+    reply(may ? "ok"
+              : "error " + std::to_string(static_cast<int>(may.error().kind)) + " " +
+                    may.error().message);
   } else if (request == "reopen-logs") {
     const auto reopened = log::reopen();
     reply(reopened ? "ok" : "error 0 " + reopened.error().message);
@@ -418,7 +442,7 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   TRY(const alert::Addresses addresses, addresses_of(loaded.config));
   TRY(runner::Runner::Tuning tuning, tuning_of(loaded.config, addresses, parts_, node_.hostname));
   const std::string fixed = fixed_changes(config_, loaded.config);
-  const bool other_users = config_.allow_users != loaded.config.allow_users;
+  const std::string users = user_changes(config_, loaded.config);
   log::set_level(level);
   // The paths in use stay: the keeper, the locks and the database are where they are.
   config::Config next = loaded.config;
@@ -427,12 +451,14 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   next.runtime_dir = config_.runtime_dir;
   next.log_file = config_.log_file;
   next.allow_users = config_.allow_users;
+  next.daemon_user = config_.daemon_user;
+  next.job_user = config_.job_user;
   config_ = next;
   addresses_ = addresses;
   manager_.reloading();
   courier_->configure(addresses);
-  runner_->post([this, next, tuning, fixed, other_users, done = std::move(done)](
-                    runner::Runner& runner, store::Store& store) {
+  runner_->post([this, next, tuning, fixed, users, done = std::move(done)](runner::Runner& runner,
+                                                                           store::Store& store) {
     runner.configure(tuning);
     runner.look_at_zones();
     auto synced = sync_job_files(store, parts_, next, node_.id);
@@ -446,10 +472,8 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
     const std::string aside = without_calendars(store, next.calendars);
     if (!aside.empty()) words += "; " + aside;
     if (!fixed.empty()) words += "; needs `schedctl restart` to change: " + fixed;
-    // The keeper has read it when it was started, and takes no orders about it.
-    if (other_users) {
-      words +=
-          "; needs `schedctl stop` and `schedctl start` to change, once no job runs: allow_users";
+    if (!users.empty()) {
+      words += "; needs `schedctl stop` and `schedctl start` to change, once no job runs: " + users;
     }
     const auto told = store.add_event({parts_.clock->wall(), node_.id, "reload", words});
     if (!told) log::error("event-not-written", {{"error", told.error().message}});

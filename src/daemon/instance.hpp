@@ -11,6 +11,7 @@
 #include "schedctl/executor/command.hpp"
 #include "schedctl/host/control.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/host/service_manager.hpp"
 #include "schedctl/loop/directory_watch.hpp"
 #include "schedctl/loop/http.hpp"
@@ -47,6 +48,8 @@ class Instance {
   /// Serves until told to end; the exit code. Does not return after `restart`, unless the exec
   /// fails.
   int serve();
+  /// Its keeper is gone, and it may not make another, as root could.
+  bool is_orphaned() const { return orphaned_; }
 
  private:
   Result<void> prepare(std::optional<Inherited> inherited);
@@ -57,6 +60,14 @@ class Instance {
   Result<host::FileLock> take_runtime_lock() const;
   Result<host::FileLock> take_database_lock() const;
   Result<void> make_directories();
+  Result<std::optional<host::Account>> whom_to_become(bool restarted) const;
+  Result<void> expect_same_rules() const;
+  Result<void> provide_directories(const host::Account& user) const;
+  Result<void> provide_keeper(const host::Account& user) const;
+  Result<void> drop_to(const host::Account& user);
+  keeper::KeeperPaths keeper_paths() const;
+  void on_orphaned();
+  Result<void> expect_restartable() const;
   Result<void> watch_signals();
   Result<void> start_runner();
   void watch_zone_data();
@@ -99,7 +110,10 @@ class Instance {
   std::optional<Time> down_since_;  ///< no daemon was here before this one since then
   std::string down_words_;
   std::optional<runner::RunnerThread::Stop> stopping_;
-  bool left_ = false;  ///< jobs were left to a successor
+  bool keeper_is_roots_ = false;
+  bool working_ = false;   ///< the first beat is done
+  bool orphaned_ = false;  ///< see is_orphaned()
+  bool left_ = false;      ///< jobs were left to a successor
   bool restarting_ = false;
   int signal_for_successor_ = 0;  ///< came too late for this one
 };
@@ -107,8 +121,7 @@ class Instance {
 /// The signals that a daemon hears through its signalfd.
 sigset_t handled_signals();
 
-/// Environment variable that hands the descriptors of Inherited to the successor: "FD,FD,FD". Its
-/// name must not look like a setting.
-inline constexpr const char* kInheritVariable = "_SCHEDCTL_INHERIT";
+/// Hands the descriptors of Inherited to the successor: "FD,FD,FD".
+using config::kInheritVariable;
 
 }  // namespace schedctl::daemon

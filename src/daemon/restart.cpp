@@ -27,6 +27,11 @@ void Instance::begin_restart() {
     log::flush();
     return;
   }
+  if (const Result<void> may = expect_restartable(); !may) {
+    log::error("restart-refused", {{"error", may.error().message}});
+    log::flush();
+    return;
+  }
   const auto loaded = config::load(options_.sources);
   const auto addresses =
       loaded ? addresses_of(loaded->config) : Result<alert::Addresses>(fail(loaded.error()));

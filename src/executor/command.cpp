@@ -71,8 +71,9 @@ std::string_view stage_words(keeper::Stage stage) {
 /// In words, where the error's own say too little.
 std::string failure_words(const keeper::StartFailed& failed) {
   if (failed.stage == keeper::Stage::user && failed.error_number == EPERM)
-    return "allow_users, as the keeper read them when it started, do not list it, or others than "
-           "root can change the settings file or move it (see allow_users in schedctl(1))";
+    return "neither allow_users nor job_user, as the keeper read them when it started, name it, or "
+           "others than root can change the settings file or move it (see allow_users in "
+           "schedctl(1))";
   if (failed.stage == keeper::Stage::user && failed.error_number == ENOENT)
     return "there is no user of that name";
   if (failed.stage == keeper::Stage::group && failed.error_number == EPERM)
@@ -217,6 +218,11 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
           loop, raw->options_.paths, raw->options_.program,
           {.connected = [raw](keeper::Client& client) { raw->adopt(client.inventory()); },
            .lost = [raw](const std::string& why) { raw->sink_.keeper_lost(why); },
+           .keeper_is_roots = raw->options_.keeper_is_roots,
+           .orphaned =
+               [raw] {
+                 if (raw->options_.orphaned) raw->options_.orphaned();
+               },
            .reports = {.started =
                            [raw](const keeper::Started& m) { raw->sink_.report(report_of(m)); },
                        .start_failed =
@@ -241,6 +247,7 @@ CommandExecutor::CommandExecutor(loop::Loop& loop, Options options, ReportSink& 
                                  loop::Mailbox<Order> orders, loop::MonotonicTimer telling)
     : loop_(loop),
       options_(std::move(options)),
+      accounts_(options_.job_user),
       sink_(sink),
       orders_(std::move(orders)),
       telling_(std::move(telling)) {}

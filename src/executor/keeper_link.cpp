@@ -1,6 +1,8 @@
 #include "keeper_link.hpp"
 
 #include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -34,6 +36,14 @@ constexpr auto kShortLife = std::chrono::seconds(5);
 constexpr int kQuietFailures = 6;
 constexpr int kDismissalPollMs = 100;
 constexpr int kDismissalPolls = 10;
+
+/// In the directory of a root keeper another one could not live. Nor must it take its place where
+/// that is gone: it would run jobs as the daemon's user, whoever they are to run as.
+bool may_spawn(const std::string& keeper_dir, bool is_roots) {
+  struct stat st {};
+  if (::geteuid() == 0) return true;
+  return ::lstat(keeper_dir.c_str(), &st) == 0 ? st.st_uid == ::geteuid() : !is_roots;
+}
 
 Duration pause_after(int failures) {
   return std::min(kShortestPause * (1 << std::min(failures, 10)), kLongestPause);
@@ -113,6 +123,7 @@ void KeeperLink::attempt() {
 }
 
 void KeeperLink::spawn() {
+  if (!may_spawn(paths_.keeper_dir, handlers_.keeper_is_roots)) return give_up();
   if (std::exchange(renewing_, false)) tell_lost("it ended when it was to become a newer program");
   auto spawning = keeper::Spawning::begin(program_, paths_);
   if (!spawning && spawning.error().kind == ErrorKind::conflict) return greet();
@@ -121,6 +132,19 @@ void KeeperLink::spawn() {
   phase_ = Phase::spawning;
   timer_.arm(kSpawnPatience);
   watch();
+}
+
+/// Only whoever has a root keeper's place could put another one there: this process has given that
+/// up. A service manager starts both anew.
+void KeeperLink::give_up() {
+  const std::string why = "the keeper is gone, and only root can start another one";
+  phase_ = Phase::closed;
+  timer_.disarm();
+  problem_ = Error{ErrorKind::config, why, paths_.keeper_dir};
+  log::error("keeper-gone", {{"error", why}, {"effect", "the daemon ends with exit code 75"}});
+  log::flush();
+  handlers_.lost(why);
+  handlers_.orphaned();
 }
 
 void KeeperLink::greet() {

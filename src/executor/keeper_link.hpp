@@ -23,6 +23,10 @@ class KeeperLink {
     std::function<void(keeper::Client&)> connected;
     /// There is none, and why: once when the line breaks, once more when that lasts.
     std::function<void(const std::string& why)> lost;
+    /// Whoever made it could do what this process cannot.
+    bool keeper_is_roots = false;
+    /// None lives, and this process may not start one; nothing goes on.
+    std::function<void()> orphaned;
     /// Of the client; `closed` and `stayed` are not used.
     keeper::Client::Handlers reports;
   };
@@ -55,6 +59,7 @@ class KeeperLink {
              loop::MonotonicTimer timer);
   void attempt();
   void spawn();
+  void give_up();
   void greet();
   void on_timer();
   void on_ready(std::uint32_t events);

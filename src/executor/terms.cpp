@@ -79,7 +79,8 @@ keeper::Terms terms_of(const job::Policy& policy) {
   return terms;
 }
 
-const Accounts::Account& Accounts::find(const std::string& name) {
+const Accounts::Account& Accounts::find(const std::string& asked) {
+  const std::string& name = asked.empty() ? job_user_ : asked;
   const auto now = std::chrono::steady_clock::now();
   Known& known = known_[name];
   if (now < known.until) return known.account;

@@ -22,12 +22,18 @@ class KeeperWatch {
 
   void connected(Duration now) {
     gone_since_.reset();
+    given_up_ = false;
     heard(now);
   }
   void lost(Duration now) {
     if (!gone_since_) gone_since_ = now;
     asked_at_.reset();
     ordered_at_.reset();
+  }
+  /// It does not come back, so that waiting tells nothing more.
+  void given_up(Duration now) {
+    lost(now);
+    given_up_ = true;
   }
   void heard(Duration now) {
     heard_at_ = now;
@@ -53,7 +59,7 @@ class KeeperWatch {
   /// It has not been there, or not answered, for so long that people must know.
   bool is_silent(Duration now) const {
     const std::optional<Duration> since = silent_since();
-    return since && now - *since >= kPatience;
+    return since && (given_up_ || now - *since >= kPatience);
   }
   std::optional<Duration> silent_since() const { return gone_since_ ? gone_since_ : asked_at_; }
   /// When to look again; nothing: not before something happens.
@@ -70,6 +76,7 @@ class KeeperWatch {
   bool overdue(Duration now) const { return ordered_at_ && now - *ordered_at_ >= kFresh; }
 
   std::optional<Duration> gone_since_;
+  bool given_up_ = false;
   Duration heard_at_{};
   std::optional<Duration> asked_at_;
   std::optional<Duration> ordered_at_;

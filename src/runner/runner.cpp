@@ -108,6 +108,10 @@ void Runner::keeper_lost(const std::string& why) {
   adoptions_.clear();
 }
 
+void Runner::keeper_given_up() {
+  watches_->keeper.given_up(clock_.elapsed());
+}
+
 std::string Runner::live_words() const {
   std::string words;
   for (const auto& [id, live] : live_) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,12 +24,15 @@ class KeeperLink;
 /// for a minute.
 class Accounts {
  public:
+  /// `job_user`: whom commands run as that name nobody; "": this process's own.
+  explicit Accounts(std::string job_user = {}) : job_user_(std::move(job_user)) {}
+
   struct Account {
     host::User user;
     bool is_root = false;
     std::string default_cwd;  ///< the home, or / where there is none
   };
-  /// "": this process's own. Of a name that is not known only the name is right: the keeper refuses
+  /// "": the job_user. Of a name that is not known only the name is right: the keeper refuses
   /// it.
   const Account& find(const std::string& name);
 
@@ -37,6 +41,7 @@ class Accounts {
     Account account;
     std::chrono::steady_clock::time_point until;
   };
+  std::string job_user_;
   std::map<std::string, Known> known_;
 };
 
@@ -47,8 +52,13 @@ class CommandExecutor final : public Executor {
  public:
   struct Options {
     keeper::KeeperPaths paths;
-    std::string program;   ///< absolute path of this binary, to spawn a keeper from
-    std::string store_id;  ///< runs of other stores are not ours to report
+    std::string program;        ///< absolute path of this binary, to spawn a keeper from
+    std::string store_id;       ///< runs of other stores are not ours to report
+    std::string job_user = {};  ///< of commands that name nobody; "": this process's own
+    /// Root has made the keeper, and this process is not root any more.
+    bool keeper_is_roots = false;
+    /// The keeper is gone, and this process may not make another: it is not tried again.
+    std::function<void()> orphaned = {};
   };
 
   static Result<std::unique_ptr<CommandExecutor>> create(loop::Loop& loop, Options options,

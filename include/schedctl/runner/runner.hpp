@@ -68,6 +68,8 @@ class Runner {
   void take(executor::Adoption adoption);
   void take(alert::Outcome outcome);
   void keeper_lost(const std::string& why);
+  /// And this daemon cannot have another one: people must know at once.
+  void keeper_given_up();
   void keeper_alive();
   /// Beats have failed since `since` (Clock::elapsed). Tells of it from memory, once it has lasted:
   /// no row can be written that says so. To be called again while they fail.
