@@ -33,6 +33,7 @@ class Answer:
 
 class Machine:
     def __init__(self, settings=""):
+        self.binary = BINARY
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="schedctl-test-"))
         self.config = self.root / "schedctl.toml"
         self.state, self.run_dir = self.root / "state", self.root / "run"
@@ -55,7 +56,7 @@ class Machine:
         return env
 
     def __call__(self, *words, env=None, stdin=None, cwd=None):
-        done = subprocess.run([BINARY, "--config", str(self.config), *map(str, words)],
+        done = subprocess.run([self.binary, "--config", str(self.config), *map(str, words)],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               errors="replace", env=self.environment(env), input=stdin or "",
                               timeout=PATIENCE_S * 2, cwd=cwd, check=False)
@@ -70,7 +71,7 @@ class Machine:
         return self.ok(*words, "--json").json
 
     def popen(self, *words, **kw):
-        child = subprocess.Popen([BINARY, "--config", str(self.config), *map(str, words)],
+        child = subprocess.Popen([self.binary, "--config", str(self.config), *map(str, words)],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                  env=self.environment(), stdin=subprocess.DEVNULL, **kw)
         self.foreground.append(child)
