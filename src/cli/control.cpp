@@ -174,6 +174,16 @@ Result<std::optional<DaemonProcess>> find_for_root(Session& session) {
   return found;
 }
 
+/// Somebody may have cleaned up there, and a daemon that is not root cannot make it again.
+Result<void> provide_runtime_dir(const Session& session) {
+  TRY(const std::optional<host::Account> user, session.store_user());
+  if (!user) return {};
+  const std::string& path = session.config().runtime_dir;
+  return host::provide_directory(path, 0755, *user, [&](const std::string& name) {
+    return session.config().is_own_file(path, name);
+  });
+}
+
 }  // namespace
 
 Result<Outcome> run_start(const Invocation& call) {
@@ -253,6 +263,7 @@ Result<Outcome> run_restart(const Invocation& call) {
     talk(call, "the daemon was not running");
     return run_start(call);
   }
+  TRY_VOID(provide_runtime_dir(*session));
   const Duration start = session->clock.elapsed();
   // Whoever answers behind a new socket is the successor.
   const bool deaf = daemon->is_deaf();
@@ -266,7 +277,10 @@ Result<Outcome> run_restart(const Invocation& call) {
   // An older daemon does not know the question.
   const auto may = deaf ? Result<std::string>()
                         : host::control_request(config.control_socket(), "may-restart", kAnswer);
-  if (!may && may.error().kind == ErrorKind::config) return fail(may.error());
+  const auto is_no = [](ErrorKind kind) {
+    return kind == ErrorKind::config || kind == ErrorKind::not_allowed;
+  };
+  if (!may && is_no(may.error().kind)) return fail(may.error());
   TRY_VOID(daemon->send(SIGUSR2));
   while (session->clock.elapsed() - start < kRestart) {
     if (daemon->wait_gone(kLook))

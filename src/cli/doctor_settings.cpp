@@ -131,8 +131,10 @@ void look_at_place(Findings& findings, const Patient& patient, const Place& plac
     ++wrong;
     if (errno == ENOENT)
       return findings.error(place.what + " " + place.path + " is gone under a living daemon",
-                            "kill -USR2 " + std::to_string(patient.daemon.pid) +
-                                " (the daemon starts again in place and makes it; jobs go on)");
+                            patient.config().daemon_user.empty()
+                                ? "kill -USR2 " + std::to_string(patient.daemon.pid) +
+                                      " (the daemon starts again in place and makes it; jobs go on)"
+                                : patient.schedctl() + " restart (as root; jobs go on)");
     const std::string why = errno_text(errno);
     return findings.warning("cannot look at " + place.what + " " + place.path + ": " + why,
                             errno == EACCES ? "sudo " + patient.schedctl() + " doctor"

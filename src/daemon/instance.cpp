@@ -95,7 +95,7 @@ Result<void> Instance::prepare(std::optional<Inherited> inherited) {
   TRY(const std::optional<host::Account> user, whom_to_become(inherited.has_value()));
   // After a restart in place it is another process's keeper at any rate.
   keeper_is_roots_ = user.has_value() || (inherited && !config_.daemon_user.empty());
-  TRY_VOID(user ? provide_directories(*user) : make_directories());
+  TRY_VOID(user ? provide_directories(*user) : make_directories(config_));
   UniqueFd control;
   std::optional<Locks> held;
   if (inherited) {
@@ -172,13 +172,13 @@ Result<void> Instance::begin_work_patiently() {
   }
 }
 
-Result<void> Instance::make_directories() {
-  TRY_VOID(host::make_directory(config_.state_dir, 0700));
-  TRY_VOID(host::make_directory(config_.output_dir(), 0700));
-  TRY_VOID(host::make_directory(config_.runtime_dir, 0755));
-  const std::size_t slash = config_.log_file.rfind('/');
+Result<void> Instance::make_directories(const config::Config& config) {
+  TRY_VOID(host::make_directory(config.state_dir, 0700));
+  TRY_VOID(host::make_directory(config.output_dir(), 0700));
+  TRY_VOID(host::make_directory(config.runtime_dir, 0755));
+  const std::size_t slash = config.log_file.rfind('/');
   if (slash != std::string::npos && slash > 0) {
-    TRY_VOID(host::make_directory(config_.log_file.substr(0, slash), 0750));
+    TRY_VOID(host::make_directory(config.log_file.substr(0, slash), 0750));
   }
   return {};
 }

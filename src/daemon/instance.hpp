@@ -59,7 +59,7 @@ class Instance {
   Result<void> take_locks(std::optional<Locks> held);
   Result<host::FileLock> take_runtime_lock() const;
   Result<host::FileLock> take_database_lock() const;
-  Result<void> make_directories();
+  static Result<void> make_directories(const config::Config& config);
   Result<std::optional<host::Account>> whom_to_become(bool restarted) const;
   Result<void> expect_same_rules() const;
   Result<void> provide_directories(const host::Account& user) const;

@@ -155,13 +155,14 @@ void Instance::on_orphaned() {
   if (!stopping_) stop(runner::RunnerThread::Stop::leave);
 }
 
-/// The same process cannot become another user.
+/// The same process cannot become another user, and one that fails to begin again would be gone.
 Result<void> Instance::expect_restartable() const {
   const auto loaded = config::load(options_.sources);
   if (!loaded) return {};  // told by whoever needs the rest of it
   const config::Config& next = loaded->config;
   const bool same = next.daemon_user == config_.daemon_user && next.job_user == config_.job_user;
-  if (same) return {};
+  // Of what was removed under it, a daemon that is not root can make again only so much.
+  if (same) return make_directories(next);
   return fail(ErrorKind::config,
               "daemon_user or job_user has changed, which needs `schedctl stop` and `schedctl "
               "start`, once no job runs; until then the daemon goes on as it is");

@@ -232,6 +232,18 @@ class Dropped(DaemonUser):
         self.m.ok("stop")
         self.assertFalse((self.m.run_dir / "schedctl.pid").exists())
 
+    def test_a_wiped_runtime_directory_is_made_again_by_a_root_that_restarts(self):
+        pid = self.m.start()
+        shutil.rmtree(self.m.run_dir)
+        # The daemon itself cannot, and does not try its luck.
+        os.kill(pid, signal.SIGUSR2)
+        self.m.wait(lambda: "restart-refused" in self.m.log_text(), "the refusal")
+        self.assertTrue(alive(pid))
+        self.m.ok("restart")
+        self.check_dropped(pid)
+        self.assertEqual(self.m.pid(), pid)
+        self.assertEqual(self.roots_files(), [])
+
     def test_jobs_that_were_left_are_adopted_by_the_next_start(self):
         self.m.ok("add", "long", "--manual", "--", "sleep", "600")
         self.m.start()
