@@ -3,6 +3,7 @@
 // keeper that it could not make again.
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +23,11 @@ std::string origin_of(const config::Loaded& loaded, const std::string& key) {
 
 std::string quoted(const std::string& name) {
   return name.empty() ? "nothing" : "\"" + name + "\"";
+}
+
+std::string group_name(gid_t gid) {
+  const group* found = ::getgrgid(gid);
+  return found != nullptr ? found->gr_name : std::to_string(gid);
 }
 
 std::string parent_of(const std::string& path) {
@@ -68,7 +74,7 @@ Result<std::optional<host::Account>> Instance::whom_to_become(bool restarted) co
               user.name +
                   " (daemon_user) cannot read it, and so neither reload nor restart; say "
                   "chgrp " +
-                  user.name + " " + file + "; chmod 640 " + file + "; namei -l " + file +
+                  group_name(user.gid) + " " + file + "; chmod 640 " + file + "; namei -l " + file +
                   " shows the way to it",
               file);
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string_view>
@@ -194,9 +195,16 @@ Result<void> provide_log_file(const std::string& path, const Account& user) {
 }
 
 bool is_roots_directory(const std::string& path) {
-  struct stat st {};
-  return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
-         (st.st_mode & kOthersWrite) == 0;
+  for (std::size_t end = 0;;) {
+    const bool last = end == path.size();
+    struct stat st {};
+    if (::lstat(end == 0 ? "/" : path.substr(0, end).c_str(), &st) != 0) return false;
+    const bool shared = !last && (st.st_mode & S_ISVTX) != 0;
+    if (!S_ISDIR(st.st_mode) || st.st_uid != 0) return false;
+    if ((st.st_mode & kOthersWrite) != 0 && !shared) return false;
+    if (last) return true;
+    end = std::min(path.find('/', end + 1), path.size());
+  }
 }
 
 }  // namespace schedctl::host

@@ -567,6 +567,14 @@ class Planted(DaemonUser):
         self.m("start")
         self.check_untouched()
 
+    def test_a_linked_way_to_the_database_leads_root_nowhere(self):
+        self.write_config(self.settings + f'store = "sqlite:{self.m.state}/sub/x.db"')
+        self.plant(self.m.state / "sub", self.treasure)
+        for words in (["add", "a", "--manual", "--", "true"], ["db", "migrate"], ["start"],
+                      ["db", "restore", self.m.config]):
+            self.assertNotEqual(self.m(*words).code, 0, words)
+            self.check_untouched()
+
     def test_a_linked_database_of_another_makes_no_files_beside_it(self):
         self.plant(self.m.state / "schedctl.db", self.treasure / "new.db")
         for words in (["start"], ["add", "a", "--manual", "--", "true"], ["db", "check"],

@@ -188,6 +188,25 @@ TEST_CASE("a log file in a directory of many is given to the user alone") {
   CHECK(look(place / "secret").st_uid == 0);
 }
 
+TEST_CASE("a directory is root's if the way to it is, too") {
+  if (!is_root()) return;
+  const RootsScratch place;
+  place.make("roots", 0755);
+  place.make("users", 0755, daemon_account().uid);
+  place.make("users/inner", 0755);
+  REQUIRE(::symlink((place / "roots").c_str(), (place / "way").c_str()) == 0);
+  CHECK(is_roots_directory("/"));
+  CHECK(is_roots_directory(place / "roots"));
+  for (const char* name : {"users", "users/inner", "way", "missing"}) {
+    CAPTURE(name);
+    CHECK_FALSE(is_roots_directory(place / name));
+  }
+  REQUIRE(::chmod((place / "roots").c_str(), 0775) == 0);
+  CHECK_FALSE(is_roots_directory(place / "roots"));
+  REQUIRE(::chmod((place / "roots").c_str(), 01777) == 0);
+  CHECK_FALSE(is_roots_directory(place / "roots"));
+}
+
 TEST_CASE("the user of a process is told") {
   CHECK(user_of_process(::getpid()) == ::geteuid());
   CHECK_FALSE(user_of_process(0));
