@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,10 +11,10 @@
 
 #include "schedctl/base/result.hpp"
 #include "schedctl/keeper/messages.hpp"
+#include "wire.hpp"
 
-/// The messages of the connection and the records of the journal as bytes. Pure functions: what is
-/// decoded may come from anybody, so every length is checked against what is there, and nothing is
-/// allocated that the input does not pay for.
+/// The messages of the connection, the records of the journal, and what a keeper's program hands to
+/// the next: one kind of bytes for all three.
 namespace schedctl::keeper {
 
 inline constexpr std::uint32_t kProtocolVersion = 3;
@@ -26,11 +27,21 @@ inline constexpr std::uint32_t kJournalVersion = 3;
 /// Version 2 added HeldRun::care and Leftover.
 inline constexpr std::uint32_t kEstateVersion = 2;
 
+template <>
+inline constexpr auto kLast<IoClass> = IoClass::idle;
+template <>
+inline constexpr auto kLast<Resource> = Resource::fsize;
+template <>
+inline constexpr auto kLast<Output> = Output::discard;
+template <>
+inline constexpr auto kLast<Stage> = Stage::oom_score;
+
 /// The daemon's first message. The epoch rises with every connection, so that an old daemon that
 /// wakes up late is refused.
 struct Hello {
   std::uint32_t version = kProtocolVersion;
   std::uint64_t epoch = 0;
+  static void fields(auto& io, auto& m) { io(m.version, m.epoch); }
 };
 /// The answer; the inventory follows (Started, StartFailed, Ended, then InventoryEnd).
 struct Welcome {
@@ -39,38 +50,55 @@ struct Welcome {
   std::int64_t pid = 0;
   std::string instance;
   std::string build = {};  ///< the keeper's own_build()
+  static void fields(auto& io, auto& m) {
+    io(m.version, m.epoch, m.pid, m.instance);
+    if (m.version >= 2) io(m.build);
+  }
 };
 /// Or this: another version, or an epoch that is not above the last one.
 struct Refused {
   std::uint32_t version = kProtocolVersion;
   std::uint64_t last_epoch = 0;
+  static void fields(auto& io, auto& m) { io(m.version, m.last_epoch); }
 };
-struct InventoryEnd {};
+struct InventoryEnd {
+  static void fields(auto&, auto&) {}
+};
 struct End {
   RunKey key;
   Duration kill_grace{};
+  static void fields(auto& io, auto& m) { io(m.key, m.kill_grace); }
 };
 struct Signal {
   RunKey key;
   int signo = 0;
+  static void fields(auto& io, auto& m) { io(m.key, m.signo); }
 };
 struct Acknowledge {
   std::vector<RunKey> keys;
+  static void fields(auto& io, auto& m) { io(m.keys); }
 };
-struct QuitIfIdle {};
+struct QuitIfIdle {
+  static void fields(auto&, auto&) {}
+};
 struct Ping {
   std::uint64_t token = 0;
+  static void fields(auto& io, auto& m) { io(m.token); }
 };
 struct Pong {
   std::uint64_t token = 0;
+  static void fields(auto& io, auto& m) { io(m.token); }
 };
 
 /// Asks the keeper to become the program that stands under its own path by now, with all it holds.
 /// If it does, the connection closes.
-struct Reexec {};
+struct Reexec {
+  static void fields(auto&, auto&) {}
+};
 /// It does not, and why.
 struct Stayed {
   std::string why;
+  static void fields(auto& io, auto& m) { io(m.why); }
 };
 
 /// Journal only: whose journal this is; always its first record.
@@ -78,12 +106,14 @@ struct JournalHead {
   std::uint32_t version = kJournalVersion;
   std::string instance;
   std::string boot_id;
+  static void fields(auto& io, auto& m) { io(m.version, m.instance, m.boot_id); }
 };
 /// Journal only: a command was started. Time since boot tells its process from a later one with the
 /// same pid.
 struct Launched {
   Started started;
   Duration since_boot{};
+  static void fields(auto& io, auto& m) { io(m.started, m.since_boot); }
 };
 
 /// Journal only: a command is about to be started. A keeper may die between the start and the
@@ -92,6 +122,7 @@ struct Intended {
   RunKey key;
   Duration since_boot{};
   std::string mark;  ///< "NAME=VALUE" in the environment of the command, and of no other
+  static void fields(auto& io, auto& m) { io(m.key, m.since_boot, m.mark); }
 };
 
 /// From a keeper's program to its successor only: what the keeper is, apart from its runs.
@@ -109,6 +140,10 @@ struct Estate {
   /// What commands get back: the limit of descriptors (soft, hard), oom_score_adj.
   std::optional<std::pair<std::uint64_t, std::uint64_t>> files;
   std::optional<std::string> oom_score;
+  static void fields(auto& io, auto& m) {
+    io(m.version, m.instance, m.program, m.last_epoch, m.files_made, m.lock, m.keeper_dir,
+       m.listener, m.output_dir, m.files, m.oom_score);
+  }
 };
 /// Where a run stands whose process has not been reaped.
 enum class RunPhase : std::uint8_t {
@@ -117,6 +152,8 @@ enum class RunPhase : std::uint8_t {
   failed,  ///< its exec failed, which has been told; the process is about to exit
   held,    ///< it has ended, which has been told: keepers of version 1 kept its zombie for a while
 };
+template <>
+inline constexpr auto kLast<RunPhase> = RunPhase::held;
 /// What the keeper goes by as long as a run lives, and while what it left behind is ended.
 struct Care {
   std::string user;  ///< of its output file; empty: the keeper's own
@@ -128,6 +165,10 @@ struct Care {
   /// "NAME=VALUE" that together are in the environments of this attempt's processes and of no
   /// others; empty: it has none.
   std::vector<std::string> marks;
+  static void fields(auto& io, auto& m) {
+    io(m.user, m.stop_signal, m.keep_children, m.has_cgroup, m.max_output, m.output_cut, m.marks);
+  }
+  bool operator==(const Care&) const = default;
 };
 /// From a keeper's program to its successor only: a run whose process has not been reaped.
 struct HeldRun {
@@ -144,6 +185,11 @@ struct HeldRun {
   Duration kill_grace{};
   std::optional<Duration> deadline;  ///< on CLOCK_MONOTONIC
   Care care = {};
+  static void fields(auto& io, auto& m) {
+    io(m.launched, m.phase, m.output, m.output_device, m.output_inode, m.pending, m.ending,
+       m.killed, m.timed_out, m.ended_on_order, m.kill_grace, m.deadline);
+  }
+  static auto later(auto& m) { return std::tie(m.care); }
 };
 /// From a keeper's program to its successor only: a run that has ended, which has been told, while
 /// what it left behind may still live.
@@ -156,35 +202,60 @@ struct Leftover {
   Duration kill_grace{};
   std::optional<Duration> kill_at;  ///< on CLOCK_MONOTONIC
   Care care = {};
+  static void fields(auto& io, auto& m) {
+    io(m.key, m.session, m.since_boot, m.group_told, m.told_to_end, m.kill_grace, m.kill_at,
+       m.care);
+  }
 };
 
 using Message = std::variant<Hello, Welcome, Refused, InventoryEnd, StartOrder, End, Acknowledge,
                              QuitIfIdle, Ping, Pong, Started, StartFailed, Ended, JournalHead,
                              Launched, Reexec, Stayed, Estate, HeldRun, Intended, Signal, Leftover>;
 
-/// Appends one framed message to `out`.
-void encode(const Hello& m, std::string& out);
-void encode(const Welcome& m, std::string& out);
-void encode(const Refused& m, std::string& out);
-void encode(const InventoryEnd& m, std::string& out);
-void encode(const StartOrder& m, std::string& out);
-void encode(const End& m, std::string& out);
-void encode(const Acknowledge& m, std::string& out);
-void encode(const QuitIfIdle& m, std::string& out);
-void encode(const Ping& m, std::string& out);
-void encode(const Pong& m, std::string& out);
-void encode(const Started& m, std::string& out);
-void encode(const StartFailed& m, std::string& out);
-void encode(const Ended& m, std::string& out);
-void encode(const JournalHead& m, std::string& out);
-void encode(const Launched& m, std::string& out);
-void encode(const Intended& m, std::string& out);
-void encode(const Signal& m, std::string& out);
-void encode(const Leftover& m, std::string& out);
-void encode(const Reexec& m, std::string& out);
-void encode(const Stayed& m, std::string& out);
-void encode(const Estate& m, std::string& out);
-void encode(const HeldRun& m, std::string& out);
+template <class M, class Variant>
+inline constexpr std::size_t index_in = 0;
+template <class M, class... Ms>
+inline constexpr std::size_t index_in<M, std::variant<M, Ms...>> = 0;
+template <class M, class First, class... Ms>
+inline constexpr std::size_t index_in<M, std::variant<First, Ms...>> =
+    1 + index_in<M, std::variant<Ms...>>;
+
+/// What a message is on the wire and in journals: never reused for something else. The second
+/// number means that Message::later follow, the fields of later versions; it is used only where
+/// there is something in them, so that older programs understand all that they can.
+struct Numbers {
+  std::uint8_t plain = 0;
+  std::uint8_t full = 0;
+};
+/// In the order of Message.
+inline constexpr std::array<Numbers, std::variant_size_v<Message>> kNumbers{
+    {{1},  {2},      {3},  {4},  {5, 21}, {6},  {7},  {8},      {9},  {10}, {11},
+     {12}, {13, 22}, {14}, {15}, {16},    {17}, {18}, {19, 23}, {20}, {24}, {25}}};
+
+/// A message is its number (one byte), the length of its body (four bytes) and the body.
+inline constexpr std::size_t kFrame = 5;
+
+/// Appends one message to `out`.
+template <class M>
+void encode(const M& m, std::string& out) {
+  const std::size_t at = out.size();
+  out.resize(at + kFrame);
+  Writer io(out);
+  M::fields(io, m);
+  constexpr Numbers numbers = kNumbers[index_in<M, Message>];
+  std::uint8_t number = numbers.plain;
+  if constexpr (numbers.full != 0) {
+    static const M empty{};
+    if (M::later(m) != M::later(empty)) {
+      number = numbers.full;
+      std::apply(io, M::later(m));
+    }
+  }
+  out[at] = static_cast<char>(number);
+  for (std::size_t i = 0; i < 4; ++i) {
+    out[at + 1 + i] = static_cast<char>((out.size() - at - kFrame) >> (8 * i));
+  }
+}
 
 /// The same news for a daemon that speaks an older version of the protocol.
 StartFailed as_told_in(std::uint32_t version, StartFailed m);

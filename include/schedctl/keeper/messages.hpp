@@ -3,13 +3,15 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "schedctl/base/ids.hpp"
 #include "schedctl/base/time.hpp"
 
 /// What daemon and keeper say to each other (KEEPER contract: one daemon at a time, neither side
-/// blocks on the other).
+/// blocks on the other). `fields` is the order in which a message's fields travel, and `later` are
+/// those that a later version of the protocol has added.
 namespace schedctl::keeper {
 
 /// Names one start of one run for ever: run ids repeat after a restore, fences do not within one.
@@ -18,6 +20,7 @@ struct RunKey {
   RunId run;
   std::int64_t fence = 0;
   auto operator<=>(const RunKey&) const = default;
+  static void fields(auto& io, auto& m) { io(m.store_id, m.run, m.fence); }
 };
 
 enum class IoClass : std::uint8_t { none, realtime, best_effort, idle };
@@ -27,6 +30,7 @@ struct Limit {
   Resource resource = Resource::as;
   std::uint64_t value = 0;  ///< soft and hard alike, in the resource's own unit
   bool operator==(const Limit&) const = default;
+  static void fields(auto& io, auto& m) { io(m.resource, m.value); }
 };
 enum class Output : std::uint8_t { file, discard };
 
@@ -66,6 +70,11 @@ struct Terms {
 
   bool needs_cgroup() const { return memory_max > 0 || cpu_max > 0 || pids_max > 0; }
   bool operator==(const Terms&) const = default;
+  static void fields(auto& io, auto& m) {
+    io(m.user, m.group, m.umask, m.stdin_file, m.stdin_text, m.env_file, m.nice, m.io_class,
+       m.io_level, m.limits, m.oom_score_adj, m.memory_max, m.cpu_max, m.pids_max, m.stop_signal,
+       m.keep_children, m.output, m.max_output);
+  }
 };
 
 struct StartOrder {
@@ -76,6 +85,10 @@ struct StartOrder {
   Duration timeout{};            ///< on CLOCK_MONOTONIC; 0: none
   Duration kill_grace{};         ///< between the stop signal and KILL
   Terms terms = {};
+  static void fields(auto& io, auto& m) {
+    io(m.key, m.argv, m.env, m.cwd, m.timeout, m.kill_grace);
+  }
+  static auto later(auto& m) { return std::tie(m.terms); }
 };
 
 /// Where a start failed. Wherever it was, nothing of the command has run.
@@ -101,6 +114,7 @@ struct Started {
   std::int64_t pid = 0;
   Time at{};
   std::string output_path;  ///< where its output goes; the file may be taken back if it stays empty
+  static void fields(auto& io, auto& m) { io(m.key, m.pid, m.at, m.output_path); }
 };
 
 struct StartFailed {
@@ -108,6 +122,7 @@ struct StartFailed {
   Stage stage = Stage::exec;
   int error_number = 0;
   Time at{};
+  static void fields(auto& io, auto& m) { io(m.key, m.stage, m.error_number, m.at); }
 };
 
 struct Ended {
@@ -126,6 +141,11 @@ struct Ended {
   /// Cut out of the middle: a hole, which lseek(2) finds by SEEK_HOLE and SEEK_DATA.
   std::int64_t output_cut = 0;
   bool oom_killed = false;  ///< the kernel killed something of it for memory_max
+  static void fields(auto& io, auto& m) {
+    io(m.key, m.pid, m.started_at, m.ended_at, m.wait_status, m.timed_out, m.ended_on_order, m.cpu,
+       m.max_rss_kb, m.output_path, m.output_bytes);
+  }
+  static auto later(auto& m) { return std::tie(m.output_cut, m.oom_killed); }
 };
 
 /// What the keeper (with the journals of earlier instances) knows when a daemon comes.
