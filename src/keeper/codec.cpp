@@ -4,7 +4,7 @@ namespace schedctl::keeper {
 namespace {
 
 template <class M>
-bool read_as(Message& message, std::size_t index, bool full, Reader& in) {
+bool read_as(Message& message, std::size_t index, bool full, FieldReader& in) {
   if (index != index_in<M, Message>) return false;
   M& m = message.emplace<M>();
   M::fields(in, m);
@@ -15,7 +15,7 @@ bool read_as(Message& message, std::size_t index, bool full, Reader& in) {
 }
 
 template <class... M>
-void read_body(std::variant<M...>& message, std::size_t index, bool full, Reader& in) {
+void read_body(std::variant<M...>& message, std::size_t index, bool full, FieldReader& in) {
   static_cast<void>((read_as<M>(message, index, full, in) || ...));
 }
 
@@ -32,14 +32,14 @@ Ended as_told_in(std::uint32_t version, Ended m) {
 }
 
 Result<Message> decode(std::string_view& bytes) {
-  Reader head(bytes);
+  FieldReader head(bytes);
   std::uint8_t type = 0;
   std::uint32_t length = 0;
   head(type, length);
   if (!head.ok() || length > bytes.size() - kFrame) {
     return fail(ErrorKind::failed, "a keeper message is cut off");
   }
-  Reader body(bytes.substr(kFrame, length));
+  FieldReader body(bytes.substr(kFrame, length));
   Result<Message> message;
   const auto is_it = [&](Numbers n) { return type != 0 && (n.plain == type || n.full == type); };
   const auto* const found = std::find_if(kNumbers.begin(), kNumbers.end(), is_it);

@@ -212,13 +212,11 @@ using Message = std::variant<Hello, Welcome, Refused, InventoryEnd, StartOrder, 
                              QuitIfIdle, Ping, Pong, Started, StartFailed, Ended, JournalHead,
                              Launched, Reexec, Stayed, Estate, HeldRun, Intended, Signal, Leftover>;
 
-template <class M, class Variant>
-inline constexpr std::size_t index_in = 0;
-template <class M, class... Ms>
-inline constexpr std::size_t index_in<M, std::variant<M, Ms...>> = 0;
-template <class M, class First, class... Ms>
-inline constexpr std::size_t index_in<M, std::variant<First, Ms...>> =
-    1 + index_in<M, std::variant<Ms...>>;
+/// What became of an order.
+using Report = std::variant<Started, StartFailed, Ended>;
+inline const RunKey& key_of(const Report& report) {
+  return std::visit([](const auto& m) -> const RunKey& { return m.key; }, report);
+}
 
 /// What a message is on the wire and in journals: never reused for something else. The second
 /// number means that Message::later follow, the fields of later versions; it is used only where
@@ -232,6 +230,12 @@ inline constexpr std::array<Numbers, std::variant_size_v<Message>> kNumbers{
     {{1},  {2},      {3},  {4},  {5, 21}, {6},  {7},  {8},      {9},  {10}, {11},
      {12}, {13, 22}, {14}, {15}, {16},    {17}, {18}, {19, 23}, {20}, {24}, {25}}};
 
+template <class M, class Variant>
+inline constexpr std::size_t index_in = 0;
+template <class M, class First, class... Ms>
+inline constexpr std::size_t index_in<M, std::variant<First, Ms...>> =
+    std::is_same_v<M, First> ? 0 : 1 + index_in<M, std::variant<Ms...>>;
+
 /// A message is its number (one byte), the length of its body (four bytes) and the body.
 inline constexpr std::size_t kFrame = 5;
 
@@ -240,7 +244,7 @@ template <class M>
 void encode(const M& m, std::string& out) {
   const std::size_t at = out.size();
   out.resize(at + kFrame);
-  Writer io(out);
+  FieldWriter io(out);
   M::fields(io, m);
   constexpr Numbers numbers = kNumbers[index_in<M, Message>];
   std::uint8_t number = numbers.plain;
@@ -255,6 +259,11 @@ void encode(const M& m, std::string& out) {
   for (std::size_t i = 0; i < 4; ++i) {
     out[at + 1 + i] = static_cast<char>((out.size() - at - kFrame) >> (8 * i));
   }
+}
+
+template <class... Ms>
+void encode(const std::variant<Ms...>& any, std::string& out) {
+  std::visit([&](const auto& m) { encode(m, out); }, any);
 }
 
 /// The same news for a daemon that speaks an older version of the protocol.

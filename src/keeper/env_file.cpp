@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <optional>
 
+#include "schedctl/base/fd_io.hpp"
+#include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
 namespace schedctl::keeper {
@@ -15,13 +17,6 @@ namespace {
 
 /// An exec takes no more of all variables together by default than this and a bit.
 constexpr std::size_t kLongestFile = std::size_t{128} * 1024;
-constexpr std::string_view kSpaces = " \t\r";
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kSpaces);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpaces) - first + 1);
-}
 
 bool is_name(std::string_view name) {
   const auto is_letter = [](char c) {
@@ -81,17 +76,11 @@ tl::expected<std::vector<std::string>, int> read_env_file(const std::string& pat
   if (!fd || ::fstat(fd.get(), &st) != 0) return tl::unexpected(errno);
   if (S_ISDIR(st.st_mode)) return tl::unexpected(EISDIR);
   if (!S_ISREG(st.st_mode)) return tl::unexpected(EINVAL);
-  std::string text(kLongestFile + 1, '\0');
-  std::size_t have = 0;
-  while (have < text.size()) {
-    const ssize_t got = ::read(fd.get(), text.data() + have, text.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return tl::unexpected(errno);
-    if (got == 0) break;
-    have += static_cast<std::size_t>(got);
-  }
-  if (have > kLongestFile) return tl::unexpected(EFBIG);
-  return parse_env_file(std::string_view(text).substr(0, have));
+  std::string text;
+  const int error_number = read_to_end(fd.get(), kLongestFile + 1, text);
+  if (error_number != 0) return tl::unexpected(error_number);
+  if (text.size() > kLongestFile) return tl::unexpected(EFBIG);
+  return parse_env_file(text);
 }
 
 std::vector<std::string> merge_environment(const std::vector<std::string>& env,

@@ -10,8 +10,6 @@
 
 namespace schedctl::keeper {
 
-using Report = std::variant<Started, StartFailed, Ended>;
-
 /// All that a keeper's program hands to the one that it becomes.
 struct Holdings {
   Estate estate;

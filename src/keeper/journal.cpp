@@ -11,6 +11,7 @@
 #include <map>
 #include <utility>
 
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/base/text.hpp"
 
 // A record is a checksum (8 bytes, little endian, stable_hash of what follows) and one message in
@@ -32,16 +33,6 @@ constexpr std::int64_t kShort = std::int64_t{16} * 1024;
 /// A longer file was not written by a keeper.
 constexpr std::size_t kLongest = std::size_t{256} * 1024 * 1024;
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 UniqueFd create_file(int dir, const std::string& name) {
   return UniqueFd(::openat(dir, name.c_str(),
                            O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -50,11 +41,9 @@ UniqueFd create_file(int dir, const std::string& name) {
 }  // namespace
 
 Result<Journal> Journal::create(int keeper_dir, const JournalHead& head) {
-  Journal journal;
-  journal.keeper_dir_ = keeper_dir;
-  journal.head_ = head;
-  journal.name_ = std::string(kPrefix) + head.instance;
+  Journal journal = reopen(keeper_dir, head);
   journal.fd_ = create_file(keeper_dir, journal.name_);
+  journal.damaged_ = false;
   journal.add(head);
   if (!journal.fd_ || !journal.write()) {
     return fail(error_from_errno("cannot write the keeper's journal", errno));
@@ -74,8 +63,8 @@ Journal Journal::reopen(int keeper_dir, const JournalHead& head) {
 }
 
 void Journal::add_record(const std::string& body, std::string& out) {
-  const std::uint64_t sum = stable_hash(body);
-  for (std::size_t i = 0; i < kChecksum; ++i) out.push_back(static_cast<char>(sum >> (8 * i)));
+  FieldWriter checksum(out);
+  checksum(stable_hash(body));
   out += body;
 }
 
@@ -116,7 +105,7 @@ bool Journal::rewrite(const std::function<void(const Sink&)>& records) {
   std::string body;
   const auto sink = [&](const Message& record) {
     body.clear();
-    std::visit([&](const auto& m) { encode(m, body); }, record);
+    encode(record, body);
     add_record(body, out);
     if (out.size() > kGrowth / 4) write_out();
   };
@@ -154,20 +143,8 @@ void Journal::remove() {
 }
 
 std::vector<std::string> other_journals(int keeper_dir, const std::string& own_instance) {
-  std::vector<std::string> names;
-  const int fd = ::openat(keeper_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* dir = fd >= 0 ? ::fdopendir(fd) : nullptr;
-  if (dir == nullptr) {
-    if (fd >= 0) ::close(fd);
-    return names;
-  }
-  while (const dirent* entry = ::readdir(dir)) {
-    const std::string_view name = entry->d_name;
-    if (name.starts_with(kPrefix) && name.substr(kPrefix.size()) != own_instance) {
-      names.emplace_back(name);
-    }
-  }
-  ::closedir(dir);
+  std::vector<std::string> names = names_in(keeper_dir, kPrefix);
+  std::erase(names, std::string(kPrefix) + own_instance);
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -178,15 +155,10 @@ JournalContents read_journal(int keeper_dir, const std::string& name) {
   if (!fd || ::fstat(fd.get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
   // Believed, it could report ends that never were, and have processes killed.
   if (st.st_uid != ::geteuid() && st.st_uid != 0) return {};
-  std::string bytes(std::min(static_cast<std::size_t>(st.st_size), kLongest), '\0');
-  std::size_t have = 0;
-  while (have < bytes.size()) {
-    const ssize_t got = ::read(fd.get(), bytes.data() + have, bytes.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    have += static_cast<std::size_t>(got);
-  }
-  return parse_journal(std::string_view(bytes).substr(0, have));
+  // On a broken disk, up to where it can be read.
+  std::string bytes;
+  static_cast<void>(read_to_end(fd.get(), kLongest, bytes));
+  return parse_journal(bytes);
 }
 
 JournalContents parse_journal(std::string_view bytes) {
@@ -194,9 +166,8 @@ JournalContents parse_journal(std::string_view bytes) {
   std::map<RunKey, Message> live;
   while (bytes.size() > kChecksum) {
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < kChecksum; ++i) {
-      sum |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-    }
+    FieldReader checksum(bytes);
+    checksum(sum);
     std::string_view rest = bytes.substr(kChecksum);
     const std::string_view from_body = rest;
     Result<Message> record = decode(rest);
@@ -205,6 +176,8 @@ JournalContents parse_journal(std::string_view bytes) {
     bytes = rest;
     if (const auto* head = std::get_if<JournalHead>(&*record)) {
       contents.head = *head;
+    } else if (const auto* gone = std::get_if<Acknowledge>(&*record)) {
+      for (const RunKey& key : gone->keys) live.erase(key);
     } else if (const auto* intended = std::get_if<Intended>(&*record)) {
       live.try_emplace(intended->key, *record);
     } else if (const auto* launched = std::get_if<Launched>(&*record)) {
@@ -213,20 +186,17 @@ JournalContents parse_journal(std::string_view bytes) {
       live.insert_or_assign(failed->key, *record);
     } else if (const auto* ended = std::get_if<Ended>(&*record)) {
       live.insert_or_assign(ended->key, *record);
-    } else if (const auto* gone = std::get_if<Acknowledge>(&*record)) {
-      for (const RunKey& key : gone->keys) live.erase(key);
     }
   }
+  const auto sort_into = [](auto& list, Message& record) {
+    using Record = typename std::decay_t<decltype(list)>::value_type;
+    if (auto* m = std::get_if<Record>(&record)) list.push_back(std::move(*m));
+  };
   for (auto& [key, record] : live) {
-    if (auto* intended = std::get_if<Intended>(&record)) {
-      contents.intended.push_back(std::move(*intended));
-    } else if (auto* launched = std::get_if<Launched>(&record)) {
-      contents.launched.push_back(std::move(*launched));
-    } else if (auto* failed = std::get_if<StartFailed>(&record)) {
-      contents.failed.push_back(std::move(*failed));
-    } else if (auto* ended = std::get_if<Ended>(&record)) {
-      contents.ended.push_back(std::move(*ended));
-    }
+    sort_into(contents.intended, record);
+    sort_into(contents.launched, record);
+    sort_into(contents.failed, record);
+    sort_into(contents.ended, record);
   }
   return contents;
 }

@@ -1,6 +1,5 @@
 #include "spool.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/privilege.hpp"
 #include "socket.hpp"
@@ -183,17 +183,7 @@ void Spool::sweep(const std::string& path) const {
 }
 
 void Spool::sweep_all_of(const std::string& instance) const {
-  const int fd = ::openat(dir_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* dir = fd >= 0 ? ::fdopendir(fd) : nullptr;
-  if (dir == nullptr) {
-    if (fd >= 0) ::close(fd);
-    return;
-  }
-  while (const dirent* entry = ::readdir(dir)) {
-    const std::string name = entry->d_name;
-    if (name.starts_with(instance + "-")) sweep_name(name);
-  }
-  ::closedir(dir);
+  for (const std::string& name : names_in(dir_.get(), instance + "-")) sweep_name(name);
 }
 
 void Spool::sweep_name(const std::string& name) const {

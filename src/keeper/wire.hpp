@@ -18,9 +18,9 @@
 ///
 ///     static void fields(auto& io, auto& m) { io(m.store_id, m.run, m.fence); }
 ///
-/// where `io` is a Writer or a Reader. Numbers are little endian and as wide as their type; a
-/// string or a list is its length or count as a varint (7 bits a byte, lowest first), then its
-/// bytes or elements; what need not be there is a byte that says whether it is, then itself.
+/// where `io` is a FieldWriter or a FieldReader. Numbers are little endian and as wide as their
+/// type; a string or a list is its length or count as a varint (7 bits a byte, lowest first), then
+/// its bytes or elements; what need not be there is a byte that says whether it is, then itself.
 namespace schedctl::keeper {
 
 template <class T>
@@ -31,9 +31,9 @@ template <class E>
 inline constexpr E kLast{};
 
 /// Appends to a string.
-class Writer {
+class FieldWriter {
  public:
-  explicit Writer(std::string& out) : out_(out) {}
+  explicit FieldWriter(std::string& out) : out_(out) {}
   void operator()(const auto&... values) { (put(values), ...); }
 
  private:
@@ -79,9 +79,9 @@ class Writer {
 
 /// Takes fields off the front. What it reads may come from anybody: after the first thing that does
 /// not fit ok() is false, and nothing more is read, so that it is enough to ask once, at the end.
-class Reader {
+class FieldReader {
  public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  explicit FieldReader(std::string_view bytes) : rest_(bytes) {}
 
   bool ok() const { return ok_; }
   bool at_end() const { return rest_.empty(); }

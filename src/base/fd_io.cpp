@@ -1,0 +1,54 @@
+#include "schedctl/base/fd_io.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "schedctl/base/unique_fd.hpp"
+
+namespace schedctl {
+
+int read_to_end(int fd, std::size_t most, std::string& bytes) {
+  constexpr std::size_t kStep = std::size_t{64} * 1024;
+  std::size_t have = 0;
+  int error_number = 0;
+  while (have < most) {
+    bytes.resize(std::min(most, have + std::max(have, kStep)));
+    const ssize_t got = ::read(fd, bytes.data() + have, bytes.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) error_number = errno;
+    if (got <= 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  bytes.resize(have);
+  return error_number;
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+std::vector<std::string> names_in(int dir, std::string_view prefix) {
+  std::vector<std::string> names;
+  UniqueFd fd(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto close = [](DIR* d) { ::closedir(d); };
+  const std::unique_ptr<DIR, decltype(close)> walk(fd ? ::fdopendir(fd.get()) : nullptr, close);
+  if (!walk) return names;
+  fd.release();
+  while (const dirent* entry = ::readdir(walk.get())) {
+    if (std::string_view(entry->d_name).starts_with(prefix)) names.emplace_back(entry->d_name);
+  }
+  return names;
+}
+
+}  // namespace schedctl
