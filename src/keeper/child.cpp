@@ -78,12 +78,20 @@ SCHEDCTL_IN_CHILD void enter_cgroup(ChildPlan& plan) {
   }
 }
 
+/// Checked, since the keeper may have died before it was set.
+SCHEDCTL_IN_CHILD void die_with_keeper(ChildPlan& plan) {
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(plan, Stage::setup, errno);
+  if (::getppid() != plan.keeper) ::_exit(127);
+}
+
 /// Only in a copy of the keeper. What the job names is opened with the rights of its user.
 void become_somebody(ChildPlan& plan) {
   const Terms& terms = *plan.terms;
   if (changes_identity(terms)) {
     const ChildReport failed = become_user(terms, plan.has_file ? 1 : -1, plan.reader);
     if (failed.stage >= 0) give_up(plan, static_cast<Stage>(failed.stage), failed.error_number);
+    // A change of user clears it, and what comes next may hang for ever.
+    die_with_keeper(plan);
   }
   if (!terms.stdin_file.empty()) {
     const int fd = ::open(terms.stdin_file.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC);
@@ -173,6 +181,7 @@ SCHEDCTL_IN_CHILD int become_command(void* plan_pointer) {
   // the rest in one go is enough.
   const bool is_copy = plan.report_fd >= 0;
   if (is_copy) ::close(plan.lock_fd);
+  die_with_keeper(plan);
   enter_cgroup(plan);
   set_descriptors(plan);
   if (::setsid() < 0) give_up(plan, Stage::setup, errno);
@@ -181,9 +190,6 @@ SCHEDCTL_IN_CHILD int become_command(void* plan_pointer) {
   if (is_copy) become_somebody(plan);
   if (::chdir(plan.cwd) != 0) give_up(plan, Stage::cwd, errno);
   take_share(plan);
-  // After everything that would clear it, and checked: the keeper may have died before it was set.
-  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) give_up(plan, Stage::setup, errno);
-  if (::getppid() != plan.keeper) ::_exit(127);
   sigset_t none;
   ::sigemptyset(&none);
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) give_up(plan, Stage::setup, errno);

@@ -1,13 +1,13 @@
 #include "leftovers.hpp"
 
 #include <signal.h>
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
 #include <string>
 
 #include "processes.hpp"
+#include "schedctl/base/clock.hpp"
 
 // A process whose parent dies becomes a child of the keeper, its subreaper. So whatever lives of an
 // ended run is a child of the keeper, or below one, and if none of its children belongs to the run,
@@ -16,6 +16,11 @@
 // Which run a process is of: its session is named by the number of the run's process, and that
 // number is not given away as long as the session has a member. That it has been given away is seen
 // from a process that has it. Who began another session still has the run's environment.
+//
+// When a keeper dies, so do its commands (PR_SET_PDEATHSIG), but not what they have started, and
+// the next keeper is nobody's parent. It must not go on beside a new attempt, so all of /proc is
+// read, and it is killed before any daemon hears of the run. A session's number can have gone to a
+// stranger by then; who was started in it by another run has that one's environment.
 
 namespace schedctl::keeper {
 namespace {
@@ -27,6 +32,8 @@ constexpr int kShare = 20;
 constexpr Duration kStubborn = std::chrono::seconds(1);
 /// Start times of processes are told no finer, and a moment before the time that is noted.
 constexpr Duration kClockTick = std::chrono::milliseconds(100);
+/// From the time that is noted to the start of the process. Nobody else gets its number so soon.
+constexpr Duration kLongestFork = std::chrono::seconds(1);
 
 struct Candidate {
   ProcessStat stat;
@@ -48,13 +55,19 @@ bool session_stands(const Leftover& leftover) {
   return leftover.session > 1 && !process_stat(static_cast<pid_t>(leftover.session));
 }
 
+/// The same where the run's process may be waiting for somebody to reap it, or to kill it.
+bool session_stands(const Orphaned& run) {
+  const std::optional<ProcessStat> leader = process_stat(run.session);
+  return !leader || leader->started <= run.since_boot + kLongestFork;
+}
+
 std::vector<Candidate> orphans(const std::vector<pid_t>& children,
                                const std::function<bool(pid_t)>& is_run) {
   std::vector<Candidate> found;
   for (const pid_t pid : children) {
     if (is_run(pid)) continue;
     const std::optional<ProcessStat> stat = process_stat(pid);
-    if (stat && stat->state != 'Z' && stat->state != 'X') found.push_back(candidate_of(*stat));
+    if (stat && stat->is_alive()) found.push_back(candidate_of(*stat));
   }
   return found;
 }
@@ -68,8 +81,13 @@ std::vector<Candidate> everybody(const std::function<bool(pid_t)>& is_run) {
   return found;
 }
 
-Duration monotonic_now() {
-  return std::chrono::floor<Duration>(std::chrono::steady_clock::now().time_since_epoch());
+bool is_orphan(const ProcessStat& stat, const Orphaned& run) {
+  if (stat.started < run.since_boot - kClockTick) return false;
+  if (run.session != 0 && stat.session != run.session) return false;
+  const std::string environment = environment_of(stat.pid);
+  if (has_entries(environment, {run.mark})) return true;
+  return run.session != 0 && environment.find("SCHEDCTL_RUN_ID=") == std::string::npos &&
+         session_stands(run);
 }
 
 }  // namespace
@@ -126,7 +144,7 @@ void Leftovers::look(Duration now, const std::function<bool(pid_t)>& is_run) {
     }
     return !deal_with(one, members, now);
   });
-  const Duration then = monotonic_now();
+  const Duration then = SystemClock().awake();
   earliest_ = then + (then - now) * kShare;
 }
 
@@ -160,6 +178,22 @@ bool Leftovers::deal_with(Leftover& leftover, std::vector<ProcessStat> members, 
   if (leftover.care.has_cgroup) cgroups_->kill(leftover.key);
   schedule(now + kStubborn);
   return true;
+}
+
+void kill_orphans(const std::vector<Orphaned>& runs) {
+  // One that is just being started by another is seen the second time; the rest is patience with
+  // processes that take a moment to die.
+  constexpr int kLooks = 5;
+  bool any = !runs.empty();
+  for (int look = 0; look < kLooks && any; ++look) {
+    any = false;
+    for (const ProcessStat& stat : living_processes()) {
+      const auto is_its = [&](const Orphaned& run) { return is_orphan(stat, run); };
+      if (std::none_of(runs.begin(), runs.end(), is_its)) continue;
+      signal_process(stat, SIGKILL);
+      any = true;
+    }
+  }
 }
 
 }  // namespace schedctl::keeper

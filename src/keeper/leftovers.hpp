@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cgroup.hpp"
@@ -48,5 +49,15 @@ class Leftovers {
   std::optional<Duration> next_look_;
   Duration earliest_{};  ///< unless it is urgent
 };
+
+/// A run whose keeper died.
+struct Orphaned {
+  pid_t session = 0;      ///< 0: it is not known
+  Duration since_boot{};  ///< nothing of it was started before
+  std::string mark;       ///< "NAME=VALUE" in the environment of its processes
+};
+/// KILL to what lives of such runs: with the mark in the session, or anywhere where that is not
+/// known, and what is in the session and has nothing of any run in its environment.
+void kill_orphans(const std::vector<Orphaned>& runs);
 
 }  // namespace schedctl::keeper

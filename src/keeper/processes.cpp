@@ -1,6 +1,5 @@
 #include "processes.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -14,6 +13,7 @@
 #include <iterator>
 #include <string>
 
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
@@ -45,15 +45,13 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
 
 std::vector<ProcessStat> living_processes() {
   std::vector<ProcessStat> found;
-  DIR* proc = ::opendir("/proc");
-  if (proc == nullptr) return found;
-  while (const dirent* entry = ::readdir(proc)) {
-    const std::optional<std::int64_t> pid = parse_int(entry->d_name);
+  const UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (const std::string& name : names_in(proc.get(), "")) {
+    const std::optional<std::int64_t> pid = parse_int(name);
     if (!pid) continue;
     const std::optional<ProcessStat> stat = process_stat(static_cast<pid_t>(*pid));
-    if (stat && stat->state != 'Z' && stat->state != 'X') found.push_back(*stat);
+    if (stat && stat->is_alive()) found.push_back(*stat);
   }
-  ::closedir(proc);
   return found;
 }
 
@@ -90,35 +88,9 @@ void signal_process(const ProcessStat& process, int signo) {
   ::syscall(SYS_pidfd_send_signal, pinned.get(), signo, nullptr, 0);
 }
 
-std::vector<ProcessStat> session_members(pid_t session) {
-  std::vector<ProcessStat> members = living_processes();
-  std::erase_if(members, [&](const ProcessStat& stat) { return stat.session != session; });
-  return members;
-}
-
-void kill_session(pid_t session) {
-  for (const ProcessStat& member : session_members(session)) signal_process(member, SIGKILL);
-}
-
-void kill_orphans(pid_t session, Duration since, const std::string& variable) {
-  for (const ProcessStat& member : session_members(session)) {
-    if (member.started >= since && has_entries(environment_of(member.pid), {variable})) {
-      signal_process(member, SIGKILL);
-    }
-  }
-}
-
-void kill_marked(Duration since, const std::string& variable) {
-  // One that is just being started by another is seen the second time; the rest is patience with
-  // processes that take a moment to die.
-  constexpr int kLooks = 5;
-  for (int look = 0; look < kLooks; ++look) {
-    std::vector<ProcessStat> marked = living_processes();
-    std::erase_if(marked, [&](const ProcessStat& stat) {
-      return stat.started < since || !has_entries(environment_of(stat.pid), {variable});
-    });
-    if (marked.empty()) return;
-    for (const ProcessStat& process : marked) signal_process(process, SIGKILL);
+void kill_sessions(const std::function<bool(pid_t)>& is_one) {
+  for (const ProcessStat& process : living_processes()) {
+    if (is_one(process.session)) signal_process(process, SIGKILL);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct ProcessStat {
   pid_t session = 0;
   char state = '?';
   Duration started{};  ///< since boot, in steps of a clock tick
+  bool is_alive() const { return state != 'Z' && state != 'X'; }
 };
 
 std::optional<ProcessStat> process_stat(pid_t pid);
@@ -34,18 +36,8 @@ bool has_entries(const std::string& environment, const std::vector<std::string>&
 /// A signal to that process and to no later one of the same number.
 void signal_process(const ProcessStat& process, int signo);
 
-/// The processes of a session that live (zombies do not), its leader among them.
-std::vector<ProcessStat> session_members(pid_t session);
-
-/// KILL to the living members of a session. Safe only while its number cannot have gone to another
-/// session, that is while its leader is an unreaped child of the caller.
-void kill_session(pid_t session);
-
-/// KILL to what lives of a session whose leader nobody holds any more: only to processes that were
-/// started at `since` or later and have `variable` ("NAME=VALUE") in their environment, because the
-/// number may have gone to a stranger.
-void kill_orphans(pid_t session, Duration since, const std::string& variable);
-/// The same where the session is not known, and for those that left it.
-void kill_marked(Duration since, const std::string& variable);
+/// KILL to the living members of the sessions, which `is_one` tells. Safe only while their numbers
+/// cannot have gone to others, that is while their leaders are unreaped children of the caller.
+void kill_sessions(const std::function<bool(pid_t)>& is_one);
 
 }  // namespace schedctl::keeper

@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,21 +28,8 @@
 namespace schedctl::keeper {
 namespace {
 
-/// Start times of processes are told no finer, and a moment before the time that is noted.
-constexpr Duration kClockTick = std::chrono::milliseconds(100);
 /// Runs in care at one time. A daemon that acknowledges what it is told never comes near.
 constexpr std::size_t kMostRuns = 100'000;
-
-Duration read_clock(clockid_t clock) {
-  timespec ts{};
-  ::clock_gettime(clock, &ts);
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds(ts.tv_sec) +
-                                              std::chrono::nanoseconds(ts.tv_nsec));
-}
-
-Time wall_time() {
-  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
-}
 
 Duration bounded(Duration d) {
   return std::clamp(d, Duration::zero(), limits::kLongestDuration);
@@ -108,7 +94,7 @@ void Runs::intend(const StartOrder& order) {
   });
   if (mark == order.env.end()) return;
   const Intended& intended =
-      intended_.insert_or_assign(order.key, Intended{order.key, read_clock(CLOCK_BOOTTIME), *mark})
+      intended_.insert_or_assign(order.key, Intended{order.key, clock_.elapsed(), *mark})
           .first->second;
   journal_.add(intended);
 }
@@ -119,8 +105,8 @@ void Runs::start(const StartOrder& order) {
 }
 
 void Runs::launch(const StartOrder& order) {
-  const Time at = wall_time();
-  const Duration since_boot = read_clock(CLOCK_BOOTTIME);
+  const Time at = clock_.wall();
+  const Duration since_boot = clock_.elapsed();
   if (!may_start(order.key, at)) return;
   CRASH_POINT("keeper.ordered");
   Spool::File file;
@@ -132,27 +118,27 @@ void Runs::launch(const StartOrder& order) {
   CRASH_POINT("keeper.forked");
   const pid_t pid = launched->pid;
   leftovers_.forget_session(pid);
-  Live& run = live_[pid];
-  run.started = {order.key, pid, at, spool_.path(file)};
-  run.since_boot = since_boot;
-  run.output = std::move(file);
+  Live& live = live_[pid];
+  HeldRun& run = live.run;
+  run.launched = {{order.key, pid, at, spool_.path(file)}, since_boot};
   run.care = care_of(order);
   run.kill_grace = bounded(order.kill_grace);
+  live.output = std::move(file);
   pids_[order.key] = pid;
-  journal_.add(Launched{run.started, since_boot});
+  journal_.add(run.launched);
   start_unwritten_ = true;
   if (order.timeout > Duration::zero()) {
-    set_deadline(pid, run, read_clock(CLOCK_MONOTONIC) + bounded(order.timeout));
+    set_deadline(pid, run, clock_.awake() + bounded(order.timeout));
   }
-  if (run.care.max_output > 0 && !run.output.name.empty() && !cut_at_) {
-    cut_at_ = read_clock(CLOCK_MONOTONIC) + kCutEvery;
+  if (run.care.max_output > 0 && !live.output.name.empty() && !cut_at_) {
+    cut_at_ = clock_.awake() + kCutEvery;
   }
   if (launched->pending) {
-    run.phase = Phase::pending;
-    run.pending = std::move(launched->pending);
-    handlers_.watch(run.pending.get(), pid);
+    run.phase = RunPhase::pending;
+    live.pending = std::move(launched->pending);
+    handlers_.watch(live.pending.get(), pid);
   } else {
-    handlers_.report(run.started);
+    handlers_.report(run.launched.started);
   }
 }
 
@@ -182,8 +168,8 @@ tl::expected<Launch, LaunchFailure> Runs::launch(const StartOrder& order, Spool:
 /// never start a second time.
 bool Runs::tell_if_known(const RunKey& key) {
   if (const auto known = pids_.find(key); known != pids_.end()) {
-    const Live& run = live_.at(known->second);
-    if (run.phase == Phase::running) handlers_.report(run.started);
+    const HeldRun& run = live_.at(known->second).run;
+    if (run.phase == RunPhase::running) handlers_.report(run.launched.started);
     return true;
   }
   const auto known = finished_.find(key);
@@ -207,13 +193,13 @@ bool Runs::may_start(const RunKey& key, Time at) {
 }
 
 void Runs::fail_start(const RunKey& key, const LaunchFailure& failure, Time at) {
-  conclude(key, StartFailed{key, failure.stage, failure.error_number, at});
+  conclude(StartFailed{key, failure.stage, failure.error_number, at});
 }
 
 void Runs::end(const RunKey& key, Duration kill_grace) {
   const auto known = pids_.find(key);
   if (known == pids_.end()) return;
-  Live& run = live_.at(known->second);
+  HeldRun& run = live_.at(known->second).run;
   run.ended_on_order = true;
   begin_end(known->second, run, bounded(kill_grace));
 }
@@ -222,7 +208,7 @@ void Runs::signal(const RunKey& key, int signo) {
   const auto known = pids_.find(key);
   if (known == pids_.end() || signo <= 0 || signo >= NSIG) return;
   // Before its exec it may not have a group of its own yet.
-  if (live_.at(known->second).phase == Phase::pending) ::kill(known->second, signo);
+  if (live_.at(known->second).run.phase == RunPhase::pending) ::kill(known->second, signo);
   ::kill(-known->second, signo);
 }
 
@@ -241,29 +227,27 @@ void Runs::acknowledge(const std::vector<RunKey>& keys) {
   }
 }
 
-/// The command itself died with its keeper, but what it had started need not have. It must not go
-/// on beside a new attempt.
-void Runs::kill_leftovers(const JournalHead& head, const Launched& launched) const {
-  if (head.boot_id != host::boot_id()) return;
-  cgroups_.sweep(launched.started.key, head.instance);
-  const auto session = static_cast<pid_t>(launched.started.pid);
-  const std::string mark = "SCHEDCTL_RUN_ID=" + std::to_string(launched.started.key.run.value);
-  if (session > 1) kill_orphans(session, launched.since_boot - kClockTick, mark);
-}
-
 bool Runs::adopt(const std::vector<JournalContents>& left) {
+  std::vector<Orphaned> orphaned;
+  const std::string boot_id = host::boot_id();
   for (const JournalContents& contents : left) {
     for (const StartFailed& failed : contents.failed) finished_.emplace(failed.key, failed);
     for (const Ended& ended : contents.ended) finished_.insert_or_assign(ended.key, ended);
+    if (contents.head.boot_id != boot_id) continue;
     for (const Intended& intended : contents.intended) {
-      if (contents.head.boot_id != host::boot_id()) continue;
-      kill_marked(intended.since_boot - kClockTick, intended.mark);
+      orphaned.push_back({0, intended.since_boot, intended.mark});
       cgroups_.sweep(intended.key, contents.head.instance);
     }
-    for (const Launched& launched : contents.launched) {
-      kill_leftovers(contents.head, launched);
-      spool_.sweep(launched.started.output_path);
+    for (const auto& [started, since_boot] : contents.launched) {
+      const std::string mark = "SCHEDCTL_RUN_ID=" + std::to_string(started.key.run.value);
+      const auto session = static_cast<pid_t>(started.pid);
+      if (session > 1) orphaned.push_back({session, since_boot, mark});
+      cgroups_.sweep(started.key, contents.head.instance);
     }
+  }
+  kill_orphans(orphaned);
+  for (const JournalContents& contents : left) {
+    for (const Launched& launched : contents.launched) spool_.sweep(launched.started.output_path);
     // The pool that an earlier keeper could not take along.
     if (!contents.head.instance.empty()) spool_.sweep_all_of(contents.head.instance);
   }
@@ -279,22 +263,12 @@ void Runs::hand_over(Holdings& holdings) {
   const Before& before = launcher_.before();
   if (before.files) estate.files = {before.files->rlim_cur, before.files->rlim_max};
   estate.oom_score = before.oom_score;
-  for (const auto& [pid, run] : live_) {
-    HeldRun held;
-    held.launched = {run.started, run.since_boot};
-    held.phase = run.phase;
-    held.output = run.output.watch.get();
-    held.output_device = run.output.device;
-    held.output_inode = run.output.inode;
-    held.pending = run.pending.get();
-    held.ending = run.ending;
-    held.killed = run.killed;
-    held.timed_out = run.timed_out;
-    held.ended_on_order = run.ended_on_order;
-    held.kill_grace = run.kill_grace;
-    held.deadline = run.deadline;
-    held.care = run.care;
-    holdings.runs.push_back(std::move(held));
+  for (const auto& [pid, live] : live_) {
+    HeldRun& held = holdings.runs.emplace_back(live.run);
+    held.output = live.output.watch.get();
+    held.output_device = live.output.device;
+    held.output_inode = live.output.inode;
+    held.pending = live.pending.get();
   }
   holdings.leftovers = leftovers_.all();
   for (const auto& [key, report] : finished_) holdings.finished.push_back(report);
@@ -303,7 +277,7 @@ void Runs::hand_over(Holdings& holdings) {
 void Runs::take_over(Holdings& holdings) {
   for (HeldRun& held : holdings.runs) {
     const auto pid = static_cast<pid_t>(held.launched.started.pid);
-    if (held.phase == Phase::held) {
+    if (held.phase == RunPhase::held) {
       leftovers_.add({.key = held.launched.started.key,
                       .session = pid,
                       .since_boot = held.launched.since_boot,
@@ -311,33 +285,26 @@ void Runs::take_over(Holdings& holdings) {
                       .told_to_end = true,
                       .kill_grace = held.kill_grace,
                       .kill_at = held.deadline},
-                     read_clock(CLOCK_MONOTONIC));
+                     clock_.awake());
       continue;
     }
-    Live& run = live_[pid];
-    run.phase = held.phase;
-    run.care = std::move(held.care);
-    run.started = std::move(held.launched.started);
-    run.since_boot = held.launched.since_boot;
-    const std::string& path = run.started.output_path;
-    run.output = {path.substr(path.rfind('/') + 1), run.care.user, UniqueFd(held.output),
-                  held.output_device, held.output_inode};
-    run.pending.reset(held.pending);
-    run.ending = held.ending;
-    run.killed = held.killed;
-    run.timed_out = held.timed_out;
-    run.ended_on_order = held.ended_on_order;
-    run.kill_grace = held.kill_grace;
-    set_deadline(pid, run, held.deadline);
-    if (run.phase == Phase::pending) handlers_.watch(run.pending.get(), pid);
-    if (run.phase == Phase::pending || run.phase == Phase::running) pids_[run.started.key] = pid;
+    Live& live = live_[pid];
+    const std::string& path = held.launched.started.output_path;
+    live.output = {path.substr(path.rfind('/') + 1), held.care.user, UniqueFd(held.output),
+                   held.output_device, held.output_inode};
+    live.pending.reset(held.pending);
+    const std::optional<Duration> deadline = std::exchange(held.deadline, std::nullopt);
+    live.run = std::move(held);
+    set_deadline(pid, live.run, deadline);
+    const RunPhase phase = live.run.phase;
+    if (phase == RunPhase::pending) handlers_.watch(live.pending.get(), pid);
+    if (phase != RunPhase::failed) pids_[live.run.launched.started.key] = pid;
   }
-  const Duration now = read_clock(CLOCK_MONOTONIC);
+  const Duration now = clock_.awake();
   if (!live_.empty()) cut_at_ = now;
   for (Leftover& leftover : holdings.leftovers) leftovers_.add(std::move(leftover), now);
   for (Report& report : holdings.finished) {
-    const RunKey key = std::visit([](const auto& m) { return m.key; }, report);
-    finished_.insert_or_assign(key, std::move(report));
+    finished_.insert_or_assign(RunKey(key_of(report)), std::move(report));
   }
   journal_ok_ = false;
   rewrite_journal();
@@ -360,47 +327,50 @@ Runs::Exit Runs::reap_next() {
 
 void Runs::on_pending(pid_t pid) {
   const auto it = live_.find(pid);
-  if (it == live_.end() || it->second.phase != Phase::pending) return;
+  if (it == live_.end() || it->second.run.phase != RunPhase::pending) return;
   // The event may have been meant for an earlier descriptor of the same number.
   if (is_settled(it->second.pending)) settle(pid, it->second);
 }
 
-void Runs::settle(pid_t pid, Live& run) {
-  handlers_.unwatch(run.pending.get());
-  const std::optional<LaunchFailure> failure = outcome_of(run.pending);
-  run.pending.reset();
+void Runs::settle(pid_t pid, Live& live) {
+  HeldRun& run = live.run;
+  handlers_.unwatch(live.pending.get());
+  const std::optional<LaunchFailure> failure = outcome_of(live.pending);
+  live.pending.reset();
   if (!failure) {
-    run.phase = Phase::running;
-    handlers_.report(run.started);
+    run.phase = RunPhase::running;
+    handlers_.report(run.launched.started);
     return;
   }
-  run.phase = Phase::failed;
+  run.phase = RunPhase::failed;
   set_deadline(pid, run, std::nullopt);
-  const RunKey key = run.started.key;
+  const RunKey key = run.launched.started.key;
   pids_.erase(key);
-  fail_start(key, *failure, run.started.at);
+  fail_start(key, *failure, run.launched.started.at);
 }
 
 void Runs::on_exit(const Exit& exit) {
   const auto it = live_.find(exit.pid);
-  if (it == live_.end()) return leftovers_.on_orphan_gone(read_clock(CLOCK_MONOTONIC));
-  Live& run = it->second;
-  if (run.phase == Phase::pending) settle(exit.pid, run);
-  if (run.phase != Phase::failed) return finish(run, exit);
-  if (run.care.has_cgroup) cgroups_.remove(run.started.key);
-  spool_.give_back(std::move(run.output));
+  if (it == live_.end()) return leftovers_.on_orphan_gone(clock_.awake());
+  Live& live = it->second;
+  HeldRun& run = live.run;
+  if (run.phase == RunPhase::pending) settle(exit.pid, live);
+  if (run.phase != RunPhase::failed) return finish(live, exit);
+  if (run.care.has_cgroup) cgroups_.remove(run.launched.started.key);
+  spool_.give_back(std::move(live.output));
   forget(exit.pid, run);
 }
 
-void Runs::finish(Live& run, const Exit& exit) {
+void Runs::finish(Live& live, const Exit& exit) {
   CRASH_POINT("keeper.ended");
+  HeldRun& run = live.run;
   Ended ended;
-  ended.output_cut = Spool::cut_middle(run.output, run.care.max_output, run.care.output_cut);
-  Spool::Outcome output = spool_.give_back(std::move(run.output));
-  ended.key = run.started.key;
+  ended.output_cut = Spool::cut_middle(live.output, run.care.max_output, run.care.output_cut);
+  Spool::Outcome output = spool_.give_back(std::move(live.output));
+  ended.key = run.launched.started.key;
   ended.pid = exit.pid;
-  ended.started_at = run.started.at;
-  ended.ended_at = wall_time();
+  ended.started_at = run.launched.started.at;
+  ended.ended_at = clock_.wall();
   ended.wait_status = exit.wait_status;
   ended.timed_out = run.timed_out;
   ended.ended_on_order = run.ended_on_order;
@@ -412,36 +382,36 @@ void Runs::finish(Live& run, const Exit& exit) {
   pids_.erase(ended.key);
   leave_behind(run);
   forget(exit.pid, run);
-  const RunKey key = ended.key;
-  conclude(key, std::move(ended));
+  conclude(std::move(ended));
   end_unwritten_ = true;
 }
 
-void Runs::leave_behind(const Live& run) {
+void Runs::leave_behind(const HeldRun& run) {
   // A cgroup has to be removed in any case.
   if (run.care.keep_children && !run.care.has_cgroup) return;
-  const Duration now = read_clock(CLOCK_MONOTONIC);
-  Leftover leftover;
-  leftover.key = run.started.key;
-  leftover.session = run.started.pid;
-  leftover.since_boot = run.since_boot;
-  leftover.group_told = run.ending;
-  leftover.kill_grace = run.kill_grace;
+  const Duration now = clock_.awake();
+  const auto& [started, since_boot] = run.launched;
+  Leftover leftover{.key = started.key,
+                    .session = started.pid,
+                    .since_boot = since_boot,
+                    .group_told = run.ending,
+                    .kill_grace = run.kill_grace,
+                    .kill_at = std::nullopt,
+                    .care = run.care};
   if (run.ending) leftover.kill_at = run.killed ? now : run.deadline;
-  leftover.care = run.care;
   leftovers_.add(std::move(leftover), now);
 }
 
 /// Into the journal, then to the daemon.
-void Runs::conclude(const RunKey& key, Report report) {
-  std::visit([&](const auto& m) { journal_.add(m); }, report);
-  const Report& kept = finished_.insert_or_assign(key, std::move(report)).first->second;
-  handlers_.report(kept);
+void Runs::conclude(Report report) {
+  journal_.add(report);
+  const RunKey key = key_of(report);
+  handlers_.report(finished_.insert_or_assign(key, std::move(report)).first->second);
 }
 
-void Runs::begin_end(pid_t pid, Live& run, Duration kill_grace) {
+void Runs::begin_end(pid_t pid, HeldRun& run, Duration kill_grace) {
   if (run.killed) return;
-  const Duration kill_at = read_clock(CLOCK_MONOTONIC) + kill_grace;
+  const Duration kill_at = clock_.awake() + kill_grace;
   if (run.ending) {
     set_deadline(pid, run, std::min(run.deadline.value_or(kill_at), kill_at));
     return;
@@ -450,25 +420,29 @@ void Runs::begin_end(pid_t pid, Live& run, Duration kill_grace) {
   set_deadline(pid, run, kill_at);
   // Before its exec it may not have a group of its own yet, and nothing of the command runs that
   // could be asked to end: it hangs over a file, with all signals blocked but this one.
-  if (run.phase == Phase::pending) ::kill(pid, SIGKILL);
+  if (run.phase == RunPhase::pending) ::kill(pid, SIGKILL);
   ::kill(-pid, run.care.stop_signal);
   ::kill(-pid, SIGCONT);
 }
 
-void Runs::kill_all(pid_t pid, Live& run) {
+/// All but what is in its session and not in its group: kill_sessions() comes after it.
+void Runs::kill(pid_t pid, HeldRun& run) {
   run.killed = true;
   set_deadline(pid, run, std::nullopt);
-  if (run.phase == Phase::pending) ::kill(pid, SIGKILL);
+  if (run.phase == RunPhase::pending) ::kill(pid, SIGKILL);
   ::kill(-pid, SIGKILL);
-  if (run.care.has_cgroup) cgroups_.kill(run.started.key);
-  kill_session(pid);
+  if (run.care.has_cgroup) cgroups_.kill(run.launched.started.key);
 }
 
 void Runs::kill_all() {
-  for (auto& [pid, run] : live_) {
-    if (!run.killed) kill_all(pid, run);
+  bool any = false;
+  for (auto& [pid, live] : live_) {
+    if (live.run.killed) continue;
+    kill(pid, live.run);
+    any = true;
   }
-  leftovers_.kill_all(read_clock(CLOCK_MONOTONIC));
+  if (any) kill_sessions([this](pid_t session) { return live_.contains(session); });
+  leftovers_.kill_all(clock_.awake());
 }
 
 std::optional<Duration> Runs::next_time() const {
@@ -479,7 +453,7 @@ std::optional<Duration> Runs::next_time() const {
 }
 
 void Runs::on_time() {
-  const Duration now = read_clock(CLOCK_MONOTONIC);
+  const Duration now = clock_.awake();
   on_deadlines(now);
   if (cut_at_ && *cut_at_ <= now) cut_outputs(now);
   if (const auto look = leftovers_.next_look(); look && *look <= now) {
@@ -488,41 +462,47 @@ void Runs::on_time() {
 }
 
 void Runs::on_deadlines(Duration now) {
+  std::set<pid_t> killed;
   while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
     const pid_t pid = deadlines_.begin()->second;
-    Live& run = live_.at(pid);
+    HeldRun& run = live_.at(pid).run;
     if (run.ending) {
-      kill_all(pid, run);
+      kill(pid, run);
+      killed.insert(pid);
     } else {
       run.timed_out = true;
       begin_end(pid, run, run.kill_grace);
     }
   }
+  if (killed.empty()) return;
+  kill_sessions([&](pid_t session) { return killed.contains(session); });
 }
 
 void Runs::cut_outputs(Duration now) {
   bool any = false;
-  for (auto& [pid, run] : live_) {
-    if (run.care.max_output <= 0 || run.output.name.empty()) continue;
+  for (auto& [pid, live] : live_) {
+    Care& care = live.run.care;
+    if (care.max_output <= 0 || live.output.name.empty()) continue;
     any = true;
-    run.care.output_cut = Spool::cut_middle(run.output, run.care.max_output, run.care.output_cut);
+    care.output_cut = Spool::cut_middle(live.output, care.max_output, care.output_cut);
   }
   cut_at_ = any ? std::optional<Duration>(now + kCutEvery) : std::nullopt;
 }
 
-void Runs::set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline) {
+void Runs::set_deadline(pid_t pid, HeldRun& run, std::optional<Duration> deadline) {
   if (run.deadline) deadlines_.erase({*run.deadline, pid});
   run.deadline = deadline;
   if (deadline) deadlines_.insert({*deadline, pid});
 }
 
-void Runs::forget(pid_t pid, Live& run) {
+void Runs::forget(pid_t pid, HeldRun& run) {
   set_deadline(pid, run, std::nullopt);
   live_.erase(pid);
 }
 
 void Runs::for_each(const std::function<void(const Report&)>& each) const {
-  for (const auto& [key, pid] : pids_) each(live_.at(pid).started);
+  // Also those that have not come to their exec: an unknown run is one that was never started.
+  for (const auto& [key, pid] : pids_) each(live_.at(pid).run.launched.started);
   for (const auto& [key, report] : finished_) each(report);
 }
 
@@ -535,10 +515,7 @@ void Runs::write_journal() {
 bool Runs::rewrite_journal() {
   const bool written = journal_.rewrite([this](const Journal::Sink& sink) {
     for (const auto& [key, intended] : intended_) sink(intended);
-    for (const auto& [key, pid] : pids_) {
-      const Live& run = live_.at(pid);
-      sink(Launched{run.started, run.since_boot});
-    }
+    for (const auto& [key, pid] : pids_) sink(live_.at(pid).run.launched);
     for (const auto& [key, report] : finished_) {
       std::visit([&](const auto& m) { sink(m); }, report);
     }

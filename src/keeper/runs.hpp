@@ -17,6 +17,7 @@
 #include "journal.hpp"
 #include "launcher.hpp"
 #include "leftovers.hpp"
+#include "schedctl/base/clock.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "schedctl/keeper/messages.hpp"
 #include "spool.hpp"
@@ -28,7 +29,6 @@ namespace schedctl::keeper {
 /// it tells. Driven by the loop of serve(); never blocks.
 class Runs {
  public:
-  using Report = keeper::Report;
   struct Handlers {
     /// Something happened that the daemon should know, if one is there.
     std::function<void(const Report&)> report;
@@ -84,21 +84,11 @@ class Runs {
   void close();
 
  private:
-  using Phase = RunPhase;
   /// A run whose process has not been reaped, so that its pid, group and session are its own.
   struct Live {
-    Phase phase = Phase::running;
-    Started started;
-    Duration since_boot{};
+    HeldRun run;  ///< but for the descriptors, which are here
     Spool::File output;
-    Care care;
     UniqueFd pending;
-    bool ending = false;
-    bool killed = false;
-    bool timed_out = false;
-    bool ended_on_order = false;
-    Duration kill_grace{};
-    std::optional<Duration> deadline;  ///< of the timeout, or, once it is ending, of the KILL
   };
   using LiveMap = std::unordered_map<pid_t, Live>;
 
@@ -106,11 +96,10 @@ class Runs {
   tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, Spool::File& file);
   bool tell_if_known(const RunKey& key);
   bool may_start(const RunKey& key, Time at);
-  void kill_leftovers(const JournalHead& head, const Launched& launched) const;
   void fail_start(const RunKey& key, const LaunchFailure& failure, Time at);
-  void settle(pid_t pid, Live& run);
-  void begin_end(pid_t pid, Live& run, Duration kill_grace);
-  void kill_all(pid_t pid, Live& run);
+  void settle(pid_t pid, Live& live);
+  void begin_end(pid_t pid, HeldRun& run, Duration kill_grace);
+  void kill(pid_t pid, HeldRun& run);
   /// What waitid told of a child.
   struct Exit {
     pid_t pid = 0;
@@ -120,13 +109,13 @@ class Runs {
   };
   static Exit reap_next();
   void on_exit(const Exit& exit);
-  void finish(Live& run, const Exit& exit);
-  void leave_behind(const Live& run);
-  void forget(pid_t pid, Live& run);
+  void finish(Live& live, const Exit& exit);
+  void leave_behind(const HeldRun& run);
+  void forget(pid_t pid, HeldRun& run);
   void on_deadlines(Duration now);
   void cut_outputs(Duration now);
-  void set_deadline(pid_t pid, Live& run, std::optional<Duration> deadline);
-  void conclude(const RunKey& key, Report report);
+  void set_deadline(pid_t pid, HeldRun& run, std::optional<Duration> deadline);
+  void conclude(Report report);
   bool rewrite_journal();
 
   Launcher launcher_;
@@ -139,6 +128,7 @@ class Runs {
   std::map<RunKey, pid_t> pids_;  ///< of the pending and running ones
   std::map<RunKey, Intended> intended_;
   std::map<RunKey, Report> finished_;  ///< StartFailed or Ended, unacknowledged
+  SystemClock clock_;
   std::set<std::pair<Duration, pid_t>> deadlines_;
   std::optional<Duration> cut_at_;  ///< while runs live whose output has a bound
   bool start_unwritten_ = false;    ///< in the journal's buffer; for the crash points alone

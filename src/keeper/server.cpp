@@ -54,7 +54,7 @@ Result<void> Server::listen(Runs& runs, std::uint64_t last_epoch) {
   return loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_callers(); });
 }
 
-void Server::report(const Runs::Report& report) {
+void Server::report(const Report& report) {
   if (!daemon_) return;
   struct Teller {
     Channel& daemon;
@@ -159,7 +159,7 @@ void Server::welcome(std::unique_ptr<Channel> channel, const Hello& hello) {
   readable_ = true;
   watches_writable_ = false;
   daemon_->post(Welcome{hello.version, hello.epoch, ::getpid(), instance_, own_build()});
-  runs_->for_each([this](const Runs::Report& known) { report(known); });
+  runs_->for_each([this](const Report& known) { report(known); });
   daemon_->post(InventoryEnd{});
   most_unsent_ = daemon_->unsent_bytes() + kMostUnsent;
   const auto watched =

@@ -22,7 +22,7 @@ class Server {
 
   /// `last_epoch`: of the daemons that an earlier program of this keeper has welcomed.
   Result<void> listen(Runs& runs, std::uint64_t last_epoch = 0);
-  void report(const Runs::Report& report);
+  void report(const Report& report);
 
   /// Takes what the daemon sent, but not so much that the rest of the loop waits for long, and
   /// sends what there is to send. Once a turn of the loop.

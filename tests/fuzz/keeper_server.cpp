@@ -79,7 +79,7 @@ class Keeper {
             *keeper::Journal::create(dir_.get(), {keeper::kJournalVersion, kInstance, "boot"})),
         kInstance,
         keeper::Runs::Handlers{
-            .report = [this](const keeper::Runs::Report& r) { server_->report(r); },
+            .report = [this](const keeper::Report& r) { server_->report(r); },
             .watch =
                 [this](int fd, pid_t pid) {
                   static_cast<void>(loop_->watch(

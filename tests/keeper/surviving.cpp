@@ -185,6 +185,56 @@ TEST_CASE("what a killed keeper leaves of a run is killed by the next one, a str
   ::kill(stranger, SIGKILL);
 }
 
+TEST_CASE("what a killed keeper leaves of a run is found without its environment too") {
+  Scratch scratch;
+  const std::string pids = scratch / "pids";
+  {
+    KeeperProcess keeper(scratch.paths());
+    Daemon daemon(scratch.paths());
+    StartOrder order = shell(1, "env -i sleep 1000 & echo $! > " + pids + "; wait");
+    order.env.emplace_back("SCHEDCTL_RUN_ID=1");
+    daemon.client->start(order);
+    daemon.until([&] { return daemon.started.size() == 1; });
+    CHECK(comes_true([&] { return read_file(pids).ends_with('\n'); }));
+    const std::string proc = "/proc/" + std::to_string(std::stol(read_file(pids)));
+    CHECK(comes_true([&] {
+      return read_file(proc + "/comm") == "sleep\n" && read_file(proc + "/environ").empty();
+    }));
+    keeper.kill();
+  }
+  const auto left = static_cast<pid_t>(std::stol(read_file(pids)));
+  CHECK(is_alive(left));
+  KeeperProcess keeper(scratch.paths());
+  REQUIRE(keeper.said() == "R");
+  CHECK(comes_true([&] { return !is_alive(left); }));
+}
+
+TEST_CASE(
+    "a command that hangs before its exec is known to the next daemon, and dies with its keeper") {
+  Scratch scratch;
+  REQUIRE(::mkfifo((scratch / "fifo").c_str(), 0600) == 0);
+  KeeperProcess keeper(scratch.paths());
+  StartOrder order = order_of(1, {"cat"});
+  order.terms.stdin_file = scratch / "fifo";
+  {
+    Daemon daemon(scratch.paths());
+    daemon.client->start(order);
+    daemon.settle();
+    CHECK(daemon.started.empty());
+  }
+  Daemon daemon(scratch.paths());
+  // Unknown, it would be taken for one that was never started, and be started again.
+  REQUIRE(daemon.client->inventory().running.size() == 1);
+  const auto pid = static_cast<pid_t>(daemon.client->inventory().running[0].pid);
+  daemon.client->start(order);
+  daemon.settle();
+  CHECK(daemon.started.empty());
+  const std::string blocked_in = "/proc/" + std::to_string(pid) + "/syscall";
+  CHECK(comes_true([&] { return read_file(blocked_in).starts_with("257 "); }));  // openat
+  keeper.kill();
+  CHECK(comes_true([&] { return !is_alive(pid); }));
+}
+
 TEST_CASE("what a keeper started and had no time to write down is killed by the next one") {
   Scratch scratch;
   {
