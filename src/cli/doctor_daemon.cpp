@@ -9,6 +9,7 @@
 #include "schedctl/base/unique_fd.hpp"
 #include "schedctl/cli/cli.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/processes.hpp"
 #include "src/cli/doctor.hpp"
 #include "src/cli/output.hpp"
 #include "src/cli/times.hpp"
@@ -37,9 +38,8 @@ std::string read_small(const std::string& path) {
 
 /// 'R', 'S', 'T' (stopped), 'D' (waits for a disk), ...; 0 if unknown.
 char process_state(std::int64_t pid) {
-  const std::string stat = read_small(proc(pid, "stat"));
-  const std::size_t name_end = stat.rfind(") ");
-  return name_end == std::string::npos || name_end + 2 >= stat.size() ? '\0' : stat[name_end + 2];
+  const std::optional<host::ProcessStat> stat = host::process_stat(static_cast<pid_t>(pid));
+  return stat ? stat->state : '\0';
 }
 
 bool is_stopped(std::int64_t pid) {

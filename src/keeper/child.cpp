@@ -111,23 +111,9 @@ void become_somebody(ChildPlan& plan) {
   }
 }
 
-SCHEDCTL_IN_CHILD int resource_of(Resource resource) {
-  switch (resource) {
-    case Resource::as:
-      return RLIMIT_AS;
-    case Resource::cpu:
-      return RLIMIT_CPU;
-    case Resource::nofile:
-      return RLIMIT_NOFILE;
-    case Resource::nproc:
-      return RLIMIT_NPROC;
-    case Resource::core:
-      return RLIMIT_CORE;
-    case Resource::fsize:
-      return RLIMIT_FSIZE;
-  }
-  return -1;
-}
+/// In the order of Resource.
+constexpr __rlimit_resource kResources[] = {RLIMIT_AS,    RLIMIT_CPU,  RLIMIT_NOFILE,
+                                            RLIMIT_NPROC, RLIMIT_CORE, RLIMIT_FSIZE};
 
 /// As its user and so with its rights; last, since the child itself would feel some of them.
 SCHEDCTL_IN_CHILD void take_share(ChildPlan& plan) {
@@ -143,7 +129,7 @@ SCHEDCTL_IN_CHILD void take_share(ChildPlan& plan) {
   }
   for (const Limit& limit : terms.limits) {
     const rlimit both{limit.value, limit.value};
-    if (::setrlimit(static_cast<__rlimit_resource>(resource_of(limit.resource)), &both) != 0) {
+    if (::setrlimit(kResources[static_cast<std::size_t>(limit.resource)], &both) != 0) {
       give_up(plan, Stage::limits, errno);
     }
   }

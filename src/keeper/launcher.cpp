@@ -1,7 +1,6 @@
 #include "launcher.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,9 +25,7 @@
 //
 // Sharing memory (clone with CLONE_VM and CLONE_VFORK: a vfork with a stack of its own) is by far
 // the cheapest, but the keeper stands still until the child execs. So it is used only when nothing
-// that the child touches can make it wait: its directory and its program are found with
-// RESOLVE_CACHED, that is in the kernel's cache without a question to any file system, and lie on
-// mounts that are this machine's own.
+// that the child touches can make it wait (at_hand.cpp).
 //
 // Forking is for all other cases: an NFS home, a path that nobody has looked up for a while,
 // another user, files that the job names. The child may hang there as long as it likes; a pipe that
@@ -43,9 +40,6 @@ constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
 constexpr rlim_t kFiles = 65'536;
 /// Below nearly everything else, but above what must never be killed.
 constexpr std::string_view kOomScore = "-900";
-/// How long, and of how many commands, it is remembered that they are at hand.
-constexpr std::chrono::seconds kAtHand{1};
-constexpr std::size_t kMostAtHand = 1000;
 /// As execvp has it where there is no PATH.
 constexpr std::string_view kDefaultPath = "/bin:/usr/bin";
 
@@ -239,55 +233,8 @@ tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order,
   plan.oom_score = terms.oom_score_adj ? &oom_score
                    : before_.oom_score ? &*before_.oom_score
                                        : nullptr;
-  if (!needs_copy(terms) && may_share_memory(plan)) return launch_sharing(plan);
+  if (!needs_copy(terms) && at_hand_.has(order.cwd, plan.programs)) return launch_sharing(plan);
   return launch_forking(plan);
-}
-
-/// Whether the path is in the kernel's cache and on a local mount. If not, `error_number` says what
-/// the cache knows: ENOENT is an answer too, EAGAIN is none.
-bool Launcher::is_at_hand(int dir, const char* path, UniqueFd& found, int& error_number) {
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_CACHED;
-  found.reset(static_cast<int>(::syscall(SYS_openat2, dir, path, &how, sizeof how)));
-  if (!found) {
-    error_number = errno;
-    return false;
-  }
-  error_number = EAGAIN;
-  struct statx st {};
-  if (::statx(found.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) != 0 ||
-      (st.stx_mask & STATX_MNT_ID) == 0) {
-    return false;
-  }
-  return mounts_.is_local(st.stx_mnt_id);
-}
-
-/// An answer holds for a second: asking costs as much as a tenth of a small program's run.
-bool Launcher::may_share_memory(const ChildPlan& plan) {
-  const auto now = std::chrono::steady_clock::now();
-  if (now - at_hand_since_ > kAtHand || at_hand_.size() > kMostAtHand) {
-    at_hand_.clear();
-    at_hand_since_ = now;
-  }
-  std::string what = plan.cwd;
-  for (const std::string& program : plan.programs) what.append(1, '\0').append(program);
-  if (at_hand_.contains(what)) return true;
-  if (!is_all_at_hand(plan)) return false;
-  at_hand_.insert(std::move(what));
-  return true;
-}
-
-bool Launcher::is_all_at_hand(const ChildPlan& plan) {
-  int error_number = 0;
-  UniqueFd cwd;
-  if (!is_at_hand(AT_FDCWD, plan.cwd, cwd, error_number)) return false;
-  for (const std::string& program : plan.programs) {
-    UniqueFd found;
-    if (is_at_hand(cwd.get(), program.c_str(), found, error_number)) return true;
-    if (error_number != ENOENT && error_number != ENOTDIR) return false;
-  }
-  return true;
 }
 
 tl::expected<Launch, LaunchFailure> Launcher::launch_sharing(ChildPlan& plan) {

@@ -3,15 +3,13 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
-#include <chrono>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
+#include "at_hand.hpp"
 #include "child.hpp"
 #include "identity.hpp"
-#include "mounts.hpp"
 #include "schedctl/base/result.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "schedctl/keeper/allowed.hpp"
@@ -71,9 +69,6 @@ class Launcher {
 
  private:
   Launcher() = default;
-  bool is_at_hand(int dir, const char* path, UniqueFd& found, int& error_number);
-  bool is_all_at_hand(const ChildPlan& plan);
-  bool may_share_memory(const ChildPlan& plan);
   tl::expected<Launch, LaunchFailure> launch_sharing(ChildPlan& plan);
   static tl::expected<Launch, LaunchFailure> launch_forking(ChildPlan& plan);
 
@@ -83,9 +78,7 @@ class Launcher {
   UniqueFd null_;
   char* stack_ = nullptr;  ///< lives as long as the process
   Before before_;
-  Mounts mounts_;
-  std::unordered_set<std::string> at_hand_;  ///< what was found so since at_hand_since_
-  std::chrono::steady_clock::time_point at_hand_since_;
+  AtHand at_hand_;
 };
 
 }  // namespace schedctl::keeper

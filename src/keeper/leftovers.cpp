@@ -6,8 +6,8 @@
 #include <chrono>
 #include <string>
 
-#include "processes.hpp"
 #include "schedctl/base/clock.hpp"
+#include "schedctl/host/processes.hpp"
 
 // A process whose parent dies becomes a child of the keeper, its subreaper. So whatever lives of an
 // ended run is a child of the keeper, or below one, and if none of its children belongs to the run,
@@ -36,28 +36,29 @@ constexpr Duration kClockTick = std::chrono::milliseconds(100);
 constexpr Duration kLongestFork = std::chrono::seconds(1);
 
 struct Candidate {
-  ProcessStat stat;
+  host::ProcessStat stat;
   std::string environment;
 };
 
-Candidate candidate_of(const ProcessStat& stat) {
-  return {stat, environment_of(stat.pid)};
+Candidate candidate_of(const host::ProcessStat& stat) {
+  return {stat, host::environment_of(stat.pid)};
 }
 
 bool is_of(const Candidate& candidate, const Leftover& leftover, bool session_stands) {
   if (candidate.stat.started < leftover.since_boot - kClockTick) return false;
   if (session_stands && candidate.stat.session == leftover.session) return true;
-  return !leftover.care.marks.empty() && has_entries(candidate.environment, leftover.care.marks);
+  return !leftover.care.marks.empty() &&
+         host::has_entries(candidate.environment, leftover.care.marks);
 }
 
 /// Nobody else has got the number of the run's process.
 bool session_stands(const Leftover& leftover) {
-  return leftover.session > 1 && !process_stat(static_cast<pid_t>(leftover.session));
+  return leftover.session > 1 && !host::process_stat(static_cast<pid_t>(leftover.session));
 }
 
 /// The same where the run's process may be waiting for somebody to reap it, or to kill it.
 bool session_stands(const Orphaned& run) {
-  const std::optional<ProcessStat> leader = process_stat(run.session);
+  const std::optional<host::ProcessStat> leader = host::process_stat(run.session);
   return !leader || leader->started <= run.since_boot + kLongestFork;
 }
 
@@ -66,7 +67,7 @@ std::vector<Candidate> orphans(const std::vector<pid_t>& children,
   std::vector<Candidate> found;
   for (const pid_t pid : children) {
     if (is_run(pid)) continue;
-    const std::optional<ProcessStat> stat = process_stat(pid);
+    const std::optional<host::ProcessStat> stat = host::process_stat(pid);
     if (stat && stat->is_alive()) found.push_back(candidate_of(*stat));
   }
   return found;
@@ -75,17 +76,17 @@ std::vector<Candidate> orphans(const std::vector<pid_t>& children,
 /// Processes in the session of a living run are that run's.
 std::vector<Candidate> everybody(const std::function<bool(pid_t)>& is_run) {
   std::vector<Candidate> found;
-  for (const ProcessStat& stat : living_processes()) {
+  for (const host::ProcessStat& stat : host::living_processes()) {
     if (!is_run(stat.session)) found.push_back(candidate_of(stat));
   }
   return found;
 }
 
-bool is_orphan(const ProcessStat& stat, const Orphaned& run) {
+bool is_orphan(const host::ProcessStat& stat, const Orphaned& run) {
   if (stat.started < run.since_boot - kClockTick) return false;
   if (run.session != 0 && stat.session != run.session) return false;
-  const std::string environment = environment_of(stat.pid);
-  if (has_entries(environment, {run.mark})) return true;
+  const std::string environment = host::environment_of(stat.pid);
+  if (host::has_entries(environment, {run.mark})) return true;
   return run.session != 0 && environment.find("SCHEDCTL_RUN_ID=") == std::string::npos &&
          session_stands(run);
 }
@@ -124,7 +125,7 @@ bool Leftovers::is_empty() const {
 
 void Leftovers::look(Duration now, const std::function<bool(pid_t)>& is_run) {
   next_look_.reset();
-  const std::optional<std::vector<pid_t>> children = own_children();
+  const std::optional<std::vector<pid_t>> children = host::own_children();
   std::vector<Candidate> known;
   if (children) known = orphans(*children, is_run);
   const auto may_be_of = [&](const Leftover& one) {
@@ -137,7 +138,7 @@ void Leftovers::look(Duration now, const std::function<bool(pid_t)>& is_run) {
       !children || (!known.empty() && std::any_of(all_.begin(), all_.end(), may_be_of));
   if (any) known = everybody(is_run);
   std::erase_if(all_, [&](Leftover& one) {
-    std::vector<ProcessStat> members;
+    std::vector<host::ProcessStat> members;
     const bool stands = any && session_stands(one);
     for (const Candidate& candidate : known) {
       if (any && is_of(candidate, one, stands)) members.push_back(candidate.stat);
@@ -149,10 +150,12 @@ void Leftovers::look(Duration now, const std::function<bool(pid_t)>& is_run) {
 }
 
 /// False: there is nothing left of it.
-bool Leftovers::deal_with(Leftover& leftover, std::vector<ProcessStat> members, Duration now) {
+bool Leftovers::deal_with(Leftover& leftover, std::vector<host::ProcessStat> members,
+                          Duration now) {
   if (leftover.care.has_cgroup) {
     for (const pid_t pid : cgroups_->members(leftover.key)) {
-      if (const std::optional<ProcessStat> stat = process_stat(pid)) members.push_back(*stat);
+      if (const std::optional<host::ProcessStat> stat = host::process_stat(pid))
+        members.push_back(*stat);
     }
     if (members.empty() && cgroups_->remove(leftover.key)) return false;
     // Cgroups of its own making may be in it.
@@ -164,17 +167,17 @@ bool Leftovers::deal_with(Leftover& leftover, std::vector<ProcessStat> members, 
   if (!leftover.told_to_end) {
     leftover.told_to_end = true;
     if (!leftover.kill_at) leftover.kill_at = now + leftover.kill_grace;
-    for (const ProcessStat& member : members) {
+    for (const host::ProcessStat& member : members) {
       if (leftover.group_told && member.group == leftover.session) continue;
-      signal_process(member, leftover.care.stop_signal);
-      signal_process(member, SIGCONT);
+      host::signal_process(member, leftover.care.stop_signal);
+      host::signal_process(member, SIGCONT);
     }
   }
   if (leftover.kill_at && now < *leftover.kill_at) {
     schedule(*leftover.kill_at);
     return true;
   }
-  for (const ProcessStat& member : members) signal_process(member, SIGKILL);
+  for (const host::ProcessStat& member : members) host::signal_process(member, SIGKILL);
   if (leftover.care.has_cgroup) cgroups_->kill(leftover.key);
   schedule(now + kStubborn);
   return true;
@@ -187,10 +190,10 @@ void kill_orphans(const std::vector<Orphaned>& runs) {
   bool any = !runs.empty();
   for (int look = 0; look < kLooks && any; ++look) {
     any = false;
-    for (const ProcessStat& stat : living_processes()) {
+    for (const host::ProcessStat& stat : host::living_processes()) {
       const auto is_its = [&](const Orphaned& run) { return is_orphan(stat, run); };
       if (std::none_of(runs.begin(), runs.end(), is_its)) continue;
-      signal_process(stat, SIGKILL);
+      host::signal_process(stat, SIGKILL);
       any = true;
     }
   }

@@ -9,7 +9,7 @@
 
 #include "cgroup.hpp"
 #include "codec.hpp"
-#include "processes.hpp"
+#include "schedctl/host/processes.hpp"
 
 namespace schedctl::keeper {
 
@@ -41,7 +41,7 @@ class Leftovers {
   const std::vector<Leftover>& all() const { return all_; }
 
  private:
-  bool deal_with(Leftover& leftover, std::vector<ProcessStat> members, Duration now);
+  bool deal_with(Leftover& leftover, std::vector<host::ProcessStat> members, Duration now);
   void schedule(Duration at);
 
   const Cgroups* cgroups_;

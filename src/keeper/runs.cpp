@@ -10,10 +10,10 @@
 #include <cerrno>
 #include <utility>
 
-#include "processes.hpp"
 #include "schedctl/base/crash_point.hpp"
 #include "schedctl/base/limits.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/processes.hpp"
 
 // How ends are noticed. SIGCHLD says that some child changed, waitid reaps it and says which. A
 // pidfd a run would tell the same, but costs a descriptor and three system calls more a run
@@ -441,7 +441,7 @@ void Runs::kill_all() {
     kill(pid, live.run);
     any = true;
   }
-  if (any) kill_sessions([this](pid_t session) { return live_.contains(session); });
+  if (any) host::kill_sessions([this](pid_t session) { return live_.contains(session); });
   leftovers_.kill_all(clock_.awake());
 }
 
@@ -475,7 +475,7 @@ void Runs::on_deadlines(Duration now) {
     }
   }
   if (killed.empty()) return;
-  kill_sessions([&](pid_t session) { return killed.contains(session); });
+  host::kill_sessions([&](pid_t session) { return killed.contains(session); });
 }
 
 void Runs::cut_outputs(Duration now) {

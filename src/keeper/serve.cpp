@@ -6,7 +6,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,19 +15,36 @@
 #include <functional>
 #include <utility>
 
-#include "processes.hpp"
+#include "schedctl/base/clock.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/privilege.hpp"
+#include "schedctl/host/processes.hpp"
 #include "schedctl/keeper/allowed.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "server.hpp"
 #include "socket.hpp"
 #include "successor.hpp"
 
-// The life of the keeper: become its directory's only one, take over what earlier ones left, then
-// one loop of six things that can happen: a child changed, a pending child got to its exec, a
-// daemon said something, a deadline came, a signal, a newer program of itself is ready
-// (successor.cpp).
+// The keeper is the one process of schedctl that forks, and the one that may be root beside a
+// daemon that is not. It is meant to be read as a whole, in this order:
+//
+//   serve.cpp      its life: becomes its directory's only one, takes over what earlier ones left,
+//                  then one loop of six things that can happen: a child changed, a pending child
+//                  got to its exec, a daemon said something, a deadline came, a signal, a newer
+//                  program of itself is ready
+//   server.cpp     the daemon at the other end, and callers who would be that
+//   runs.cpp       the commands in its care, from the order to the acknowledgement
+//   launcher.cpp   makes their processes; at_hand.cpp: whether that can be done without waiting
+//   child.cpp      what a process does until its exec; identity.cpp, env_file.cpp: what of it takes
+//                  a user's name and a user's file; allowed.cpp: whose
+//   spool.cpp      where their output goes
+//   cgroup.cpp     what holds them to limits of memory, processors and processes
+//   leftovers.cpp  what they leave behind when they end
+//   journal.cpp    what is left of the keeper if it is killed
+//   successor.cpp  how it becomes a newer program, children and all (holdings.hpp)
+//
+// What goes over the connection is in messages.hpp and codec.hpp, how in wire.hpp, channel.cpp and
+// socket.cpp. The daemon's end of it is client/, which is no part of this process.
 
 namespace schedctl::keeper {
 namespace {
@@ -84,7 +100,7 @@ std::string make_instance() {
 
 /// For whoever wonders who holds the lock. Pid and start time together name a process for ever.
 void describe_holder(const host::FileLock& lock, const std::string& instance) {
-  const std::optional<ProcessStat> self = process_stat(::getpid());
+  const std::optional<host::ProcessStat> self = host::process_stat(::getpid());
   const std::string text = "pid " + std::to_string(::getpid()) + "\nstarted_us " +
                            std::to_string(self ? to_us(self->started) : 0) + "\nboot_id " +
                            host::boot_id() + "\ninstance " + instance + "\n";
@@ -142,13 +158,6 @@ Result<void> show_lock(const host::FileLock& lock, int keeper_dir, const Reader&
 
 /// For a machine that is busy installing things.
 constexpr Duration kTrialPatience = std::chrono::seconds(20);
-
-Duration monotonic_time() {
-  timespec ts{};
-  ::clock_gettime(CLOCK_MONOTONIC, &ts);
-  return std::chrono::duration_cast<Duration>(std::chrono::seconds(ts.tv_sec) +
-                                              std::chrono::nanoseconds(ts.tv_nsec));
-}
 
 class Keeper {
  public:
@@ -273,13 +282,13 @@ Result<void> Keeper::set_up(UniqueFd listener, Launcher launcher, Spool spool, J
 }
 
 Result<void> Keeper::run() {
-  for (Duration now = monotonic_time(); !should_end(now); now = monotonic_time()) {
+  for (Duration now = SystemClock().awake(); !should_end(now); now = SystemClock().awake()) {
     TRY_VOID(loop_->run_once(patience(now)));
     runs_->on_time();
     server_->turn();
     if (!server_->has_daemon() && is_lost()) runs_->kill_all();
-    if (server_->take_reexec_wish()) begin_reexec(monotonic_time());
-    if (successor_) go_on_with_reexec(monotonic_time());
+    if (server_->take_reexec_wish()) begin_reexec(SystemClock().awake());
+    if (successor_) go_on_with_reexec(SystemClock().awake());
   }
   return {};
 }

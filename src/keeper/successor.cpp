@@ -15,6 +15,9 @@
 #include <string_view>
 #include <utility>
 
+#include "codec.hpp"
+#include "launcher.hpp"
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/base/text.hpp"
 
 // A new version of schedctl comes, and commands that began under the old one must go on. So the
@@ -61,12 +64,8 @@ Result<UniqueFd> open_program(const std::string& path) {
 Result<UniqueFd> written_down(const Holdings& holdings) {
   UniqueFd fd(::memfd_create("schedctl-keeper", MFD_CLOEXEC));
   if (!fd) return fail(error_from_errno("cannot make a memfd", errno));
-  const std::string bytes = to_bytes(holdings);
-  for (std::size_t at = 0; at < bytes.size();) {
-    const ssize_t n = ::write(fd.get(), bytes.data() + at, bytes.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(error_from_errno("cannot write what is held", errno));
-    at += static_cast<std::size_t>(n);
+  if (!write_all(fd.get(), to_bytes(holdings))) {
+    return fail(error_from_errno("cannot write what is held", errno));
   }
   return fd;
 }
@@ -77,16 +76,8 @@ void exec(int program, const std::vector<std::string>& argv, const std::string& 
   for (char** entry = environ; *entry != nullptr; ++entry) {
     if (!std::string_view(*entry).starts_with(kVariable)) variables.emplace_back(*entry);
   }
-  const auto pointers = [](const std::vector<std::string>& strings) {
-    std::vector<char*> list;
-    list.reserve(strings.size() + 1);
-    // execve writes to none of them, whatever its type says.
-    for (const std::string& s : strings) list.push_back(const_cast<char*>(s.c_str()));
-    list.push_back(nullptr);
-    return list;
-  };
-  ::syscall(SYS_execveat, program, "", pointers(argv).data(), pointers(variables).data(),
-            AT_EMPTY_PATH);
+  ::syscall(SYS_execveat, program, "", string_pointers(argv).data(),
+            string_pointers(variables).data(), AT_EMPTY_PATH);
 }
 
 struct Trial {
@@ -190,17 +181,59 @@ Result<void> answer_trial() {
 }
 
 Result<Holdings> read_holdings(UniqueFd fd) {
-  struct stat st {};
-  if (::fstat(fd.get(), &st) != 0) return fail(error_from_errno("no holdings", errno));
-  std::string bytes(std::min(static_cast<std::size_t>(st.st_size), kLongestHoldings), '\0');
-  for (std::size_t at = 0; at < bytes.size();) {
-    const ssize_t n =
-        ::pread(fd.get(), bytes.data() + at, bytes.size() - at, static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(error_from_errno("cannot read the holdings", errno));
-    at += static_cast<std::size_t>(n);
-  }
+  if (::lseek(fd.get(), 0, SEEK_SET) != 0) return fail(error_from_errno("no holdings", errno));
+  std::string bytes;
+  const int error_number = read_to_end(fd.get(), kLongestHoldings, bytes);
+  if (error_number != 0) return fail(error_from_errno("cannot read the holdings", error_number));
   return holdings_from(bytes);
+}
+
+std::string to_bytes(const Holdings& holdings) {
+  std::string bytes;
+  encode(holdings.estate, bytes);
+  for (const HeldRun& run : holdings.runs) encode(run, bytes);
+  for (const Leftover& leftover : holdings.leftovers) encode(leftover, bytes);
+  for (const Report& report : holdings.finished) {
+    std::visit([&](const auto& m) { encode(m, bytes); }, report);
+  }
+  encode(InventoryEnd{}, bytes);
+  return bytes;
+}
+
+Result<Holdings> holdings_from(std::string_view bytes) {
+  Holdings holdings;
+  TRY(Message first, decode(bytes));
+  auto* estate = std::get_if<Estate>(&first);
+  if (estate == nullptr || estate->version > kEstateVersion) {
+    return fail(ErrorKind::failed, "a keeper of another version left this");
+  }
+  holdings.estate = std::move(*estate);
+  while (true) {
+    TRY(Message message, decode(bytes));
+    if (auto* run = std::get_if<HeldRun>(&message)) {
+      holdings.runs.push_back(std::move(*run));
+    } else if (auto* leftover = std::get_if<Leftover>(&message)) {
+      holdings.leftovers.push_back(std::move(*leftover));
+    } else if (auto* failed = std::get_if<StartFailed>(&message)) {
+      holdings.finished.emplace_back(std::move(*failed));
+    } else if (auto* ended = std::get_if<Ended>(&message)) {
+      holdings.finished.emplace_back(std::move(*ended));
+    } else if (std::holds_alternative<InventoryEnd>(message) && bytes.empty()) {
+      return holdings;
+    } else {
+      return fail(ErrorKind::failed, "what a keeper left makes no sense");
+    }
+  }
+}
+
+std::vector<int> descriptors_of(const Holdings& holdings) {
+  const Estate& estate = holdings.estate;
+  std::vector<int> fds{estate.lock, estate.keeper_dir, estate.listener, estate.output_dir};
+  for (const HeldRun& run : holdings.runs) {
+    if (run.output >= 0) fds.push_back(run.output);
+    if (run.pending >= 0) fds.push_back(run.pending);
+  }
+  return fds;
 }
 
 }  // namespace schedctl::keeper

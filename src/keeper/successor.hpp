@@ -53,4 +53,12 @@ Result<void> answer_trial();
 /// being passed on any further.
 Result<Holdings> read_holdings(UniqueFd fd);
 
+/// As messages of codec.hpp, closed by an InventoryEnd.
+std::string to_bytes(const Holdings& holdings);
+/// An error: these are not the holdings of a keeper, or of a newer one. Nothing is said of the
+/// descriptors, which need not be open here.
+Result<Holdings> holdings_from(std::string_view bytes);
+/// The descriptors that go along.
+std::vector<int> descriptors_of(const Holdings& holdings);
+
 }  // namespace schedctl::keeper

@@ -18,7 +18,7 @@ namespace {
 using store::HistoryPage;
 using store::HistoryRun;
 using store::RecordKind;
-using What = keeper::OutputFiles::Removed::What;
+using What = OutputFiles::Removed::What;
 
 /// Runs are held by alerts, so these come before them; and hold what comes after them.
 constexpr std::array kBeforeRuns = {RecordKind::message, RecordKind::alert, RecordKind::event,
@@ -87,8 +87,8 @@ Result<bool> Sweep::step() {
   step_began_ = clock_.elapsed();
   step_files_ = 0;
   if (!files_ && !options_.output_dir.empty()) {
-    TRY(keeper::OutputFiles files, keeper::OutputFiles::open(options_.output_dir));
-    files_ = std::make_unique<keeper::OutputFiles>(std::move(files));
+    TRY(OutputFiles files, OutputFiles::open(options_.output_dir));
+    files_ = std::make_unique<OutputFiles>(std::move(files));
   }
   switch (stage_) {
     case Stage::records:
@@ -202,9 +202,9 @@ Result<void> Sweep::do_surplus() {
 
 // What lies on the disk is what counts, whatever rows say; files of living runs included.
 Result<void> Sweep::do_measure() {
-  const std::vector<keeper::OutputFiles::Entry> entries = files_->next(limits::kRowsPerSweepStep);
+  const std::vector<OutputFiles::Entry> entries = files_->next(limits::kRowsPerSweepStep);
   const bool looks = options_.strays && options_.rules.max_age > Duration::zero();
-  for (const keeper::OutputFiles::Entry& entry : entries) {
+  for (const OutputFiles::Entry& entry : entries) {
     output_bytes_ += entry.bytes;
     // An empty one may wait in the keeper's hands for a run.
     const bool old = entry.bytes > 0 && entry.written < now_ - options_.rules.max_age;

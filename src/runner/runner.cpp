@@ -13,7 +13,7 @@
 #include "schedctl/base/limits.hpp"
 #include "schedctl/base/signals.hpp"
 #include "schedctl/job/transition.hpp"
-#include "schedctl/keeper/output_files.hpp"
+#include "schedctl/retention/output_files.hpp"
 #include "work.hpp"
 
 namespace schedctl::runner {
@@ -31,7 +31,7 @@ std::string seconds(Duration d) {
 /// Those that have gone into the log. What is left of them after a crash is for retention to find.
 void remove_outputs(const std::string& directory, const std::vector<std::string>& paths) {
   if (directory.empty() || paths.empty()) return;
-  const Result<keeper::OutputFiles> files = keeper::OutputFiles::open(directory);
+  const Result<retention::OutputFiles> files = retention::OutputFiles::open(directory);
   if (!files) return;
   for (const std::string& path : paths) static_cast<void>(files->remove(path));
 }

@@ -17,6 +17,7 @@
 #include "schedctl/base/log.hpp"
 #include "schedctl/keeper/serve.hpp"
 #include "tests/base/scratch.hpp"
+#include "tests/keeper/waiting.hpp"
 #include "world.hpp"
 
 using namespace schedctl;
@@ -349,7 +350,7 @@ TEST_CASE("a daemon that starts while the last one's keeper is ending gets one a
     world.make_executor();
     world.connect();
     // No waiting for its end, as a daemon would that was killed right after the order.
-    auto client = keeper::Client::connect(world.paths(), 20s);
+    auto client = keeper::test::connect(world.paths(), 20s);
     if (client) (*client)->quit_if_idle();
   }
   world.make_executor();

@@ -15,6 +15,7 @@
 #include "schedctl/keeper/client.hpp"
 #include "src/keeper/socket.hpp"
 #include "target.hpp"
+#include "tests/keeper/waiting.hpp"
 
 namespace schedctl::fuzz {
 namespace {
@@ -120,7 +121,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const UniqueFd enough(::eventfd(0, EFD_CLOEXEC));
   std::thread keeper = fake.say(std::move(packets), enough.get());
   {
-    auto client = keeper::Client::connect(fake.paths(), fuzz::kPatience);
+    auto client = keeper::test::connect(fake.paths(), fuzz::kPatience);
     if (client) {
       fuzz::serve(**client);
     } else {

@@ -158,14 +158,14 @@ TEST_CASE("a daemon speaks to nobody but the holder of the lock") {
     REQUIRE(keeper.said() == "R");
     std::filesystem::remove(socket);
     place(thing, crime.scratch, socket);
-    CHECK_FALSE(Client::connect(crime.scratch.paths(), std::chrono::seconds(1)));
+    CHECK_FALSE(connect(crime.scratch.paths(), std::chrono::seconds(1)));
     // Another keeper's socket, by a link and under its own name.
     std::filesystem::remove_all(socket);
     std::filesystem::create_symlink(other / "keeper/socket", socket);
-    CHECK_FALSE(Client::connect(crime.scratch.paths(), std::chrono::seconds(1)));
+    CHECK_FALSE(connect(crime.scratch.paths(), std::chrono::seconds(1)));
     std::filesystem::remove(socket);
     REQUIRE(::link((other / "keeper/socket").c_str(), socket.c_str()) == 0);
-    const auto connected = Client::connect(crime.scratch.paths(), std::chrono::seconds(1));
+    const auto connected = connect(crime.scratch.paths(), std::chrono::seconds(1));
     REQUIRE_FALSE(connected);
     CHECK(connected.error().message.find(std::to_string(stranger.pid())) != std::string::npos);
   }

@@ -19,6 +19,7 @@
 
 #include "schedctl/keeper/client.hpp"
 #include "schedctl/keeper/serve.hpp"
+#include "waiting.hpp"
 
 /// A keeper in a process of its own and a scratch directory, and a daemon's end of the connection.
 namespace schedctl::keeper::test {
@@ -94,7 +95,7 @@ class KeeperProcess {
 class Daemon {
  public:
   explicit Daemon(const KeeperPaths& paths) {
-    auto connected = Client::connect(paths, kPatience);
+    auto connected = connect(paths, kPatience);
     REQUIRE_MESSAGE(connected, (connected ? "" : connected.error().message));
     client = std::move(*connected);
     client->set_handlers({

@@ -414,16 +414,16 @@ TEST_CASE("nonsense and unwelcome versions cost the caller its connection, nobod
 
 TEST_CASE("a keeper that does not answer is told from one that is not there") {
   Scratch scratch;
-  const auto nobody = Client::connect(scratch.paths(), seconds(1));
+  const auto nobody = connect(scratch.paths(), seconds(1));
   REQUIRE_FALSE(nobody);
   CHECK(nobody.error().kind == ErrorKind::unavailable);
   CHECK(nobody.error().message.find("no keeper") != std::string::npos);
   KeeperProcess keeper(scratch.paths());
   ::kill(keeper.pid(), SIGSTOP);
-  const auto frozen = Client::connect(scratch.paths(), std::chrono::milliseconds(100));
+  const auto frozen = connect(scratch.paths(), std::chrono::milliseconds(100));
   REQUIRE_FALSE(frozen);
   CHECK(frozen.error().kind == ErrorKind::unavailable);
-  CHECK(frozen.error().message.find(std::to_string(keeper.pid())) != std::string::npos);
+  CHECK(frozen.error().message == "it does not answer");
 }
 
 TEST_CASE("directories with long names are no obstacle") {

@@ -23,20 +23,17 @@ struct KeeperPaths {
   bool own = false;  ///< of a user's own daemon, which has no daemon_user
 };
 
-/// Starts `program keeper --keeper-dir D --output-dir D [--config F]` in a session of its own and
-/// waits until it holds its lock and listens. A keeper that lives already is an error of kind
-/// conflict. `program` is an absolute path. Errors carry what the new process said.
-Result<void> spawn_keeper(const std::string& program, const KeeperPaths& paths);
-
-/// A keeper on its way to life; nothing in here blocks. Who gives it up before the outcome leaves a
-/// keeper behind that ends by itself when nobody comes. Used by one thread.
+/// A keeper on its way to life, `program keeper --keeper-dir D --output-dir D [--config F]` in a
+/// session of its own, until it holds its lock and listens; nothing in here blocks. Who gives it up
+/// before the outcome leaves a keeper behind that ends by itself when nobody comes. Used by one
+/// thread.
 class Spawning {
  public:
-  /// Kind conflict: a keeper lives there already.
+  /// `program` is an absolute path. Kind conflict: a keeper lives there already.
   static Result<Spawning> begin(const std::string& program, const KeeperPaths& paths);
   /// Readable when outcome() may know more. Another one after each call of outcome().
   int fd() const { return pipe_ ? pipe_.get() : process_.get(); }
-  /// Nothing: not yet.
+  /// Nothing: not yet. Errors carry what the new process said.
   std::optional<Result<void>> outcome();
   /// It takes too long: the process is killed.
   void kill();
@@ -50,6 +47,9 @@ class Spawning {
   UniqueFd pipe_;     ///< what it says; closed when it has said it all
   std::string said_;
 };
+
+/// The same, waiting for the outcome.
+Result<void> spawn_keeper(const std::string& program, const KeeperPaths& paths);
 
 /// The daemon's end of the connection. Used by one thread (the io thread), except where noted.
 /// Writes never block: what the socket does not take is queued here and sent when it is writable.
@@ -67,12 +67,10 @@ class Client {
     std::function<void(Error)> closed;
   };
 
-  /// Connects, says hello and reads the inventory; blocks for at most `timeout`. Kind unavailable:
-  /// no keeper lives there, or it does not answer (the message says which).
-  static Result<std::unique_ptr<Client>> connect(const KeeperPaths& paths, Duration timeout);
-  /// The same without waiting: set handlers, then drive it by on_ready() until is_connected(). A
+  /// Connects without waiting: set handlers, then drive it by on_ready() until is_connected(). A
   /// keeper that is stopped answers when it goes on, so there is no time after which it is wrong to
-  /// wait. `version`: of the protocol; 0 is the newest.
+  /// wait. `version`: of the protocol; 0 is the newest. Kind unavailable: no keeper lives there, or
+  /// it cannot be reached (the message says which).
   static Result<std::unique_ptr<Client>> begin(const KeeperPaths& paths, std::uint32_t version = 0);
   /// Sends what is queued, as far as the socket takes it, and closes.
   virtual ~Client() = default;

@@ -9,7 +9,7 @@
 
 #include "schedctl/base/clock.hpp"
 #include "schedctl/job/retention.hpp"
-#include "schedctl/keeper/output_files.hpp"
+#include "schedctl/retention/output_files.hpp"
 #include "schedctl/store/store.hpp"
 
 namespace schedctl::retention {
@@ -79,7 +79,7 @@ class Sweep {
   SweepOptions options_;
   Time now_;
   Stage stage_ = Stage::records;
-  std::unique_ptr<keeper::OutputFiles> files_;
+  std::unique_ptr<OutputFiles> files_;
   Gone gone_;
   std::string trouble_;
 

@@ -10,7 +10,7 @@
 #include "schedctl/base/time.hpp"
 
 /// What /proc says about processes.
-namespace schedctl::keeper {
+namespace schedctl::host {
 
 struct ProcessStat {
   pid_t pid = 0;
@@ -40,4 +40,4 @@ void signal_process(const ProcessStat& process, int signo);
 /// cannot have gone to others, that is while their leaders are unreaped children of the caller.
 void kill_sessions(const std::function<bool(pid_t)>& is_one);
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host

@@ -1,4 +1,4 @@
-#include "schedctl/keeper/output_files.hpp"
+#include "schedctl/retention/output_files.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace schedctl::keeper {
+namespace schedctl::retention {
 namespace {
 
 constexpr std::size_t kInstanceDigits = 16;
@@ -100,4 +100,4 @@ std::vector<OutputFiles::Entry> OutputFiles::next(std::size_t limit) {
   return found;
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::retention

@@ -1,46 +1,29 @@
 #include "schedctl/keeper/client.hpp"
 
-#include <poll.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
-#include "build.hpp"
-#include "channel.hpp"
+#include "schedctl/base/clock.hpp"
 #include "schedctl/host/host.hpp"
-#include "socket.hpp"
+#include "src/keeper/build.hpp"
+#include "src/keeper/channel.hpp"
+#include "src/keeper/socket.hpp"
 
 namespace schedctl::keeper {
 namespace {
 
-using std::chrono::steady_clock;
-
 /// Orders that the keeper has not read; as many as a keeper that is stopped for long may miss
 /// before the connection is given up. Runs are limited by the daemon, so this is far out of reach.
 constexpr std::size_t kMostUnsent = std::size_t{64} * 1024 * 1024;
-
-std::uint64_t boot_nanoseconds() {
-  timespec ts{};
-  ::clock_gettime(CLOCK_BOOTTIME, &ts);
-  return static_cast<std::uint64_t>(ts.tv_sec) * 1'000'000'000U +
-         static_cast<std::uint64_t>(ts.tv_nsec);
-}
 
 Error unavailable(const std::string& keeper_dir, const std::string& why) {
   const std::int64_t pid = living_keeper(keeper_dir);
   if (pid == 0) return Error{ErrorKind::unavailable, "no keeper lives in " + keeper_dir};
   return Error{ErrorKind::unavailable,
                "the keeper (process " + std::to_string(pid) + ") cannot be reached: " + why};
-}
-
-void wait_for(Client& client, std::chrono::milliseconds at_most) {
-  pollfd poll{client.fd(), static_cast<short>(client.wanted_events()), 0};
-  if (::poll(&poll, 1, static_cast<int>(std::min<std::int64_t>(at_most.count(), 60'000))) > 0) {
-    client.on_ready(static_cast<std::uint32_t>(poll.revents));
-  }
 }
 
 class SocketClient final : public Client {
@@ -201,9 +184,8 @@ bool SocketClient::post(const M& message) {
 void SocketClient::start(const StartOrder& order) {
   const bool understood = keeper_version_ >= 3 || order.terms == Terms{};
   if ((understood && post(order)) || !handlers_.start_failed) return;
-  handlers_.start_failed(StartFailed{
-      order.key, understood ? Stage::exec : Stage::setup, understood ? E2BIG : EPROTONOSUPPORT,
-      std::chrono::floor<Duration>(std::chrono::system_clock::now())});
+  handlers_.start_failed(StartFailed{order.key, understood ? Stage::exec : Stage::setup,
+                                     understood ? E2BIG : EPROTONOSUPPORT, SystemClock().wall()});
 }
 
 void SocketClient::acknowledge(const std::vector<RunKey>& keys) {
@@ -232,30 +214,9 @@ Result<std::unique_ptr<Client>> Client::begin(const KeeperPaths& paths, std::uin
   }
   auto client =
       std::make_unique<SocketClient>(std::move(*fd), version == 0 ? kProtocolVersion : version);
-  client->say_hello(boot_nanoseconds());
+  // Rises from one daemon to the next.
+  client->say_hello(static_cast<std::uint64_t>(SystemClock().elapsed().count()) * 1000);
   return client;
-}
-
-Result<std::unique_ptr<Client>> Client::connect(const KeeperPaths& paths, Duration timeout) {
-  const auto until = steady_clock::now() + timeout;
-  std::uint32_t version = kProtocolVersion;
-  while (true) {
-    TRY(std::unique_ptr<Client> client, begin(paths, version));
-    std::optional<Error> closed;
-    client->set_handlers(
-        {.started = {}, .start_failed = {}, .ended = {}, .closed = [&closed](const Error& error) {
-           closed = error;
-         }});
-    while (!closed && !client->is_connected()) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
-      if (left.count() <= 0) return fail(unavailable(paths.keeper_dir, "it does not answer"));
-      wait_for(*client, left);
-    }
-    client->set_handlers({});
-    if (!closed) return client;
-    version = client->version_offered();
-    if (version == 0) return fail(unavailable(paths.keeper_dir, closed->message));
-  }
 }
 
 std::int64_t living_keeper(const std::string& keeper_dir) {

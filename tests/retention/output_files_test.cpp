@@ -1,4 +1,4 @@
-#include "schedctl/keeper/output_files.hpp"
+#include "schedctl/retention/output_files.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 
 #include "tests/base/scratch.hpp"
 
-namespace schedctl::keeper {
+namespace schedctl::retention {
 namespace {
 
 using What = OutputFiles::Removed::What;
@@ -153,4 +153,4 @@ TEST_CASE("a file that cannot be removed is an error") {
 }
 
 }  // namespace
-}  // namespace schedctl::keeper
+}  // namespace schedctl::retention

@@ -11,7 +11,7 @@
 #include "schedctl/base/time.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
-namespace schedctl::keeper {
+namespace schedctl::retention {
 
 /// The directory of output files, for whoever removes old ones. Only regular files in the directory
 /// itself, under names that a keeper gives, are ever touched, whatever a row says of them; links
@@ -59,4 +59,4 @@ class OutputFiles {
   std::unique_ptr<DIR, CloseDir> walk_;
 };
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::retention

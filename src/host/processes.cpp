@@ -1,4 +1,4 @@
-#include "processes.hpp"
+#include "schedctl/host/processes.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 
 std::optional<ProcessStat> process_stat(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/stat";
@@ -94,4 +94,4 @@ void kill_sessions(const std::function<bool(pid_t)>& is_one) {
   }
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host
