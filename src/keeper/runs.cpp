@@ -75,6 +75,7 @@ Care care_of(const StartOrder& order) {
 
 /// How often output is looked at that has a bound.
 constexpr Duration kCutEvery = std::chrono::seconds(1);
+constexpr std::size_t kCutAtOnce = 500;
 
 }  // namespace
 
@@ -478,15 +479,19 @@ void Runs::on_deadlines(Duration now) {
   host::kill_sessions([&](pid_t session) { return killed.contains(session); });
 }
 
+/// Each once a second. Very many are looked at in parts: a start must not wait for all of them.
 void Runs::cut_outputs(Duration now) {
-  bool any = false;
-  for (auto& [pid, live] : live_) {
-    Care& care = live.run.care;
-    if (care.max_output <= 0 || live.output.name.empty()) continue;
-    any = true;
-    care.output_cut = Spool::cut_middle(live.output, care.max_output, care.output_cut);
+  const std::size_t parts = live_.size() / kCutAtOnce + 1;
+  const std::size_t buckets = live_.bucket_count();
+  cut_part_ = (cut_part_ + 1) % parts;
+  for (std::size_t b = buckets * cut_part_ / parts; b < buckets * (cut_part_ + 1) / parts; ++b) {
+    for (auto it = live_.begin(b); it != live_.end(b); ++it) {
+      auto& [pid, live] = *it;
+      Care& care = live.run.care;
+      care.output_cut = Spool::cut_middle(live.output, care.max_output, care.output_cut);
+    }
   }
-  cut_at_ = any ? std::optional<Duration>(now + kCutEvery) : std::nullopt;
+  cut_at_ = live_.empty() ? std::nullopt : std::optional<Duration>(now + kCutEvery / parts);
 }
 
 void Runs::set_deadline(pid_t pid, HeldRun& run, std::optional<Duration> deadline) {

@@ -233,5 +233,26 @@ TEST_CASE("output that is not wanted goes nowhere and costs no file") {
   CHECK(files_in(scratch / "output") == 0);
 }
 
+TEST_CASE("of very many runs the output of each is cut while it lives") {
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths());
+  Daemon daemon(scratch.paths());
+  constexpr int kRuns = 600;
+  constexpr std::int64_t kWritten = 40'960;
+  for (int run = 1; run <= kRuns; ++run) {
+    StartOrder order = shell(run, "head -c 40960 /dev/zero; exec sleep 1000");
+    order.terms.max_output = 8192;
+    daemon.client->start(order);
+  }
+  daemon.until([&] { return daemon.started.size() == kRuns; });
+  for (const Started& started : daemon.started) {
+    CHECK(comes_true([&] {
+      struct stat st {};
+      return ::stat(started.output_path.c_str(), &st) == 0 && st.st_size == kWritten &&
+             st.st_blocks * 512 < kWritten / 2;
+    }));
+  }
+}
+
 }  // namespace
 }  // namespace schedctl::keeper
