@@ -132,9 +132,9 @@ class Runs {
   std::set<std::pair<Duration, pid_t>> deadlines_;
   std::optional<Duration> cut_at_;  ///< once a run had an output with a bound, while runs live
   std::size_t cut_part_ = 0;
-  bool start_unwritten_ = false;    ///< in the journal's buffer; for the crash points alone
-  bool end_unwritten_ = false;      ///< the same
-  bool journal_ok_ = true;          ///< false: something is missing in it until it is rewritten
+  bool start_unwritten_ = false;  ///< in the journal's buffer; for the crash points alone
+  bool end_unwritten_ = false;    ///< the same
+  bool journal_ok_ = true;        ///< false: something is missing in it until it is rewritten
 };
 
 }  // namespace schedctl::keeper

@@ -78,14 +78,14 @@ class Keeper {
         std::move(
             *keeper::Journal::create(dir_.get(), {keeper::kJournalVersion, kInstance, "boot"})),
         kInstance,
-        keeper::Runs::Handlers{
-            .report = [this](const keeper::Report& r) { server_->report(r); },
-            .watch =
-                [this](int fd, pid_t pid) {
-                  static_cast<void>(loop_->watch(
-                      fd, EPOLLIN, [this, pid](std::uint32_t) { runs_->on_pending(pid); }));
-                },
-            .unwatch = [this](int fd) { loop_->unwatch(fd); }});
+        keeper::Runs::Handlers{.report = [this](const keeper::Report& r) { server_->report(r); },
+                               .watch =
+                                   [this](int fd, pid_t pid) {
+                                     static_cast<void>(loop_->watch(
+                                         fd, EPOLLIN,
+                                         [this, pid](std::uint32_t) { runs_->on_pending(pid); }));
+                                   },
+                               .unwatch = [this](int fd) { loop_->unwatch(fd); }});
     require(server_->listen(*runs_).has_value(), "the keeper listens");
   }
   Keeper(const Keeper&) = delete;
