@@ -152,7 +152,7 @@ class FieldReader {
     }
     return refuse(), 0;
   }
-  void get(std::string& s) { s = take(get_count()); }
+  void get(std::string& s) { s = std::string(take(get_count())); }  // to assign takes longer
   template <class T>
   void get(std::vector<T>& list) {
     for (std::size_t n = get_count(); n > 0 && ok_; --n) get(list.emplace_back());
