@@ -1,5 +1,7 @@
 #include "codec.hpp"
 
+#include <algorithm>
+
 namespace schedctl::keeper {
 namespace {
 

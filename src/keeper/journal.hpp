@@ -46,8 +46,6 @@ class Journal {
 
   /// Whether so much has piled up that it is time for rewrite().
   bool is_long() const { return damaged_ || size_ > rewrite_at_; }
-  /// It ends in half a record: write() fails until rewrite() mends it.
-  bool is_damaged() const { return damaged_; }
   /// Replaces the whole by what is live now: `records` calls its argument with each.
   using Sink = std::function<void(const Message&)>;
   bool rewrite(const std::function<void(const Sink&)>& records);
@@ -68,7 +66,7 @@ class Journal {
   std::int64_t head_size_ = 0;
   std::int64_t size_ = 0;
   std::int64_t rewrite_at_ = 0;
-  bool damaged_ = false;
+  bool damaged_ = false;  ///< it ends in half a record: write() fails until rewrite() mends it
 };
 
 /// The names of the journals in the directory that are not `own`.
