@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "build.hpp"
+#include "schedctl/host/build.hpp"
 #include "socket.hpp"
 
 // The order that "unknown run means never started" hangs on: a new daemon is welcomed only after
@@ -158,7 +158,7 @@ void Server::welcome(std::unique_ptr<Channel> channel, const Hello& hello) {
   daemon_ = std::move(channel);
   readable_ = true;
   watches_writable_ = false;
-  daemon_->post(Welcome{hello.version, hello.epoch, ::getpid(), instance_, own_build()});
+  daemon_->post(Welcome{hello.version, hello.epoch, ::getpid(), instance_, host::own_build()});
   runs_->for_each([this](const Report& known) { report(known); });
   daemon_->post(InventoryEnd{});
   most_unsent_ = daemon_->unsent_bytes() + kMostUnsent;

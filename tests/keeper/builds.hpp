@@ -9,7 +9,7 @@
 #include <iterator>
 #include <string>
 
-#include "src/keeper/build.hpp"
+#include "schedctl/host/build.hpp"
 
 /// Builds of this test's program that differ in nothing but the build id.
 namespace schedctl::keeper::test {
@@ -21,7 +21,7 @@ inline std::string own_program() {
 /// The build id of this program with `change` in its last byte, as bytes.
 inline std::string build_bytes(int change) {
   std::string bytes;
-  const std::string& hex = own_build();
+  const std::string& hex = host::own_build();
   for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
     bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
   }

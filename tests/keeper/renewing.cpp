@@ -90,12 +90,12 @@ void renew(Daemon& daemon) {
 }
 
 TEST_CASE("a build is told from another, whatever stands under the program's path") {
-  CHECK(own_build().size() >= 32);
-  CHECK(own_build() == own_build());
+  CHECK(host::own_build().size() >= 32);
+  CHECK(host::own_build() == host::own_build());
   Installed keeper;
   Daemon daemon(keeper.scratch.paths());
   CHECK(daemon.client->is_of_another_build());
-  CHECK(daemon.client->build().size() == own_build().size());
+  CHECK(daemon.client->build().size() == host::own_build().size());
   std::filesystem::remove(keeper.program());
   Daemon later(keeper.scratch.paths());
   CHECK(later.client->build() == daemon.client->build());

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "schedctl/base/clock.hpp"
+#include "schedctl/host/build.hpp"
 #include "schedctl/host/host.hpp"
-#include "src/keeper/build.hpp"
 #include "src/keeper/channel.hpp"
 #include "src/keeper/socket.hpp"
 
@@ -42,7 +42,7 @@ class SocketClient final : public Client {
   std::int64_t pid() const override { return pid_; }
   const std::string& build() const override { return build_; }
   bool is_of_another_build() const override {
-    return !build_.empty() && !own_build().empty() && build_ != own_build();
+    return !build_.empty() && !host::own_build().empty() && build_ != host::own_build();
   }
   int fd() const override { return channel_.fd(); }
   std::uint32_t wanted_events() const override {

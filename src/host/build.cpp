@@ -1,4 +1,4 @@
-#include "build.hpp"
+#include "schedctl/host/build.hpp"
 
 #include <elf.h>
 #include <link.h>
@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 namespace {
 
 /// With its final zero, as notes have it.
@@ -73,4 +73,4 @@ const std::string& own_build() {
   return build;
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host
