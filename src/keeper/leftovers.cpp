@@ -32,8 +32,6 @@ constexpr int kShare = 20;
 constexpr Duration kStubborn = std::chrono::seconds(1);
 /// Start times of processes are told no finer, and a moment before the time that is noted.
 constexpr Duration kClockTick = std::chrono::milliseconds(100);
-/// From the time that is noted to the start of the process. Nobody else gets its number so soon.
-constexpr Duration kLongestFork = std::chrono::seconds(1);
 
 struct Candidate {
   host::ProcessStat stat;
@@ -56,10 +54,10 @@ bool session_stands(const Leftover& leftover) {
   return leftover.session > 1 && !host::process_stat(static_cast<pid_t>(leftover.session));
 }
 
-/// The same where the run's process may be waiting for somebody to reap it, or to kill it.
+/// The same where the run's process may be dead and nobody has taken it away yet.
 bool session_stands(const Orphaned& run) {
   const std::optional<host::ProcessStat> leader = host::process_stat(run.session);
-  return !leader || leader->started <= run.since_boot + kLongestFork;
+  return !leader || (!leader->is_alive() && leader->started <= run.since_boot + kClockTick);
 }
 
 std::vector<Candidate> orphans(const std::vector<pid_t>& children,
