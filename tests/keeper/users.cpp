@@ -304,7 +304,7 @@ TEST_CASE("what belongs to the daemon in a root keeper's directory is the socket
           ::setuid(user->pw_uid) != 0) {
         ::_exit(9);
       }
-      const auto connected = Client::connect(world.place.paths(""), std::chrono::seconds(20));
+      const auto connected = connect(world.place.paths(""), std::chrono::seconds(20));
       ::_exit(connected ? 0 : 1);
     }
     int status = -1;
