@@ -29,9 +29,9 @@ def run_one(test):
     return test.id(), problems, [reason for _, reason in result.skipped]
 
 
-def main():
+def main(folder=HERE):
     names = [f"test_{name}" for name in sys.argv[1:]] or sorted(
-        p.stem for p in HERE.glob("test_*.py"))
+        p.stem for p in folder.glob("test_*.py"))
     tests = list(flatten(unittest.defaultTestLoader.loadTestsFromNames(names)))
     passed = failed = skipped = 0
     out = io.StringIO()
