@@ -107,6 +107,8 @@ PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev li
             nlohmann-json3-dev libexpected-dev libre2-dev uuid-dev libcurl4-openssl-dev tzdata procps
 TEST_PACKAGES := python3 python3-croniter mandoc sqlite3 strace clang libclang-rt-dev clang-tidy \
                  clang-format
+# start-stop-daemon is dpkg's, and there.
+SYSTEM_PACKAGES := python3 supervisor logrotate shellcheck
 
 .PHONY: help
 help: ## list these targets
@@ -151,6 +153,12 @@ _binary: $(BINARY)
 test-pressure: ## try with the release build where memory and descriptors run out, which ASan cannot
 	@$(MAKE) --no-print-directory VARIANT=release _binary
 	@SCHEDCTL=$(abspath $(BUILD))/schedctl python3 tests/e2e/run.py pressure_start pressure_run
+
+.PHONY: test-system
+test-system: ## try it with supervisord, start-stop-daemon and logrotate [ARGS=name]
+	@tests/tools/deps $(SYSTEM_PACKAGES) || echo "what cannot be had is skipped" >&2
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=release _binary
+	@SCHEDCTL=$(abspath $(BUILD))/schedctl tests/system/run $(ARGS)
 
 .PHONY: oracle
 oracle: ## hold the schedule language against other readings of it [SEED=n] [CASES=n] [ARGS=zone]
@@ -227,6 +235,14 @@ $(BUILD)/bench/next_fire: $(OUT)/obj/tests/bench/next_fire.o \
 bench: all $(BENCH_PROGRAMS) ## measure speed and memory, beside cron's and APScheduler's [ARGS="--quick"]
 	@tests/bench/run --binary $(abspath $(BINARY)) --programs $(abspath $(BUILD))/bench $(ARGS)
 
+# A file for /etc, to be copied from there: it names the program that is installed.
+define install_example
+@mkdir -p $(DESTDIR)$(PREFIX)/share/schedctl
+sed 's|/usr/bin/schedctl|$(PREFIX)/bin/schedctl|g' $(2) \
+	    > $(DESTDIR)$(PREFIX)/share/schedctl/$(3)
+chmod $(1) $(DESTDIR)$(PREFIX)/share/schedctl/$(3)
+endef
+
 .PHONY: install
 install: all ## install under DESTDIR/PREFIX (default /usr/local)
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/schedctl
@@ -237,6 +253,10 @@ install: all ## install under DESTDIR/PREFIX (default /usr/local)
 	install -D -m 0644 man/schedctl-keeper.8 $(DESTDIR)$(PREFIX)/share/man/man8/schedctl-keeper.8
 	install -D -m 0644 etc/schedctl.toml.example \
 	    $(DESTDIR)$(PREFIX)/share/doc/schedctl/schedctl.toml.example
+	$(call install_example,0644,supervisor/schedctl.conf,supervisord.conf)
+	$(call install_example,0755,sysvinit/schedctl,schedctl.init)
+	$(call install_example,0644,sysvinit/schedctl.default,schedctl.default)
+	$(call install_example,0644,etc/schedctl.logrotate,schedctl.logrotate)
 
 .PHONY: clean
 clean: ## remove build/

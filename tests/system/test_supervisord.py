@@ -24,6 +24,8 @@ files = /etc/supervisor/conf.d/*.conf
 # Runs until the file is there; what a job of unknown length is in these stories.
 UNTIL_TOLD = "until [ -e /run/go ]; do sleep 0.1; done; echo done"
 
+NEW_JOB = '[job.new]\nevery = "1h"\ncommand = ["true"]\n'
+
 
 class Supervised(RoomStory):
     def setUp(self):
@@ -37,10 +39,13 @@ class Supervised(RoomStory):
     def begin(self, edit=lambda text: text):
         """Starts supervisord, and with it schedctl."""
         self.m.put("supervisor/schedctl.conf", CONF, edit=edit)
-        answer = self.m.sh("supervisord", "-c", "/etc/supervisor/supervisord.conf")
-        self.assertEqual(answer.code, 0, answer)
+        self.begin_supervisord()
         self.wait_state("RUNNING")
         return self.m.pid()
+
+    def begin_supervisord(self):
+        answer = self.m.sh("supervisord", "-c", "/etc/supervisor/supervisord.conf")
+        self.assertEqual(answer.code, 0, answer)
 
     def ctl(self, *words):
         """What supervisorctl answers; its exit code tells little."""
@@ -94,10 +99,12 @@ class Stopping(Supervised):
     def test_restart_waits_for_what_runs(self):
         pid = self.begin()
         self.m.run_job("short", "sleep 2; exit 3")
+        (self.m.jobs_dir / "new.toml").write_text(NEW_JOB)
         answer = self.ctl("restart", "schedctl")
         self.assertIn("schedctl: stopped\nschedctl: started", answer)
         self.assertNotEqual(self.m.pid(), pid)
         self.assertEqual(self.m.runs("short")[0]["exit_code"], 3)
+        self.assertIsNotNone(self.m.job("new"))
 
     def test_the_end_of_supervisord_is_a_stop(self):
         self.begin()
@@ -197,6 +204,21 @@ class Surviving(Supervised):
         self.ctl("stop", "schedctl")
         self.assertEqual(self.state(), "STOPPED")
 
+    def test_when_supervisord_is_killed_daemon_and_jobs_go_on_and_can_be_handed_to_the_next(self):
+        pid = self.begin()
+        run = self.m.run_job("long", UNTIL_TOLD)
+        supervisord = int((self.m.here / "run/supervisord.pid").read_text())
+        self.m.kill(supervisord, "KILL")
+        self.m.wait_gone(supervisord)
+        self.m.run_job("short", "sleep 1")
+        self.m.wait_state("short", "succeeded")
+        self.assertEqual(self.m.pid(), pid)
+        self.begin_supervisord()
+        self.wait_state("FATAL")
+        self.m.ok("stop", "--keep-jobs")
+        self.assertIn("schedctl: started", self.ctl("start", "schedctl"))
+        self.survives(run)
+
     def test_with_stopsignal_usr1_stop_and_restart_and_update_leave_what_runs_alone(self):
         def usr1(text):
             return text.replace("stopsignal=TERM", "stopsignal=USR1")
@@ -221,7 +243,7 @@ class Changing(Supervised):
     def test_update_picks_up_a_changed_file_and_restart_does_not(self):
         more = self.m.here / "etc/schedctl/100%more"
         more.mkdir()
-        (more / "new.toml").write_text('[job.new]\nevery = "1h"\ncommand = ["true"]\n')
+        (more / "new.toml").write_text(NEW_JOB)
         pid = self.begin()
         self.assertEqual(self.ctl("reread"), "No config updates to processes\n")
         self.m.put("supervisor/schedctl.conf", CONF, edit=lambda text: text.replace(
@@ -252,8 +274,7 @@ class Changing(Supervised):
 
     def test_hup_reads_settings_and_jobs_again(self):
         pid = self.begin()
-        (self.m.jobs_dir / "new.toml").write_text(
-            '[job.new]\nevery = "1h"\ncommand = ["true"]\n')
+        (self.m.jobs_dir / "new.toml").write_text(NEW_JOB)
         self.assertIn("schedctl: signalled", self.ctl("signal", "HUP", "schedctl"))
         self.m.wait(lambda: self.m.job("new"), "the job of the new file")
         self.assertEqual(self.m.pid(), pid)
