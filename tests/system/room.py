@@ -55,7 +55,8 @@ def why_no_room():
 class Room(Machine):
     """What Machine is, but schedctl serves the whole (small) machine, without any option."""
 
-    def __init__(self, settings=""):
+    def __init__(self, settings="", user=""):
+        self.user = user
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="schedctl-room-"))
         self.foreground = []
         # Whoever is killed while it has a room takes the room along.
@@ -72,11 +73,20 @@ class Room(Machine):
         self.jobs_dir = self.here / "etc/schedctl/jobs.d"
         self.state, self.run_dir = self.here / "var/lib/schedctl", self.here / "run/schedctl"
         self.log = self.here / "var/log/schedctl/info.log"
+        if user:
+            made = self.sh("useradd", "--system", "--user-group", user)
+            assert made.code == 0, made
         self.write_config(settings)
 
     def write_config(self, settings=""):
-        self.config.write_text(f'timezone = "UTC"\n{settings}\n')
+        text = f'timezone = "UTC"\n{settings}\n'
+        if self.user:
+            text = f'daemon_user = "{self.user}"\n' + text
+        self.config.write_text(text)
         self.config.chmod(0o600)
+        if self.user:
+            self.sh("chgrp", self.user, "/etc/schedctl/schedctl.toml")
+            self.config.chmod(0o640)
 
     def put(self, source, path, mode=0o644, edit=lambda text: text):
         """A file of the repository at its place in the room."""
@@ -164,12 +174,17 @@ REASON = why_no_room()
 class RoomStory(unittest.TestCase):
     """A test with a room of its own."""
     settings = ""
+    user = ""  # daemon_user
 
     def setUp(self):
         if REASON:
             self.skipTest(REASON)
-        self.m = Room(self.settings)
+        self.m = Room(self.settings, self.user)
         self.addCleanup(self.m.close)
+
+    def uid(self, pid):
+        """The name of the user that a process is."""
+        return self.m.sh("ps", "-o", "user:32=", "-p", pid).out.strip()
 
     def need(self, tool, package):
         if shutil.which(tool, path=PATH) is None:

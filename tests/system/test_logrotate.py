@@ -103,11 +103,11 @@ class Once(Rotated):
         self.m.kill(pid, "KILL")
         self.m.wait(lambda: self.m("status").code == 1, "the daemon to be dead")
         self.assertEqual(self.rotate("-f"), "")
-        self.assertEqual(self.names(), ["info.log.1"])
+        self.assertEqual(self.names(), ["info.log", "info.log.1"])
         self.m.start()
         self.m.ok("stop")
         self.assertEqual(self.rotate("-f"), "")
-        self.assertEqual(self.names(), ["info.log.1", "info.log.2.gz"])
+        self.assertEqual(self.names(), ["info.log", "info.log.1", "info.log.2.gz"])
 
     def test_nothing_is_moved_under_a_configuration_that_cannot_be_read(self):
         self.m.start()
@@ -118,6 +118,23 @@ class Once(Rotated):
         self.m.write_config()
         self.assertEqual(self.rotate("-f"), "")
         self.assertEqual(self.names(), ["info.log", "info.log.1"])
+
+
+class OnceAsUser(Once):
+    """The same with a daemon that gives root up."""
+    user = "schedctl"
+
+    def test_a_log_where_the_daemon_may_make_no_file(self):
+        self.m.put("etc/schedctl.logrotate", CONF, edit=lambda text: text.replace(
+            "/var/log/schedctl/info.log", "/var/log/schedctl-info.log"))
+        self.m.write_config('log_file = "/var/log/schedctl-info.log"')
+        self.m.log = self.m.here / "var/log/schedctl-info.log"
+        pid = self.m.start()
+        self.assertEqual(self.uid(pid), self.user)
+        self.assertEqual(self.rotate("-f"), "")
+        self.m.ok("add", "hello", "--manual", "--", "true")
+        self.m.ok("trigger", "hello")
+        self.m.wait(lambda: "run-succeeded" in self.m.log_text(), "the end in the new file")
 
 
 if __name__ == "__main__":

@@ -237,6 +237,16 @@ class Surviving(Supervised):
         self.survives(run)
 
 
+class SurvivingAsUser(Surviving):
+    """The same with a daemon that gives root up."""
+    user = "schedctl"
+
+    def begin(self, edit=lambda text: text):
+        pid = super().begin(edit)
+        self.assertEqual(self.uid(pid), self.user)
+        return pid
+
+
 class Changing(Supervised):
     settings = 'stop_timeout = "20s"\n'
 
@@ -296,9 +306,11 @@ class Broken(Supervised):
         self.begin()
         self.ctl("stop", "schedctl")
         self.break_config()
+        before = self.log().count("spawned: 'schedctl'")
         self.assertIn("ERROR", self.ctl("start", "schedctl"))
         self.wait_given_up()
         starts = self.log().count("spawned: 'schedctl'")
+        self.assertEqual(starts - before, 6)
         self.mend_config()
         self.assertIn("schedctl: started", self.ctl("start", "schedctl"))
         self.assertEqual(self.log().count("spawned: 'schedctl'"), starts + 1)

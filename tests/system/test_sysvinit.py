@@ -54,7 +54,7 @@ class Actions(Script):
         self.assertEqual(self.m.pid(), pid)
         self.assertIn(f"running (pid {pid}", self.init("status"))
         self.assertIn("Stopping job scheduler: schedctl", self.init("stop"))
-        self.assertFalse(self.m.alive(pid))
+        self.m.wait_gone(pid)
         self.wait_nothing_left()
         self.assertIn("stopped", self.init("status", 3))
         self.init("stop")
@@ -110,6 +110,9 @@ class Actions(Script):
             self.assertTrue(list((self.m.here / f"etc/rc{level}.d").glob("S*schedctl")), level)
         for level in "016":
             self.assertTrue(list((self.m.here / f"etc/rc{level}.d").glob("K*schedctl")), level)
+        for action, code in (("start", 0), ("status", 0), ("restart", 0), ("stop", 0), ("status", 3)):
+            answer = self.m.sh("service", "schedctl", action)
+            self.assertEqual(answer.code, code, answer)
 
 
 class Codes(Script):
@@ -147,7 +150,7 @@ class Codes(Script):
         self.assertIn(f"running (pid {pid})", self.init("status"))
         # It reads nothing to stop.
         self.init("stop")
-        self.assertFalse(self.m.alive(pid))
+        self.m.wait_gone(pid)
 
     def test_a_daemon_that_cannot_start(self):
         self.m.run_dir.mkdir()
@@ -203,7 +206,7 @@ class Mishaps(Script):
         self.assertEqual(self.pidfile.read_text(), f"{pid}\n")
         shutil.rmtree(self.m.run_dir)
         self.init("stop")
-        self.assertFalse(self.m.alive(pid))
+        self.m.wait_gone(pid)
         self.wait_nothing_left()
 
     def test_a_program_that_was_replaced(self):
@@ -221,7 +224,7 @@ class Mishaps(Script):
         shutil.copy(program, new)
         new.replace(program)
         self.init("stop")
-        self.assertFalse(self.m.alive(pid))
+        self.m.wait_gone(pid)
         self.wait_nothing_left()
 
     def test_a_stop_that_takes_too_long_leaves_the_jobs_to_the_next_daemon(self):
@@ -232,6 +235,21 @@ class Mishaps(Script):
         self.assertEqual(self.m.schedctls(), ["schedctl: keeper"])
         self.init("start")
         self.survives(run)
+
+
+class ActionsAsUser(Actions):
+    """The same with a daemon that gives root up."""
+    user = "schedctl"
+    test_stop_waits_long_enough_for_jobs_that_ignore_it = None  # long, and nothing new
+
+    def test_start_status_stop(self):
+        super().test_start_status_stop()
+        self.init("start")
+        self.assertEqual(self.uid(self.m.pid()), self.user)
+
+
+class MishapsAsUser(Mishaps):
+    user = "schedctl"
 
 
 class Defaults(Script):
