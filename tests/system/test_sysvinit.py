@@ -287,6 +287,12 @@ class Defaults(Script):
 
 
 class Style(unittest.TestCase):
+    def test_any_shell_reads_it(self):
+        for file in ("schedctl", "schedctl.default"):
+            done = subprocess.run(["sh", "-n", ROOT / "sysvinit" / file], capture_output=True,
+                                  text=True, check=False)
+            self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
     def test_shellcheck_finds_nothing(self):
         if shutil.which("shellcheck") is None:
             self.skipTest("shellcheck is missing")
