@@ -128,7 +128,7 @@ class Stopping(Supervised):
         self.ctl("start", "schedctl")
         self.wait_state("FATAL")
         self.assertIn("schedctl is already running", self.ctl("tail", "schedctl"))
-        self.m.ok("stop")
+        self.m.ok("stop", "--keep-jobs")
         self.assertIn("schedctl: started", self.ctl("start", "schedctl"))
 
 
