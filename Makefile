@@ -247,6 +247,8 @@ endef
 install: all ## install under DESTDIR/PREFIX (default /usr/local)
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/schedctl
 	install -D -m 0644 man/schedctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/schedctl.1
+	install -D -m 0644 man/schedctl.toml.5 $(DESTDIR)$(PREFIX)/share/man/man5/schedctl.toml.5
+	install -D -m 0644 man/schedctl-jobs.5 $(DESTDIR)$(PREFIX)/share/man/man5/schedctl-jobs.5
 	install -D -m 0644 man/schedctl.7 $(DESTDIR)$(PREFIX)/share/man/man7/schedctl.7
 	install -D -m 0644 man/schedctl-schedule.7 \
 	    $(DESTDIR)$(PREFIX)/share/man/man7/schedctl-schedule.7

@@ -182,7 +182,7 @@ bool asks_again() {
 std::string introduction(const job::Job& job) {
   return "# Job " + job.name +
          ". Save this and leave the editor to change it; leave without saving to keep it as it "
-         "is.\n# The keys are those of job files: schedctl(1), Job files.\n\n";
+         "is.\n# The keys are those of job files: schedctl-jobs(5).\n\n";
 }
 
 enum class Step { done, again };
