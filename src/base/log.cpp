@@ -5,6 +5,7 @@
 #include "schedctl/base/log.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <climits>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -87,21 +90,59 @@ void append_head(std::string& line, Level level, std::string_view event) {
   line += event;
 }
 
-// How many bytes of it were taken.
-std::size_t write_all(int fd, std::string_view text) {
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    done += static_cast<std::size_t>(n);
-  }
-  return done;
+std::size_t lines_in(std::string_view text) {
+  return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
+// A descriptor that lines go to. What it does not take (a full disk, a pipe that nobody reads) must
+// not stop a scheduler: lines are lost, and as soon as there is room again a line says how many.
+class Outlet {
+ public:
+  // A pipe or a terminal may stand still. Its description may be shared with others, so that it is
+  // not to be made non-blocking; a pipe that can be written takes PIPE_BUF.
+  void write(int fd, std::string_view text) {
+    struct stat st {};
+    const bool is_file = ::fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    write(fd, text, is_file ? kAll : PIPE_BUF);
+  }
+
+ private:
+  static constexpr std::size_t kAll = SIZE_MAX;
+
+  void write(int fd, std::string_view text, std::size_t at_once) {
+    if (lost_ > 0) {
+      std::string notice = torn_ ? "\n" : "";
+      append_head(notice, Level::warning, "log-lines-lost");
+      notice += " lines=" + std::to_string(lost_) + "\n";
+      if (put(fd, notice, at_once) < notice.size()) {
+        lost_ += lines_in(text);
+        return;
+      }
+    }
+    lost_ = lines_in(text.substr(put(fd, text, at_once)));
+  }
+
+  // How many bytes of it were taken.
+  std::size_t put(int fd, std::string_view text, std::size_t at_once) {
+    std::size_t done = 0;
+    while (done < text.size()) {
+      pollfd room{fd, POLLOUT, 0};
+      if (at_once != kAll && ::poll(&room, 1, 0) <= 0) break;
+      const ssize_t n = ::write(fd, text.data() + done, std::min(at_once, text.size() - done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) break;
+      done += static_cast<std::size_t>(n);
+    }
+    if (done > 0) torn_ = text[done - 1] != '\n';
+    return done;
+  }
+
+  std::size_t lost_ = 0;
+  bool torn_ = false;  ///< what was taken ends within a line
+};
+
 // Buffers whole lines and writes them in one go; the descriptor is O_APPEND, so that a line is
-// never torn by another writer of the same file. A log that cannot be written (disk full) must not
-// stop a scheduler: lines are lost, and as soon as there is room again a line says how many.
+// never torn by another writer of the same file.
 class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   FileSink(UniqueFd file, bool also_stderr) : file_(std::move(file)), also_stderr_(also_stderr) {}
@@ -127,38 +168,15 @@ class FileSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void write_out() {
     if (buffer_.empty()) return;
-    if (file_) write_to_file();
-    if (!file_ || also_stderr_) write_all(STDERR_FILENO, buffer_);
+    if (file_) to_file_.write(file_.get(), buffer_);
+    if (!file_ || also_stderr_) to_stderr_.write(STDERR_FILENO, buffer_);
     buffer_.clear();
-  }
-
-  void write_to_file() {
-    if (lost_ > 0) {
-      std::string notice = torn_ ? "\n" : "";
-      append_head(notice, Level::warning, "log-lines-lost");
-      notice += " lines=" + std::to_string(lost_) + "\n";
-      if (put(notice) < notice.size()) {
-        lost_ += lines_in(buffer_);
-        return;
-      }
-    }
-    lost_ = lines_in(std::string_view(buffer_).substr(put(buffer_)));
-  }
-
-  std::size_t put(std::string_view text) {
-    const std::size_t done = write_all(file_.get(), text);
-    if (done > 0) torn_ = text[done - 1] != '\n';
-    return done;
-  }
-
-  static std::size_t lines_in(std::string_view text) {
-    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
   }
 
   UniqueFd file_;
   bool also_stderr_;
-  std::size_t lost_ = 0;
-  bool torn_ = false;  ///< the file ends within a line
+  Outlet to_file_;
+  Outlet to_stderr_;
   std::string buffer_;
 };
 

@@ -258,6 +258,43 @@ TEST_CASE("a device that takes nothing costs lines, not the process") {
   CHECK(log::open("", log::Level::info, false));
 }
 
+TEST_CASE("a pipe that nobody reads costs lines and holds nobody up, and says so when it is read") {
+  const Scratch scratch;
+  const UniqueFd kept(::dup(STDERR_FILENO));
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const UniqueFd reading(ends[0]);
+  {
+    const UniqueFd writing(ends[1]);
+    REQUIRE(::dup2(writing.get(), STDERR_FILENO) >= 0);
+  }
+  // More than a pipe holds.
+  constexpr int kLines = 5000;
+  REQUIRE(log::open(scratch / "info.log", log::Level::info, true));
+  for (int i = 0; i < kLines; ++i) log::info("line", {{"number", i}});
+  log::flush();
+  std::string told(1'000'000, '\0');
+  told.resize(static_cast<std::size_t>(::read(reading.get(), told.data(), told.size())));
+  log::info("after");
+  log::flush();
+  std::string rest(1'000'000, '\0');
+  rest.resize(static_cast<std::size_t>(::read(reading.get(), rest.data(), rest.size())));
+  REQUIRE(::dup2(kept.get(), STDERR_FILENO) >= 0);
+  REQUIRE(log::open("", log::Level::info, false));
+  CHECK(lines_of(read_file(scratch / "info.log")).size() == kLines + 1);
+  const std::vector<std::string> lines = lines_of(told + rest);
+  REQUIRE(lines.size() > 2);
+  CHECK(lines.back().ends_with("after"));
+  const std::string& notice = lines[lines.size() - 2];
+  const std::size_t number = notice.find("log-lines-lost lines=");
+  REQUIRE(number != std::string::npos);
+  // Each line is there, or counted; one may be torn.
+  const int lost = std::stoi(notice.substr(number + 21));
+  const int seen = static_cast<int>(lines.size()) - 2;
+  CHECK(seen + lost >= kLines);
+  CHECK(seen + lost <= kLines + 1);
+}
+
 TEST_CASE("without a file, and in the foreground, lines go to stderr") {
   const Scratch scratch;
   const UniqueFd kept(::dup(STDERR_FILENO));

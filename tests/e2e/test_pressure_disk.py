@@ -443,6 +443,19 @@ class FullLog(Pressure):
                 self.assertGreater(int(line.rsplit("=", 1)[1]), 0)
         self.m.ok("stop")
 
+    def test_a_reader_of_stderr_that_stands_still_holds_up_nothing(self):
+        daemon = self.m.popen("start", "--foreground")  # nobody reads its pipes
+        self.m.wait(lambda: self.m("status").code == 0, "the daemon")
+        self.m.jobs_dir.joinpath("many.toml").write_text("".join(
+            f'[job.many-{n:03}]\nevery = "1s"\ncommand = ["/bin/true"]\n' for n in range(60)))
+        self.m.ok("reload")
+        # A pipe takes 64 KiB.
+        self.m.wait(lambda: self.m.log.stat().st_size > 150_000, "more lines than a pipe takes")
+        self.tick()
+        self.succeeds_again()
+        self.m.ok("stop", "--timeout", "60s")
+        self.assertEqual(daemon.wait(60), 0)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -111,7 +111,9 @@ class Renewal(Story):
         self.m.ok("add", "tick", "--every", "1s", "--", "/bin/true")
         for change in range(2, 7):
             install(self.m.program, change)
-            os.kill(int((self.m.run_dir / "schedctl.pid").read_text()), signal.SIGKILL)
+            pid = int((self.m.run_dir / "schedctl.pid").read_text())
+            os.kill(pid, signal.SIGKILL)
+            self.m.wait_gone(pid)  # while it dies it still holds its lock
             self.m.start()
             time.sleep(0.03 * change)
         self.m.wait(lambda: self.runs_what_is_installed(keeper), "the keeper to be the new program")
