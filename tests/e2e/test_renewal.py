@@ -96,7 +96,9 @@ class Renewal(Story):
         shutil.move(self.m.program, good)
         shutil.copy("/bin/true", self.m.program)
         # The daemon's own restart takes the path, so the new daemon is started from elsewhere.
-        os.kill(int((self.m.run_dir / "schedctl.pid").read_text()), signal.SIGKILL)
+        pid = int((self.m.run_dir / "schedctl.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        self.m.wait_gone(pid)
         subprocess.run([good, "--config", self.m.config, "start"], check=True,
                        stderr=subprocess.PIPE, env=self.m.environment())
         self.m.wait(lambda: "keeper-not-renewed" in self.m.log_text(), "the keeper's answer")
