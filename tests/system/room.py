@@ -21,8 +21,8 @@ SETUP = r"""
 set -eu
 mount -t tmpfs -o mode=0755 tmpfs "$1"
 for dir in etc usr var; do
-    mkdir -p "$1/upper/$dir" "$1/work/$dir"
-    mount -t overlay -o "lowerdir=/$dir,upperdir=$1/upper/$dir,workdir=$1/work/$dir" overlay "/$dir"
+    mkdir -p "$1/upper/$dir" "$1/busy/$dir"
+    mount -t overlay -o "lowerdir=/$dir,upperdir=$1/upper/$dir,workdir=$1/busy/$dir" overlay "/$dir"
     [ "$(stat -f -c %T "/$dir")" = overlayfs ]
 done
 mount -t tmpfs -o mode=0755 tmpfs /run
