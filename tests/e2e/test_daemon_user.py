@@ -60,11 +60,6 @@ def status_of(pid):
 class DaemonUser(unittest.TestCase):
     settings = f'daemon_user = "{DAEMON}"\n'
 
-    def setUpClass(cls):
-        context = reachable_binary()
-        cls.binary = context.__enter__()
-        cls.addClassCleanup(context.__exit__, None, None, None)
-
     def setUp(self):
         self.m = Machine()
         self.m.binary = self.binary = reachable_binary()
@@ -84,6 +79,16 @@ class DaemonUser(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
                               check=False)
         return machine.Answer(done)
+
+    def leave_a_long_job(self):
+        """Starts a daemon and has it end, and leave a job to its keeper, whose pid is given back."""
+        self.m.ok("add", "long", "--manual", "--", "sleep", "600")
+        self.m.start()
+        keeper = self.m.keeper_pid()
+        self.m.ok("trigger", "long")
+        self.m.wait_state("long", "running")
+        self.m.ok("stop", "--keep-jobs")
+        return keeper
 
     def check_dropped(self, pid):
         status = status_of(pid)
@@ -245,12 +250,7 @@ class Dropped(DaemonUser):
         self.assertEqual(self.roots_files(), [])
 
     def test_jobs_that_were_left_are_adopted_by_the_next_start(self):
-        self.m.ok("add", "long", "--manual", "--", "sleep", "600")
-        self.m.start()
-        keeper = self.m.keeper_pid()
-        self.m.ok("trigger", "long")
-        self.m.wait_state("long", "running")
-        self.m.ok("stop", "--keep-jobs")
+        keeper = self.leave_a_long_job()
         self.m.start()
         self.assertEqual(self.m.keeper_pid(), keeper)
         self.assertEqual(len(self.m.json("ps")), 1)
@@ -322,12 +322,7 @@ class Dropped(DaemonUser):
 
     def test_a_keeper_of_earlier_rules_is_not_used(self):
         self.write_config("")
-        self.m.ok("add", "long", "--manual", "--", "sleep", "600")
-        self.m.start()
-        keeper = self.m.keeper_pid()
-        self.m.ok("trigger", "long")
-        self.m.wait_state("long", "running")
-        self.m.ok("stop", "--keep-jobs")
+        keeper = self.leave_a_long_job()
         self.write_config(self.settings)
         answer = self.m("start")
         self.assertEqual(answer.code, 69, answer)
