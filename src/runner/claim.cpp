@@ -149,13 +149,15 @@ Result<void> Runner::claim(Work& work) {
   // is known of the slots.
   work.slots_full = watches_->slots_full.has_value();
   if (!watches_->keeper.is_connected() && !work.adopted) return {};
-  const bool walks = !watches_->walked_at || work.elapsed - *watches_->walked_at >= kBetweenWalks;
-  if (full && walks) work.walked = true;
-  if (full && !walks) work.walk_at = *watches_->walked_at + kBetweenWalks;
-  TRY(std::vector<store::DueRun> due,
-      full && !walks ? std::vector<store::DueRun>{}
-      : full         ? store_.blocked_runs(work.now, window)
-                     : store_.due_runs(work.now, window, full_groups(in_groups)));
+  std::vector<store::DueRun> due;
+  if (!full) {
+    TRY(due, store_.due_runs(work.now, window, full_groups(in_groups)));
+  } else if (watches_->walked_at && work.elapsed - *watches_->walked_at < kBetweenWalks) {
+    work.walk_at = *watches_->walked_at + kBetweenWalks;
+  } else {
+    TRY(due, store_.blocked_runs(work.now, window));
+    work.walked = due.size() < window;
+  }
   if (!due.empty() && !work.adopted && !watches_->keeper.is_well(work.elapsed)) {
     work.wants_keeper = true;
     return {};
