@@ -107,7 +107,7 @@ Result<void> Session::open_store(Access access) {
 Result<std::optional<host::Account>> Session::store_user() const {
   if (::geteuid() != 0 || config().daemon_user.empty()) return std::nullopt;
   TRY(const host::Account user, host::find_account(config().daemon_user, "daemon_user"));
-  if (user.uid == 0 || host::is_roots_directory(parent_of(config().sqlite_path()))) {
+  if (user.uid == 0 || host::is_roots_alone(parent_of(config().sqlite_path()), S_IFDIR)) {
     return std::nullopt;
   }
   return user;

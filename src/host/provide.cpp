@@ -194,13 +194,16 @@ Result<void> provide_log_file(const std::string& path, const Account& user) {
   return fail(error_from_errno("cannot give " + path + " to " + user.name, errno));
 }
 
-bool is_roots_directory(const std::string& path) {
+bool is_roots_alone(const std::string& path, mode_t kind) {
+  if (!path.starts_with('/')) return false;
+  // Each directory on the way, "/" first, and the thing itself last.
   for (std::size_t end = 0;;) {
     const bool last = end == path.size();
     struct stat st {};
     if (::lstat(end == 0 ? "/" : path.substr(0, end).c_str(), &st) != 0) return false;
+    // In a directory like /tmp others can make entries, but not touch those of root.
     const bool shared = !last && (st.st_mode & S_ISVTX) != 0;
-    if (!S_ISDIR(st.st_mode) || st.st_uid != 0) return false;
+    if ((st.st_mode & S_IFMT) != (last ? kind : S_IFDIR) || st.st_uid != 0) return false;
     if ((st.st_mode & kOthersWrite) != 0 && !shared) return false;
     if (last) return true;
     end = std::min(path.find('/', end + 1), path.size());

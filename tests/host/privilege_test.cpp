@@ -195,16 +195,16 @@ TEST_CASE("a directory is root's if the way to it is, too") {
   place.make("users", 0755, daemon_account().uid);
   place.make("users/inner", 0755);
   REQUIRE(::symlink((place / "roots").c_str(), (place / "way").c_str()) == 0);
-  CHECK(is_roots_directory("/"));
-  CHECK(is_roots_directory(place / "roots"));
+  CHECK(is_roots_alone("/", S_IFDIR));
+  CHECK(is_roots_alone(place / "roots", S_IFDIR));
   for (const char* name : {"users", "users/inner", "way", "missing"}) {
     CAPTURE(name);
-    CHECK_FALSE(is_roots_directory(place / name));
+    CHECK_FALSE(is_roots_alone(place / name, S_IFDIR));
   }
   REQUIRE(::chmod((place / "roots").c_str(), 0775) == 0);
-  CHECK_FALSE(is_roots_directory(place / "roots"));
+  CHECK_FALSE(is_roots_alone(place / "roots", S_IFDIR));
   REQUIRE(::chmod((place / "roots").c_str(), 01777) == 0);
-  CHECK_FALSE(is_roots_directory(place / "roots"));
+  CHECK_FALSE(is_roots_alone(place / "roots", S_IFDIR));
 }
 
 TEST_CASE("the user of a process is told") {

@@ -58,9 +58,9 @@ Result<void> provide_directory(const std::string& path, mode_t mode, const Accou
 /// The same for a file that is written at its end, 0640; its directory stays as it is.
 Result<void> provide_log_file(const std::string& path, const Account& user);
 
-/// Whether the directory is root's, and nobody else can write there, nor lead the way to it
-/// elsewhere: without a symbolic link, through directories that are root's.
-bool is_roots_directory(const std::string& path);
+/// Whether the absolute path leads, without a symbolic link, to something of this kind (S_IFREG,
+/// S_IFDIR) that only root can change, through directories in which nobody else could replace it.
+bool is_roots_alone(const std::string& path, mode_t kind);
 
 /// The user that a process runs as; nothing: it is gone, or hidden.
 std::optional<uid_t> user_of_process(pid_t pid);

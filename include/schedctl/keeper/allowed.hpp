@@ -21,8 +21,4 @@ Result<Rules> read_rules(const KeeperPaths& paths);
 /// Whatever is wrong with the file, nobody is allowed.
 std::vector<std::string> allowed_users(const std::string& config_file);
 
-/// Whether the absolute path leads, without a symbolic link, to a file that only root can change,
-/// through directories that only root can change.
-bool is_roots_alone(const std::string& path);
-
 }  // namespace schedctl::keeper
