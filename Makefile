@@ -12,7 +12,11 @@ VERSION  := $(shell cat VERSION)
 
 ROOMS := base job config zone store loop host keeper alert executor retention runner ops cli daemon
 
-FLAGS_release := -O2 -g1 -DNDEBUG
+# What Debian calls hardening=+all; sources by the names they have here, so that the same tree makes the
+# same program wherever it lies.
+FLAGS_release := -O2 -g1 -DNDEBUG -fPIE -fstack-protector-strong -fstack-clash-protection \
+                 -D_FORTIFY_SOURCE=2 -Wformat-security -ffile-prefix-map=$(CURDIR)=.
+LDFLAGS_release := -pie -Wl,-z,relro -Wl,-z,now
 FLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
                  -fno-omit-frame-pointer -D_GLIBCXX_ASSERTIONS -DSCHEDCTL_CRASH_POINTS
 # g++ 12 takes optional members for uninitialized ones once they are instrumented.
@@ -29,6 +33,7 @@ endif
 OUT      := $(BUILD)/$(VARIANT)
 CXXFLAGS += -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror -pthread \
             $(FLAGS_$(VARIANT))
+LDFLAGS  += $(LDFLAGS_$(VARIANT))
 CPPFLAGS += -Iinclude -I. -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -MMD -MP
 
 # Abseil is linked statically: its two dozen small shared objects cost each command line a
@@ -66,6 +71,8 @@ $(OUT)/obj/%.o: %.cpp
 $(OUT)/obj/src/cli/version.o: CPPFLAGS += -DSCHEDCTL_VERSION='"$(VERSION)"'
 $(OUT)/obj/src/cli/version.o: VERSION
 
+$(OUT)/obj/src/cli/completion_script.o: $(wildcard completions/*)
+
 define room_rule
 $(OUT)/lib/lib$(1).a: $(call objs,$(call src_of,$(1)))
 	@mkdir -p $$(@D)
@@ -76,7 +83,7 @@ define test_rule
 $(OUT)/tests/$(1): $(call objs,$(call test_of,$(1))) $(OUT)/obj/tests/main.o $(LIBS)
 	@mkdir -p $$(@D)
 	@echo "  link  $$@"
-	$$(Q)$$(CXX) $$(CXXFLAGS) -o $$@ $$(filter %.o,$$^) $(LINKLIBS) $$(LDLIBS)
+	$$(Q)$$(CXX) $$(CXXFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(LINKLIBS) $$(LDLIBS)
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 $(foreach r,$(ROOMS) regressions,$(eval $(call test_rule,$(r))))
@@ -84,7 +91,15 @@ $(foreach r,$(ROOMS) regressions,$(eval $(call test_rule,$(r))))
 $(BINARY): $(OUT)/obj/src/main.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  link  $@"
-	$(Q)$(CXX) $(CXXFLAGS) -o $@ $(OUT)/obj/src/main.o $(LINKLIBS) $(LDLIBS)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $(OUT)/obj/src/main.o $(LINKLIBS) $(LDLIBS)
+
+# The program of `make dist`: of what it uses, only libc is not in it.
+DIST_LDLIBS := -static-libstdc++ -static-libgcc -Wl,-Bstatic -lboost_program_options -lSQLiteCpp \
+               -lsqlite3 -luuid -lre2 $(filter -labsl%,$(LDLIBS)) -Wl,-Bdynamic
+$(OUT)/dist/schedctl: $(OUT)/obj/src/main.o $(OUT)/obj/src/bundled_log.o $(LIBS)
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LINKLIBS) $(DIST_LDLIBS)
 
 # One program a file of tests/fuzz, linked with what the targets use.
 FUZZ_LIBS := $(foreach r,ops alert keeper host loop store zone config job base,$(OUT)/lib/lib$(r).a)
@@ -92,13 +107,13 @@ FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(OUT)/fuzzers/%,$(wildcard tests/fuzz/
 $(OUT)/fuzzers/%: $(OUT)/obj/tests/fuzz/%.o $(FUZZ_LIBS)
 	@mkdir -p $(@D)
 	@echo "  link  $@"
-	$(Q)$(CXX) $(CXXFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIBS) $(LDLIBS)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIBS) $(LDLIBS)
 
 # Answers the questions of the oracles; a program of its own, because a process a question is dear.
 $(OUT)/oracle/fires: $(OUT)/obj/tests/oracle/fires.o $(foreach r,zone job base,$(OUT)/lib/lib$(r).a)
 	@mkdir -p $(@D)
 	@echo "  link  $@"
-	$(Q)$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # --- what people type -------------------------------------------------------------------------
 
@@ -107,8 +122,10 @@ PACKAGES := g++ make pkg-config libboost-program-options-dev libsqlitecpp-dev li
             nlohmann-json3-dev libexpected-dev libre2-dev uuid-dev libcurl4-openssl-dev tzdata procps
 TEST_PACKAGES := python3 python3-croniter mandoc sqlite3 strace clang libclang-rt-dev clang-tidy \
                  clang-format
+DEB_PACKAGES := dpkg-dev debhelper po-debconf
 # start-stop-daemon is dpkg's, and there.
-SYSTEM_PACKAGES := python3 supervisor logrotate shellcheck
+SYSTEM_PACKAGES := python3 supervisor logrotate shellcheck bash-completion zsh fish debootstrap \
+                   systemd-container ansible-core ansible-lint lintian $(DEB_PACKAGES)
 
 .PHONY: help
 help: ## list these targets
@@ -155,7 +172,7 @@ test-pressure: ## try with the release build where memory and descriptors run ou
 	@SCHEDCTL=$(abspath $(BUILD))/schedctl python3 tests/e2e/run.py pressure_start pressure_run
 
 .PHONY: test-system
-test-system: ## try it with supervisord, start-stop-daemon and logrotate [ARGS=name]
+test-system: ## try it with systemd, supervisord, start-stop-daemon, logrotate, shells [ARGS=name]
 	@tests/tools/deps $(SYSTEM_PACKAGES) || echo "what cannot be had is skipped" >&2
 	@$(MAKE) --no-print-directory $(JOBS) VARIANT=release _binary
 	@SCHEDCTL=$(abspath $(BUILD))/schedctl tests/system/run $(ARGS)
@@ -229,7 +246,7 @@ $(BUILD)/bench/next_fire: $(OUT)/obj/tests/bench/next_fire.o \
                           $(foreach r,zone job base,$(OUT)/lib/lib$(r).a)
 	@mkdir -p $(@D)
 	@echo "  link  $@"
-	$(Q)$(CXX) $(CXXFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CXX) $(CXXFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: bench
 bench: all $(BENCH_PROGRAMS) ## measure speed and memory, beside cron's and APScheduler's [ARGS="--quick"]
@@ -237,11 +254,14 @@ bench: all $(BENCH_PROGRAMS) ## measure speed and memory, beside cron's and APSc
 
 # A file for /etc, to be copied from there: it names the program that is installed.
 define install_example
-@mkdir -p $(DESTDIR)$(PREFIX)/share/schedctl
-sed 's|/usr/bin/schedctl|$(PREFIX)/bin/schedctl|g' $(2) \
+@mkdir -p $(dir $(DESTDIR)$(PREFIX)/share/schedctl/$(3))
+sed 's|/usr/bin/schedctl|$(PREFIX)/bin/schedctl|g; s|/usr/share/schedctl|$(PREFIX)/share/schedctl|g' $(2) \
 	    > $(DESTDIR)$(PREFIX)/share/schedctl/$(3)
 chmod $(1) $(DESTDIR)$(PREFIX)/share/schedctl/$(3)
+
 endef
+SYSTEMD_FILES := $(patsubst systemd/%,%,$(wildcard systemd/schedctl* systemd/*/*.conf))
+SYSTEMD_FILES := $(filter-out %.d,$(SYSTEMD_FILES))
 
 .PHONY: install
 install: all ## install under DESTDIR/PREFIX (default /usr/local)
@@ -255,10 +275,32 @@ install: all ## install under DESTDIR/PREFIX (default /usr/local)
 	install -D -m 0644 man/schedctl-keeper.8 $(DESTDIR)$(PREFIX)/share/man/man8/schedctl-keeper.8
 	install -D -m 0644 etc/schedctl.toml.example \
 	    $(DESTDIR)$(PREFIX)/share/doc/schedctl/schedctl.toml.example
+	install -D -m 0644 etc/schedctl.env $(DESTDIR)$(PREFIX)/share/doc/schedctl/schedctl.env
+	install -D -m 0644 completions/schedctl.bash \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/schedctl
+	install -D -m 0644 completions/_schedctl \
+	    $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_schedctl
+	install -D -m 0644 completions/schedctl.fish \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/schedctl.fish
 	$(call install_example,0644,supervisor/schedctl.conf,supervisord.conf)
 	$(call install_example,0755,sysvinit/schedctl,schedctl.init)
 	$(call install_example,0644,sysvinit/schedctl.default,schedctl.default)
 	$(call install_example,0644,etc/schedctl.logrotate,schedctl.logrotate)
+	$(foreach f,$(SYSTEMD_FILES),$(call install_example,0644,systemd/$(f),systemd/$(f)))
+
+.PHONY: deb
+deb: ## make build/schedctl_VERSION_ARCH.deb of the tree as it is [DEB_VERSION=...]
+	@tests/tools/deps $(PACKAGES) $(DEB_PACKAGES)
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=release _binary
+	@tests/tools/make_deb $(abspath $(BUILD)) $(DEB_VERSION)
+
+.PHONY: dist
+dist: ## make build/schedctl-VERSION-linux-ARCH.tar.gz, whose program needs only libc
+	@tests/tools/deps $(PACKAGES)
+	@$(MAKE) --no-print-directory $(JOBS) VARIANT=release _dist
+	@tests/tools/make_dist $(abspath $(BUILD))
+.PHONY: _dist
+_dist: $(BINARY) $(OUT)/dist/schedctl
 
 .PHONY: clean
 clean: ## remove build/

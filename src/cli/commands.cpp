@@ -13,7 +13,7 @@ namespace {
 
 /// Words of the design that come with a later version.
 constexpr auto kLaterCommands = std::to_array<std::string_view>(
-    {"rerun", "nodes", "drain", "audit", "completion", "api", "message", "token"});
+    {"rerun", "nodes", "drain", "audit", "api", "message", "token"});
 
 constexpr auto kLaterOptions = std::to_array<std::string_view>(
     {"http", "amqp", "redis", "celery", "header", "body", "description", "notify", "ping-url"});

@@ -184,6 +184,25 @@ Result<void> provide_runtime_dir(const Session& session) {
   });
 }
 
+/// A daemon that knows nothing of it would start another one, and the two would be in each other's
+/// way.
+Result<void> find_keepers_place(const Invocation& call, keeper::KeeperPaths& paths) {
+  TRY(const std::unique_ptr<Session> session, Session::open(call, Access::none));
+  const config::Config& config = session->config();
+  if (config.keeper != config::KeeperFrom::external) {
+    return fail(
+        ErrorKind::config,
+        "--external goes with keeper = \"external\" in the settings; as they are, the daemon "
+        "starts its keeper itself",
+        config.config_file.empty() ? "keeper" : config.config_file);
+  }
+  paths.keeper_dir = config.keeper_dir;
+  paths.output_dir = config.output_dir();
+  paths.config_file = config.config_file;
+  paths.own = config.own;
+  return {};
+}
+
 }  // namespace
 
 Result<Outcome> run_start(const Invocation& call) {
@@ -201,6 +220,11 @@ Result<Outcome> run_start(const Invocation& call) {
 
 Result<Outcome> run_keeper(const Invocation& call) {
   KeeperRequest request;
+  request.paths.external = call.has("external");
+  if (request.paths.external && !call.has("keeper-dir")) {
+    TRY_VOID(find_keepers_place(call, request.paths));
+    return request;
+  }
   for (const char* name : {"keeper-dir", "output-dir"})
     if (!call.has(name)) return fail(ErrorKind::usage, "is missing", std::string("--") + name);
   request.paths.keeper_dir = *call.value("keeper-dir");

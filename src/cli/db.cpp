@@ -5,11 +5,11 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 
 #include "schedctl/base/bytes.hpp"
 #include "schedctl/base/text.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/processes.hpp"
 #include "schedctl/keeper/client.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/families.hpp"
@@ -152,21 +152,12 @@ std::string without_links(const std::string& file) {
   return error ? file : real.string();
 }
 
-/// No daemon is there, so what the keeper has none of it will not get.
-bool has_children(std::int64_t pid) {
-  const std::string process = std::to_string(pid);
-  std::ifstream file("/proc/" + process + "/task/" + process + "/children");
-  // Where it cannot be told there may be some.
-  if (!file) return true;
-  std::string child;
-  return static_cast<bool>(file >> child);
-}
-
 /// The restored database is another store to the keeper: its jobs would go on unknown to anybody,
 /// and be started beside themselves.
 Result<void> expect_no_jobs(const config::Config& config) {
-  const std::int64_t keeper = keeper::living_keeper(config.keeper_dir());
-  if (keeper == 0 || !has_children(keeper)) return {};
+  const std::int64_t keeper = keeper::living_keeper(config.keeper_dir);
+  // No daemon is there, so what the keeper has none of it will not get.
+  if (keeper == 0 || !host::has_children(static_cast<pid_t>(keeper))) return {};
   const std::string pid = std::to_string(keeper);
   return fail(ErrorKind::conflict,
               "jobs still run under the keeper (pid " + pid +

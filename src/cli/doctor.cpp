@@ -22,7 +22,7 @@ constexpr std::size_t kTextBytes = 1000;
 void examine(Findings& findings, Session& session) {
   Patient patient{.session = session,
                   .daemon = ask_daemon(session.config(), kPatience),
-                  .keeper_pid = keeper::living_keeper(session.config().keeper_dir())};
+                  .keeper_pid = keeper::living_keeper(session.config().keeper_dir)};
   session.now = session.clock.wall();
   look_at_settings(findings, patient);
   look_at_directories(findings, patient);

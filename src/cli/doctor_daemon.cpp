@@ -206,6 +206,12 @@ void look_at_keeper(Findings& findings, const Patient& patient) {
   const bool asked = patient.daemon.state == DaemonHealth::State::answers;
   const bool dead = patient.daemon.state == DaemonHealth::State::dead;
   if (pid == 0) {
+    const bool external = patient.config().keeper == config::KeeperFrom::external;
+    if (external)
+      return findings.error(
+          "no keeper lives in " + patient.config().keeper_dir +
+              ", and keeper = \"external\" leaves its start to others",
+          "systemctl start schedctl-keeper (without systemd: service schedctl restart)");
     if (dead) return findings.ok("none; start makes one");
     return findings.error("no keeper lives under a living daemon, so nothing can be started",
                           quote_command({"tail", patient.config().log_file}) +

@@ -43,6 +43,7 @@ Result<Outcome> run_db(const Invocation& call);
 Result<Outcome> run_alerts(const Invocation& call);
 Result<Outcome> run_check(const Invocation& call);
 Result<Outcome> run_doctor(const Invocation& call);
+Result<Outcome> run_completion(const Invocation& call);
 Result<Outcome> run_help(const Invocation& call);
 
 }  // namespace schedctl::cli

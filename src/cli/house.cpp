@@ -17,13 +17,17 @@ Result<Outcome> run_validate(const Invocation& call) {
   // Nothing is looked up in the real store: what a file says is right or wrong by itself.
   session->store = store::open_memory();
   const config::JobFiles files = config::read_job_files(call.words, true);
-  std::vector<Error> errors = session->ops().validate(files);
-  for (Error& error : errors) error = clipped(std::move(error));
+  std::vector<Error> warnings;
+  std::vector<Error> errors = session->ops().validate(files, &warnings);
+  for (std::vector<Error>* found : {&errors, &warnings})
+    for (Error& error : *found) error = clipped(std::move(error));
   const std::size_t read = files.files.size() + files.bad_files.size();
   if (call.globals.json) {
-    print(json_validated(files.jobs.size(), read, errors) + "\n");
+    print(json_validated(files.jobs.size(), read, errors, warnings) + "\n");
     return Done{errors.empty() ? 0 : kExitConfig};
   }
+  for (const Error& error : warnings)
+    warn(call, error_line(error) + ", so it is loaded only if it was before");
   for (const Error& error : errors) print_error(error_line(error));
   if (!errors.empty()) return Done{kExitConfig};
   print_result(call, plural(static_cast<std::int64_t>(files.jobs.size()), "job") + " in " +
@@ -49,6 +53,7 @@ Result<Outcome> run_config(const Invocation& call) {
     elements.reserve(settings.size());
     for (const config::Setting& setting : settings) elements.push_back(json_setting(setting));
     print(json_array(elements));
+    TRY_VOID(session->check_timezone());
     return Done{};
   }
   Table table({{.title = "KEY"},
@@ -63,6 +68,8 @@ Result<Outcome> run_config(const Invocation& call) {
                {flag_of(setting)},
                {setting.variable.empty() ? "-" : setting.variable}});
   print(table.render(terminal_width()));
+  // Only now: what they are helps to see what is wrong.
+  TRY_VOID(session->check_timezone());
   return Done{};
 }
 

@@ -45,7 +45,8 @@ struct BackfillReport {
 };
 std::string json_backfill(const BackfillReport& report);
 std::string json_output(const job::Run& run, const std::string& output, bool truncated);
-std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors);
+std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors,
+                           const std::vector<Error>& warnings);
 /// What became of a crontab; `notes` are about lines that are no jobs.
 std::string json_imported(const ops::Imported& imported,
                           const std::vector<config::CrontabNote>& notes);

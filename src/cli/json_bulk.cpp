@@ -31,13 +31,18 @@ Json key_json(const std::optional<config::JobKey>& key) {
 
 }  // namespace
 
-std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors) {
-  Json json{{"jobs", jobs}, {"files", files}, {"errors", Json::array()}};
-  for (const Error& error : errors)
-    json["errors"].push_back(Json{{"kind", to_string(error.kind)},
-                                  {"message", error.message},
-                                  {"where", text_or_null(error.where)}});
-  return text_of(json);
+std::string json_validated(std::size_t jobs, std::size_t files, const std::vector<Error>& errors,
+                           const std::vector<Error>& warnings) {
+  const auto list = [](const std::vector<Error>& found) {
+    Json all = Json::array();
+    for (const Error& error : found)
+      all.push_back(Json{{"kind", to_string(error.kind)},
+                         {"message", error.message},
+                         {"where", text_or_null(error.where)}});
+    return all;
+  };
+  return text_of(Json{
+      {"jobs", jobs}, {"files", files}, {"errors", list(errors)}, {"warnings", list(warnings)}});
 }
 
 std::string json_imported(const ops::Imported& imported,

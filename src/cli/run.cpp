@@ -5,6 +5,7 @@
 #include "schedctl/cli/cli.hpp"
 #include "src/cli/check.hpp"
 #include "src/cli/command.hpp"
+#include "src/cli/completion.hpp"
 #include "src/cli/errors.hpp"
 #include "src/cli/help.hpp"
 #include "src/cli/json.hpp"
@@ -46,6 +47,11 @@ Outcome run(const std::vector<std::string>& argv) {
   const auto failed = [&](const Error& error) -> Outcome {
     return is_check(argv) ? report_check(error, json) : Done{report(error, json)};
   };
+  if (argv.size() > 1 && argv[1] == kComplete) {
+    print(complete(argv));
+    static_cast<void>(finish_output());
+    return Done{};
+  }
   try {
     Result<Outcome> outcome = dispatch(argv);
     if (!outcome) return finish(failed(outcome.error()), json);

@@ -163,12 +163,20 @@ Result<job::ZonePtr> Session::zone_of(const job::Schedule& schedule) {
 }
 
 Result<void> Session::check_timezone() const {
-  Result<job::ZonePtr> zone = zones->find(config().timezone);
-  if (zone) return {};
-  std::string origin = "timezone";
-  for (const config::Setting& setting : loaded.settings)
-    if (setting.key == "timezone" && setting.origin != "default") origin = setting.origin;
-  return fail(ErrorKind::config, "timezone: " + zone.error().message, origin);
+  const auto check = [this](const std::string& key, const std::string& name) -> Result<void> {
+    const Result<job::ZonePtr> zone = zones->find(name);
+    if (zone) return {};
+    std::string origin = key;
+    for (const config::Setting& setting : loaded.settings)
+      if (setting.key == key && setting.origin != "default") origin = setting.origin;
+    return fail(ErrorKind::config, key + ": " + zone.error().message, origin);
+  };
+  TRY_VOID(check("timezone", config().timezone));
+  for (const auto& [name, calendar] : config().calendars) {
+    if (calendar->timezone().empty()) continue;
+    TRY_VOID(check("calendars." + name + ".timezone", calendar->timezone()));
+  }
+  return {};
 }
 
 Result<void> Session::check_trust() const {

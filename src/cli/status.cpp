@@ -106,7 +106,7 @@ Result<Outcome> status_of_daemon(const Invocation& call) {
   StatusReport status;
   status.running = pid != 0;
   if (pid != 0) status.pid = pid;
-  if (const std::int64_t keeper = keeper::living_keeper(config.keeper_dir()); keeper != 0)
+  if (const std::int64_t keeper = keeper::living_keeper(config.keeper_dir); keeper != 0)
     status.keeper_pid = keeper;
   status.version = version();
   status.environment = config.environment;

@@ -23,8 +23,9 @@ constexpr std::string_view kPrefix = "SCHEDCTL_";
 constexpr std::string_view kSqlite = "sqlite:";
 constexpr std::string_view kOwnVariable = "SCHEDCTL_OWN";
 /// What the daemon hands to jobs; a job that calls schedctl has them all, and means nothing by it.
-constexpr std::string_view kReserved[] = {"SCHEDCTL_RUN_ID", "SCHEDCTL_JOB", "SCHEDCTL_FIRE_TIME",
-                                          "SCHEDCTL_ATTEMPT", "SCHEDCTL_KEY"};
+/// The last one is what systemd hands to the daemon (host::boot_id()).
+constexpr std::string_view kReserved[] = {"SCHEDCTL_RUN_ID",  "SCHEDCTL_JOB", "SCHEDCTL_FIRE_TIME",
+                                          "SCHEDCTL_ATTEMPT", "SCHEDCTL_KEY", "SCHEDCTL_BOOT_ID"};
 
 using Origins = std::map<std::string, std::string>;
 
@@ -50,6 +51,7 @@ class Loader {
   Result<void> apply_value(const SettingSpec& spec, const Entry& entry);
   Result<void> read_environment();
   Result<void> read_flags();
+  Result<void> check() const;
   Result<void> apply_text(const SettingSpec& spec, const std::string& text,
                           const std::string& origin);
   void fill_in();
@@ -68,12 +70,7 @@ Result<Loaded> Loader::run() {
   TRY_VOID(read_environment());
   TRY_VOID(read_flags());
   fill_in();
-  if (loaded_.config.daemon_user.empty() && !loaded_.config.job_user.empty()) {
-    return fail(ErrorKind::config,
-                "job_user goes with daemon_user, which is not set: without it jobs run as whoever "
-                "started the daemon",
-                origins_["job_user"]);
-  }
+  TRY_VOID(check());
   for (const SettingSpec& spec : setting_specs()) {
     const auto origin = origins_.find(spec.key);
     loaded_.settings.push_back({spec.key, spec.print(loaded_.config, spec.key),
@@ -82,6 +79,27 @@ Result<Loaded> Loader::run() {
   }
   std::move(own_settings_.begin(), own_settings_.end(), std::back_inserter(loaded_.settings));
   return std::move(loaded_);
+}
+
+/// What two settings say together.
+Result<void> Loader::check() const {
+  const Config& config = loaded_.config;
+  if (config.daemon_user.empty() && !config.job_user.empty()) {
+    return fail(ErrorKind::config,
+                "job_user goes with daemon_user, which is not set: without it jobs run as whoever "
+                "started the daemon",
+                origins_.at("job_user"));
+  }
+  if (config.keeper_dir == config.state_dir + "/keeper") return {};
+  for (const std::string& other : {config.state_dir, config.runtime_dir}) {
+    if ((config.keeper_dir + "/").starts_with(other + "/")) {
+      return fail(ErrorKind::config,
+                  "keeper_dir is a directory of its own, outside of " + other +
+                      " (but for <state_dir>/keeper)",
+                  origins_.at("keeper_dir"));
+    }
+  }
+  return {};
 }
 
 Result<bool> Loader::wants_own() const {
@@ -356,6 +374,7 @@ void Loader::fill_in() {
     config.job_user = config.daemon_user;
   }
   if (!given("state_dir")) config.state_dir = places_.state_dir;
+  if (!given("keeper_dir")) config.keeper_dir = config.state_dir + "/keeper";
   if (!given("runtime_dir")) {
     config.runtime_dir = places_.own ? config.state_dir + "/run" : "/run/schedctl";
   }
@@ -398,11 +417,11 @@ bool Config::is_own_file(const std::string& directory, const std::string& name) 
     return name.starts_with(path.substr(slash + 1));
   };
   if (directory == state_dir &&
-      (name.starts_with("node-id") || name == "output" || name == "keeper")) {
+      (name.starts_with("node-id") || name.starts_with("last-keeper") || name == "output")) {
     return true;
   }
-  return is_here(lock_file()) || is_here(pid_file()) || is_here(control_socket()) ||
-         is_here(sqlite_path()) || is_here(log_file) ||
+  return is_here(keeper_dir) || is_here(lock_file()) || is_here(pid_file()) ||
+         is_here(control_socket()) || is_here(sqlite_path()) || is_here(log_file) ||
          (is_here(runtime_dir) && runtime_dir == directory + "/" + name);
 }
 

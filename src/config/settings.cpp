@@ -175,6 +175,24 @@ std::string print_stop_timeout(const Config& config, const std::string&) {
   return format_duration(config.stop_timeout);
 }
 
+Result<void> read_keeper(Config& config, const std::string&, const Given& given) {
+  if (given.text != "spawn" && given.text != "external") {
+    return wrong("keeper must be spawn or external, not '" + escape_control(given.text) + "'");
+  }
+  config.keeper = given.text == "spawn" ? KeeperFrom::spawn : KeeperFrom::external;
+  return {};
+}
+
+std::string print_keeper(const Config& config, const std::string&) {
+  switch (config.keeper) {
+    case KeeperFrom::spawn:
+      return "spawn";
+    case KeeperFrom::external:
+      return "external";
+  }
+  return "";
+}
+
 Result<void> read_on_sigterm(Config& config, const std::string&, const Given& given) {
   if (given.text != "drain" && given.text != "leave") {
     return wrong("on_sigterm must be drain or leave, not '" + escape_control(given.text) + "'");
@@ -348,6 +366,8 @@ std::vector<SettingSpec> make_specs() {
       {"max_running", Type::text_or_integer, read_max_running, print_max_running},
       {"stop_timeout", Type::text_or_integer, read_stop_timeout, print_stop_timeout},
       {"on_sigterm", Type::string, read_on_sigterm, print_on_sigterm},
+      {"keeper", Type::string, read_keeper, print_keeper},
+      {"keeper_dir", Type::string, read_path<&Config::keeper_dir>, print_text<&Config::keeper_dir>},
       {"daemon_user", Type::string, read_user<&Config::daemon_user>,
        print_text<&Config::daemon_user>},
       {"job_user", Type::string, read_user<&Config::job_user>, print_text<&Config::job_user>},

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -176,6 +177,10 @@ Result<int> start_in_background(StartOptions options, const Parts& parts) {
 
 Result<int> start(StartOptions options, const Parts& parts) {
   ::umask(022);
+  // As the first process of a container it gets every orphan there is: those of a keeper that was
+  // killed, those of whoever looked in. Ignored, they leave no zombie; the daemon has no children
+  // but keepers, whose ends it learns from their sockets.
+  if (::getpid() == 1) ::signal(SIGCHLD, SIG_IGN);
   fill_standard_descriptors();
   make_sources_absolute(options);
   options.argv = successor_argv(options);

@@ -24,6 +24,8 @@ constexpr Duration kRestartPatience = std::chrono::seconds(30);
 constexpr int kRestartPauseMs = 500;
 // Orphans are adopted in the first beat where the keeper answers; it does so in milliseconds.
 constexpr Duration kKeeperPatience = std::chrono::seconds(5);
+// One that somebody else starts may be on its way (KEEPER contract).
+constexpr Duration kExternalKeeperPatience = std::chrono::seconds(10);
 
 std::string joined(const std::vector<std::string>& words) {
   std::string all;
@@ -38,6 +40,8 @@ std::string fixed_changes(const config::Config& old_config, const config::Config
   if (old_config.state_dir != new_config.state_dir) changed.emplace_back("state_dir");
   if (old_config.runtime_dir != new_config.runtime_dir) changed.emplace_back("runtime_dir");
   if (old_config.log_file != new_config.log_file) changed.emplace_back("log_file");
+  if (old_config.keeper != new_config.keeper) changed.emplace_back("keeper");
+  if (old_config.keeper_dir != new_config.keeper_dir) changed.emplace_back("keeper_dir");
   return joined(changed);
 }
 
@@ -285,12 +289,7 @@ Result<void> Instance::start_runner() {
   TRY(http_, loop::Http::create(*loop_, "schedctl/" + parts_.version));
   TRY(courier_, alert::HttpCourier::create(*loop_, *http_, addresses_, *runner_));
   TRY(runner::Runner::Tuning tuning, tuning_of(config_, addresses_, parts_, node_.hostname));
-  // A keeper that lives and does not answer must not keep a daemon from telling so: nothing is
-  // claimed until it does.
-  const Result<void> connected = executor_->connect(kKeeperPatience);
-  if (!connected && connected.error().kind != ErrorKind::unavailable) {
-    return fail(connected.error());
-  }
+  TRY_VOID(connect_keeper());
   auto runner = std::make_unique<runner::Runner>(
       *store_, *executor_, *courier_, *parts_.zones, *parts_.clock,
       runner::Runner::Settings{node_, std::move(tuning), last_boot_, down_since_, down_words_,
@@ -306,6 +305,20 @@ Result<void> Instance::start_runner() {
     return fail(done.error());
   }
   working_ = true;
+  return {};
+}
+
+// A keeper that lives and does not answer must not keep a daemon from telling so: nothing is
+// claimed until it does.
+Result<void> Instance::connect_keeper() {
+  TRY_VOID(expect_no_other_keeper(config_));
+  const bool external = keeper_is_external();
+  Result<void> connected = executor_->connect(external ? kExternalKeeperPatience : kKeeperPatience);
+  const bool may_go_on =
+      connected || (connected.error().kind == ErrorKind::unavailable &&
+                    (!external || keeper::living_keeper(config_.keeper_dir) != 0));
+  if (!may_go_on) return connected;
+  note_keeper_place();
   return {};
 }
 
@@ -450,6 +463,8 @@ Result<void> Instance::reload(std::function<void(const Result<std::string>&)> do
   next.state_dir = config_.state_dir;
   next.runtime_dir = config_.runtime_dir;
   next.log_file = config_.log_file;
+  next.keeper = config_.keeper;
+  next.keeper_dir = config_.keeper_dir;
   next.allow_users = config_.allow_users;
   next.daemon_user = config_.daemon_user;
   next.job_user = config_.job_user;

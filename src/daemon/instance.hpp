@@ -65,7 +65,11 @@ class Instance {
   Result<void> provide_directories(const host::Account& user) const;
   Result<void> provide_keeper(const host::Account& user) const;
   Result<void> drop_to(const host::Account& user);
+  bool keeper_is_external() const;
   keeper::KeeperPaths keeper_paths() const;
+  static Result<void> expect_no_other_keeper(const config::Config& config);
+  void note_keeper_place() const;
+  Result<void> connect_keeper();
   void on_orphaned();
   Result<void> expect_restartable() const;
   Result<void> watch_signals();

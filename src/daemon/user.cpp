@@ -37,20 +37,14 @@ std::string parent_of(const std::string& path) {
 
 }  // namespace
 
-keeper::KeeperPaths Instance::keeper_paths() const {
-  return {.keeper_dir = config_.keeper_dir(),
-          .output_dir = config_.output_dir(),
-          .config_file = config_.config_file,
-          .own = config_.own};
-}
-
 /// Nobody: this process stays who it is.
 Result<std::optional<host::Account>> Instance::whom_to_become(bool restarted) const {
   if (config_.daemon_user.empty()) return std::nullopt;
   TRY(const host::Account user, host::find_account(config_.daemon_user, "daemon_user"));
   const bool is_root = ::geteuid() == 0;
   if (user.uid == ::geteuid()) {
-    if (is_root || restarted || config_.job_user == config_.daemon_user) return std::nullopt;
+    if (is_root || restarted || keeper_is_external() || config_.job_user == config_.daemon_user)
+      return std::nullopt;
     return fail(ErrorKind::config,
                 "only root can start a keeper that runs jobs as " + config_.job_user +
                     "; use sudo, and the daemon becomes " + user.name + " by itself",
@@ -62,7 +56,7 @@ Result<std::optional<host::Account>> Instance::whom_to_become(bool restarted) co
         "only root can become " + user.name + "; use sudo, or --own for a daemon of your own",
         "daemon_user");
   }
-  TRY_VOID(expect_same_rules());
+  if (!keeper_is_external()) TRY_VOID(expect_same_rules());
   if (config_.job_user != config_.daemon_user) {
     TRY_VOID(host::find_account(config_.job_user, "job_user"));
   }
@@ -124,8 +118,9 @@ Result<void> Instance::provide_directories(const host::Account& user) const {
 
 /// While this process still is root.
 Result<void> Instance::provide_keeper(const host::Account& user) const {
-  const std::string dir = config_.keeper_dir();
+  const std::string& dir = config_.keeper_dir;
   const std::int64_t pid = keeper::living_keeper(dir);
+  if (pid == 0 && keeper_is_external()) return {};
   if (pid == 0) return keeper::spawn_keeper(host::program_path(), keeper_paths());
   struct stat socket {};
   if (::lstat((dir + "/socket").c_str(), &socket) != 0 || socket.st_uid == user.uid) return {};
@@ -166,6 +161,11 @@ Result<void> Instance::expect_restartable() const {
   const auto loaded = config::load(options_.sources);
   if (!loaded) return {};  // told by whoever needs the rest of it
   const config::Config& next = loaded->config;
+  if (Result<void> same = expect_no_other_keeper(next); !same) {
+    // A start may be tried again when those runs have ended; a restart is not done.
+    same.error().kind = ErrorKind::config;
+    return same;
+  }
   const bool same = next.daemon_user == config_.daemon_user && next.job_user == config_.job_user;
   // Of what was removed under it, a daemon that is not root can make again only so much.
   if (same) return make_directories(next);

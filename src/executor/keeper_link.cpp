@@ -123,6 +123,13 @@ void KeeperLink::attempt() {
 }
 
 void KeeperLink::spawn() {
+  if (paths_.external) {
+    return rest(
+        {ErrorKind::unavailable,
+         "no keeper lives in " + paths_.keeper_dir +
+             ", and keeper = \"external\" leaves it to others to start one (systemctl start "
+             "schedctl-keeper; without systemd: service schedctl restart)"});
+  }
   if (!may_spawn(paths_.keeper_dir, handlers_.keeper_is_roots)) return give_up();
   if (std::exchange(renewing_, false)) tell_lost("it ended when it was to become a newer program");
   auto spawning = keeper::Spawning::begin(program_, paths_);
@@ -320,7 +327,7 @@ void KeeperLink::dismiss() {
   unwatch();
   timer_.disarm();
   phase_ = Phase::closed;
-  if (!connected) return;
+  if (!connected || paths_.external) return;
   bool gone = false;
   client_->set_handlers(
       {.started = {}, .start_failed = {}, .ended = {}, .closed = [&gone](const auto&) {

@@ -13,9 +13,9 @@
 
 namespace schedctl::executor {
 
-/// The line to the keeper: finds the living one or spawns one, and does so again whenever the line
-/// breaks. A living one of another build is asked to become what its path leads to now. Lives on
-/// the io thread and never makes it wait, except in connect() and dismiss().
+/// The line to the keeper: finds the living one or (unless it is external) spawns one, and does so
+/// again whenever the line breaks. A living one of another build is asked to become what its path
+/// leads to now. Lives on the io thread and never makes it wait, except in connect() and dismiss().
 class KeeperLink {
  public:
   struct Handlers {

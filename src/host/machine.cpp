@@ -8,6 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "schedctl/base/text.hpp"
@@ -15,6 +17,18 @@
 
 namespace schedctl::host {
 namespace {
+
+/// A container may lay a boot id of its own over the kernel's, and a sandbox in it (systemd's
+/// ProtectKernelTunables=, say) makes a new /proc without that: the host's, which stays the same
+/// when the container is booted again, and which nobody else there sees. So the units tell (%b).
+std::optional<std::string> boot_id_of_unit() {
+  const char* value = std::getenv("SCHEDCTL_BOOT_ID");
+  std::string id = value != nullptr ? value : "";
+  const bool is_hex = id.find_first_not_of("0123456789abcdef") == std::string::npos;
+  if (id.size() != 32 || !is_hex) return std::nullopt;
+  for (const std::size_t dash : {8, 13, 18, 23}) id.insert(dash, 1, '-');
+  return id;
+}
 
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
@@ -92,6 +106,7 @@ Result<void> make_directory(const std::string& path, mode_t mode) {
 }
 
 std::string boot_id() {
+  if (const std::optional<std::string> told = boot_id_of_unit()) return *told;
   const std::string path = "/proc/sys/kernel/random/boot_id";
   const UniqueFd file(::open(path.c_str(), kReadFlags));
   return file ? read_short_text(file.get(), path).value_or("unknown") : "unknown";

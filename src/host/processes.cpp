@@ -55,14 +55,27 @@ std::vector<ProcessStat> living_processes() {
   return found;
 }
 
-std::optional<std::vector<pid_t>> own_children() {
-  // The keeper has one thread, whose number is the process's.
-  const std::string self = std::to_string(::getpid());
-  std::ifstream file("/proc/self/task/" + self + "/children");
+namespace {
+
+/// Of its first thread, whose number is the process's; the keeper has no other.
+std::optional<std::vector<pid_t>> children_of(pid_t pid) {
+  const std::string number = std::to_string(pid);
+  std::ifstream file("/proc/" + number + "/task/" + number + "/children");
   if (!file) return std::nullopt;
   std::vector<pid_t> children;
-  for (pid_t pid = 0; file >> pid;) children.push_back(pid);
+  for (pid_t child = 0; file >> child;) children.push_back(child);
   return children;
+}
+
+}  // namespace
+
+std::optional<std::vector<pid_t>> own_children() {
+  return children_of(::getpid());
+}
+
+bool has_children(pid_t pid) {
+  const std::optional<std::vector<pid_t>> children = children_of(pid);
+  return !children || !children->empty();
 }
 
 std::string environment_of(pid_t pid) {

@@ -81,15 +81,19 @@ std::optional<rlimit> raise_files() {
   return old;
 }
 
-/// The same for the score by which the kernel picks whom to kill; only root may lower it.
+/// The same for the score by which the kernel picks whom to kill; only root may lower it. A service
+/// manager that has done so (OOMScoreAdjust=) spares this process, not whatever it runs.
 std::optional<std::string> lower_oom_score() {
   std::string old;
   std::ifstream("/proc/self/oom_score_adj") >> old;
-  if (::geteuid() != 0 || old.empty()) return std::nullopt;
+  if (old.empty()) return std::nullopt;
+  const bool spared = old.starts_with('-');
+  if (spared) old = "0";
+  std::optional<std::string> unchanged = spared ? std::optional(old) : std::nullopt;
+  if (::geteuid() != 0) return unchanged;
   std::ofstream out("/proc/self/oom_score_adj");
   out << kOomScore << std::flush;
-  if (!out) return std::nullopt;
-  return old;
+  return out ? old : unchanged;
 }
 
 /// What takes memory, or may wait, is not for a child that shares the keeper's memory.

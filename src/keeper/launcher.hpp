@@ -35,7 +35,8 @@ bool is_settled(const UniqueFd& pending);
 /// Nothing: the command runs (or the process was killed before it did).
 std::optional<LaunchFailure> outcome_of(const UniqueFd& pending);
 
-/// What the keeper had before it set itself up. Its children get it back.
+/// What the keeper had before it set itself up. Its children get it back, but for an OOM score
+/// below 0: they get 0.
 struct Before {
   std::optional<rlimit> files;
   std::optional<std::string> oom_score;

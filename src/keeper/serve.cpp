@@ -19,6 +19,7 @@
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/privilege.hpp"
 #include "schedctl/host/processes.hpp"
+#include "schedctl/host/service_manager.hpp"
 #include "schedctl/keeper/allowed.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "server.hpp"
@@ -135,6 +136,12 @@ Rules rules_of(const KeeperPaths& paths) {
   return ::geteuid() == 0 ? read_rules(paths).value_or(Rules{}) : Rules{};
 }
 
+/// Where no daemon has read the file before it, nobody else would tell.
+Result<void> expect_rules(const KeeperPaths& paths) {
+  if (::geteuid() == 0 && paths.external) TRY_VOID(read_rules(paths));
+  return {};
+}
+
 /// Nothing: the daemon is the keeper's own user.
 Result<std::optional<Reader>> reader_of(const Rules& rules) {
   if (rules.daemon_user.empty()) return std::nullopt;
@@ -198,6 +205,7 @@ class Keeper {
 };
 
 Result<void> Keeper::prepare() {
+  TRY_VOID(expect_rules(paths_));
   const Rules rules = rules_of(paths_);
   TRY(const std::optional<Reader> daemon, reader_of(rules));
   const Reader* reader = daemon ? &*daemon : nullptr;
@@ -344,8 +352,9 @@ bool Keeper::is_lost() const {
 void Keeper::on_signal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    // TERM is for a keeper without work; with work, only its runs' ends can end it.
-    if (info.ssi_signo == SIGTERM && runs_->is_idle()) told_to_end_ = true;
+    // TERM is for a keeper without work; with work, only its runs' ends can end it. To a service
+    // manager, which says it once and then waits, that is an end as soon as can be.
+    if (info.ssi_signo == SIGTERM && (runs_->is_idle() || paths_.external)) told_to_end_ = true;
   }
   runs_->on_child();
 }
@@ -353,11 +362,12 @@ void Keeper::on_signal() {
 bool Keeper::should_end(Duration now) {
   if (!runs_->is_idle()) {
     idle_since_.reset();
-    told_to_end_ = false;
+    told_to_end_ = told_to_end_ && paths_.external;
     return false;
   }
-  if (told_to_end_ || server_->is_dismissed()) return !runs_->has_leftovers();
-  if (server_->has_daemon()) {
+  const bool dismissed = server_->is_dismissed() && !paths_.external;
+  if (told_to_end_ || dismissed) return !runs_->has_leftovers();
+  if (server_->has_daemon() || (paths_.external && !is_lost())) {
     idle_since_.reset();
     return false;
   }
@@ -400,6 +410,7 @@ Result<void> serve(const KeeperPaths& paths, int ready_fd, Duration idle_limit) 
   tell(ready_fd, prepared ? "R" : prepared.error().message);
   if (ready_fd >= 0) ::close(ready_fd);
   TRY_VOID(prepared);
+  if (paths.external) host::ServiceManager::from_environment().ready();
   TRY_VOID(keeper.run());
   keeper.close();
   return {};

@@ -117,6 +117,7 @@ Result<Successor> Successor::try_out(const std::string& program, const KeeperPat
     successor.argv_.insert(successor.argv_.end(), {"--config", paths.config_file});
   }
   if (paths.own) successor.argv_.emplace_back("--own");
+  if (paths.external) successor.argv_.emplace_back("--external");
   TRY(const UniqueFd written, written_down(holdings));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {

@@ -160,7 +160,7 @@ Result<Synced> Ops::sync_job_files(const config::JobFiles& files,
   return synced;
 }
 
-std::vector<Error> Ops::validate(const config::JobFiles& files) {
+std::vector<Error> Ops::validate(const config::JobFiles& files, std::vector<Error>* late) {
   std::vector<Error> errors = files.errors;
   const Time now = context_.clock.wall();
   const AfterOf together = after_of(files);
@@ -175,7 +175,11 @@ std::vector<Error> Ops::validate(const config::JobFiles& files) {
       errors.push_back(managed_elsewhere(*existing, job));
     }
     const auto declared = compile_declared(context_, job, existing, together, now);
-    if (!declared) errors.push_back(declared.error());
+    if (declared) continue;
+    // There was a time when nothing was wrong with it.
+    const bool is_late = late != nullptr && existing == nullptr &&
+                         compile_declared(context_, job, nullptr, together, Time{}).has_value();
+    (is_late ? *late : errors).push_back(declared.error());
   }
   return errors;
 }

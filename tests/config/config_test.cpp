@@ -80,6 +80,8 @@ TEST_CASE("without any source, a user's own daemon lives under the XDG directori
   CHECK(config.max_running == 100);
   CHECK(config.stop_timeout == std::chrono::seconds(30));
   CHECK(config.on_sigterm == config::OnSigterm::drain);
+  CHECK(config.keeper == config::KeeperFrom::spawn);
+  CHECK(config.keeper_dir == state + "/keeper");
 }
 
 TEST_CASE("XDG variables move a user's own places, and relative ones are ignored") {
@@ -252,6 +254,8 @@ TEST_CASE("every setting can be given as a variable, and says which") {
                          {"SCHEDCTL_MAX_RUNNING", "5"},
                          {"SCHEDCTL_STOP_TIMEOUT", "1m"},
                          {"SCHEDCTL_ON_SIGTERM", "leave"},
+                         {"SCHEDCTL_KEEPER", "external"},
+                         {"SCHEDCTL_KEEPER_DIR", "/k"},
                          {"SCHEDCTL_DEFAULTS_OVERLAP", "skip"},
                          {"SCHEDCTL_DEFAULTS_MISFIRE_GRACE", "5m"},
                          {"SCHEDCTL_DEFAULTS_COALESCE", "all"},
@@ -382,10 +386,11 @@ TEST_CASE("what schedctl makes in its directories is told from what others put t
   config::Config config;
   config.store = "sqlite:/s/schedctl.db";
   config.state_dir = "/s";
+  config.keeper_dir = "/s/keeper";
   config.runtime_dir = "/s/run";
   config.log_file = "/var/log/info.log";
   for (const char* ours : {"schedctl.db", "schedctl.db-wal", "schedctl.db.lock", "node-id",
-                           "output", "keeper", "run"}) {
+                           "output", "keeper", "last-keeper", "run"}) {
     CAPTURE(ours);
     CHECK(config.is_own_file("/s", ours));
   }
@@ -472,6 +477,8 @@ TEST_CASE("values that cannot be are refused at their place") {
   CHECK(refused_file("stop_timeout = \"999999999999999999999h\"\n").where == "F:1:16");
   CHECK(refused_file("log_level = \"loud\"\n").where == "F:1:13");
   CHECK(refused_file("on_sigterm = \"die\"\n").where == "F:1:14");
+  CHECK(refused_file("keeper = \"root\"\n").where == "F:1:10");
+  CHECK(refused_file("keeper_dir = \"keeper\"\n").where == "F:1:14");
   CHECK(refused_file("environment = 5\n").where == "F:1:15");
   CHECK(refused_file("environment = \"a\\nb\"\n").where == "F:1:15");
   CHECK(refused_file("timezone = \"\"\n").where == "F:1:12");

@@ -88,6 +88,28 @@ class Careless(Story):
         document = json.loads(self.m("validate", self.m.jobs_dir, "--json").out)
         self.assertEqual(len(document["errors"]), 2)
 
+    def test_config_refuses_time_zones_that_the_daemon_would_refuse(self):
+        for settings, key in (('timezone = "Mars/Base"', "timezone"),
+                              ('[calendars.c]\ntimezone = "Mars/Base"\ndates = ["2030-01-01"]',
+                               "calendars.c.timezone")):
+            self.m.write_config("")
+            text = self.m.config.read_text()
+            self.m.config.write_text(text.replace('timezone = "UTC"\n', "") + settings + "\n")
+            for words in (["config"], ["config", "--json"]):
+                answer = self.m(*words)
+                self.assertEqual(answer.code, 78, answer)
+                self.assertIn("Mars/Base", answer.err)
+                self.assertIn(key, answer.err)
+                self.assertIn("stop_timeout", answer.out)
+
+    def test_a_job_file_stays_valid_when_its_moment_is_over(self):
+        (self.m.jobs_dir / "a.toml").write_text('[job.x]\nat = "2020-01-01T00:00:00Z"\nshell = "x"\n')
+        answer = self.m.ok("validate", self.m.jobs_dir)
+        self.assertIn("a.toml:2:1: job x:", answer.err)
+        self.assertIn("is in the past", answer.err)
+        document = json.loads(self.m.ok("validate", self.m.jobs_dir, "--json").out)
+        self.assertEqual((document["errors"], len(document["warnings"])), ([], 1))
+
     def test_start_tells_of_bad_job_files_and_starts(self):
         (self.m.jobs_dir / "a.toml").write_text('[job.x]\ncron = "61 * * * *"\nshell = "x"\n')
         (self.m.jobs_dir / "b.toml").write_text('[job.y]\nevery = "5m"\nshell = "x"\n')

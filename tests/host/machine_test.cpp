@@ -178,6 +178,18 @@ TEST_CASE("boot id, host name and user say something") {
   CHECK(user.shell.starts_with('/'));
 }
 
+TEST_CASE("the boot id is what the unit says, in the kernel's form, if it says one") {
+  const std::string own = boot_id();
+  ::setenv("SCHEDCTL_BOOT_ID", "0123456789abcdef0123456789abcdef", 1);
+  CHECK(boot_id() == "01234567-89ab-cdef-0123-456789abcdef");
+  for (const char* none :
+       {"", "0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcdeg"}) {
+    ::setenv("SCHEDCTL_BOOT_ID", none, 1);
+    CHECK(boot_id() == own);
+  }
+  ::unsetenv("SCHEDCTL_BOOT_ID");
+}
+
 TEST_CASE("a uid without an entry in the user database has a home and a shell all the same") {
   if (::geteuid() != 0) return;
   CHECK(in_child([] {

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace schedctl::keeper {
 namespace {
@@ -153,6 +155,25 @@ TEST_CASE("a command gets the limits and the oom score that the keeper was start
   Daemon daemon(scratch.paths());
   const Ended ended = daemon.run(shell(1, "ulimit -Sn; ulimit -Hn; cat /proc/self/oom_score_adj"));
   CHECK(read_file(ended.output_path) == "256\n4096\n" + read_file("/proc/self/oom_score_adj"));
+}
+
+TEST_CASE("a command is not spared when memory is short because the keeper is") {
+  const auto spare = [] {
+    std::ofstream out("/proc/self/oom_score_adj");
+    out << "-17" << std::flush;
+    return static_cast<bool>(out);
+  };
+  // Only CAP_SYS_RESOURCE may, which not every root has.
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(spare() ? 0 : 1);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (status != 0) return;
+  Scratch scratch;
+  KeeperProcess keeper(scratch.paths(), [&] { spare(); });
+  Daemon daemon(scratch.paths());
+  const Ended ended = daemon.run(shell(1, "cat /proc/self/oom_score_adj"));
+  CHECK(read_file(ended.output_path) == "0\n");
 }
 
 TEST_CASE("CPU time and peak memory of a command are told") {

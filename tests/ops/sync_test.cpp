@@ -198,6 +198,23 @@ TEST_CASE("a job that is removed from its file while it runs runs on to its end"
   CHECK_FALSE(world.runs("a")[0].cancel_requested);
 }
 
+TEST_CASE("what is over is an error of its time, which a file judged by itself may have") {
+  World world;
+  job::JobDraft over = at("2000-01-01T00:00:00Z");
+  job::JobDraft done = cron("0 * * * *");
+  done.until = "2000-01-01T00:00:00Z";
+  job::JobDraft wrong = at("2000-13-01T00:00:00Z");
+  const config::JobFiles files =
+      reading({file_job("a.toml", "over", over), file_job("a.toml", "done", done),
+               file_job("a.toml", "wrong", wrong)});
+  std::vector<Error> late;
+  CHECK(world.ops.validate(files, &late).size() == 1);
+  REQUIRE(late.size() == 2);
+  CHECK(contains(late[0].message, "is in the past"));
+  CHECK(contains(late[1].message, "nothing would ever fire"));
+  CHECK(world.ops.validate(files).size() == 3);
+}
+
 TEST_CASE("validate finds every error and writes nothing") {
   World world;
   world.add("mine", every("5m"));

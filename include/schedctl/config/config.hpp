@@ -18,6 +18,12 @@ namespace schedctl::config {
 
 enum class OnSigterm { drain, leave };
 
+/// Who starts the keeper.
+enum class KeeperFrom {
+  spawn,     ///< the daemon, whenever none lives
+  external,  ///< somebody else, as a service of its own
+};
+
 /// [alerts.slack]: an incoming webhook.
 struct Slack {
   std::string webhook_url;       ///< a secret
@@ -39,7 +45,7 @@ struct Alerts {
 /// Every setting, decided. Paths are absolute.
 struct Config {
   std::string store;        ///< "sqlite:/var/lib/schedctl/schedctl.db"
-  std::string state_dir;    ///< database, output/, keeper/, node-id
+  std::string state_dir;    ///< database, output/, node-id
   std::string runtime_dir;  ///< pidfile, lock, control socket
   std::string log_file;
   std::string log_level = "info";
@@ -49,6 +55,8 @@ struct Config {
   int max_running = 100;    ///< commands at once on this node
   Duration stop_timeout = std::chrono::seconds(30);
   OnSigterm on_sigterm = OnSigterm::drain;
+  KeeperFrom keeper = KeeperFrom::spawn;
+  std::string keeper_dir;  ///< the keeper's lock, socket and journal
   /// Whom a daemon that root starts becomes, its keeper staying root; empty: nobody. Never set in a
   /// user's own daemon.
   std::string daemon_user;
@@ -72,7 +80,8 @@ struct Config {
   /// Whether an entry of that directory, one of the above, is something that schedctl makes there.
   bool is_own_file(const std::string& directory, const std::string& name) const;
   std::string output_dir() const { return state_dir + "/output"; }
-  std::string keeper_dir() const { return state_dir + "/keeper"; }
+  /// Names the keeper_dir in which this state's runs were last kept, if not the default one.
+  std::string last_keeper_file() const { return state_dir + "/last-keeper"; }
   std::string lock_file() const { return runtime_dir + "/schedctl.lock"; }
   std::string pid_file() const { return runtime_dir + "/schedctl.pid"; }
   std::string control_socket() const { return runtime_dir + "/schedctl.sock"; }

@@ -15,6 +15,7 @@ namespace schedctl::host {
 /// Makes a directory and its missing parents (0755 for parents, `mode` for the last one).
 Result<void> make_directory(const std::string& path, mode_t mode);
 
+/// 36 characters; the same until the machine, or the container, is booted again.
 std::string boot_id();
 std::string hostname();
 /// "anna", "root (anna)" behind sudo: for the audit.

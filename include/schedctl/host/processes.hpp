@@ -27,6 +27,8 @@ std::optional<ProcessStat> process_stat(pid_t pid);
 std::vector<ProcessStat> living_processes();
 /// The children of this process, zombies too; nothing: this kernel does not list them.
 std::optional<std::vector<pid_t>> own_children();
+/// Whether it has children, zombies too; where that cannot be told it may have some.
+bool has_children(pid_t pid);
 
 /// The environment that a process was started with, each entry with a zero after it; empty: it has
 /// none, or may not be looked at. A process can overwrite its own.

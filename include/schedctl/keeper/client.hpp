@@ -13,7 +13,8 @@
 
 namespace schedctl::keeper {
 
-/// How a keeper is started; also what `schedctl keeper` gets on its command line.
+/// Where a keeper lives and how it is started; also what `schedctl keeper` gets on its command
+/// line.
 struct KeeperPaths {
   std::string keeper_dir;  ///< lock, socket, journal; made 0700
   std::string output_dir;  ///< output files of runs; made 0700
@@ -21,6 +22,8 @@ struct KeeperPaths {
   /// empty: it allows nobody.
   std::string config_file = {};
   bool own = false;  ///< of a user's own daemon, which has no daemon_user
+  /// It is a service of its own: no daemon starts or dismisses it, and it ends when it is told to.
+  bool external = false;
 };
 
 /// A keeper on its way to life, `program keeper --keeper-dir D --output-dir D [--config F]` in a

@@ -149,8 +149,10 @@ class Ops {
   /// Makes a job of each line, in one transaction. Jobs of an earlier import of the same crontab
   /// are found again and become what their lines say now; what a line does not say of them stays.
   Result<Imported> import_crontab(const config::Crontab& crontab, const ImportOptions& options);
-  /// Checks without writing: every error found, those of the reading itself included.
-  std::vector<Error> validate(const config::JobFiles& files);
+  /// Checks without writing: every error found, those of the reading itself included. With `late`,
+  /// that of a job which is over already goes there: its file may keep saying it if it was loaded
+  /// in time.
+  std::vector<Error> validate(const config::JobFiles& files, std::vector<Error>* late = nullptr);
 
  private:
   Context context_;

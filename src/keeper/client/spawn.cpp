@@ -152,8 +152,13 @@ std::optional<Result<void>> Spawning::outcome() {
   if (said_ == "R") return Result<void>();
   // It has said why it cannot, or nothing at all; how it ended says the rest.
   int status = 0;
-  if (::waitpid(static_cast<pid_t>(pid_), &status, WNOHANG) == 0) return std::nullopt;
+  const pid_t ended = ::waitpid(static_cast<pid_t>(pid_), &status, WNOHANG);
+  if (ended == 0) return std::nullopt;
   last_spawned = 0;
+  // The first process of a container does not hear how its children end.
+  if (ended < 0 && said_.empty()) {
+    return fail(ErrorKind::failed, "the keeper ended at its start");
+  }
   return fail(why_it_ended(status));
 }
 

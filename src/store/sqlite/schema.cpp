@@ -17,9 +17,6 @@
 namespace schedctl::store::sqlite {
 namespace {
 
-/// "scdl": tells a schedctl database from every other SQLite file (`file` shows it too).
-constexpr std::int32_t kApplicationId = 0x7363646c;
-
 // A job's definition, the same in `job` and in `job_version`.
 #define DEFINITION_COLUMNS_SQL                                                                   \
   "kind TEXT NOT NULL, every INTEGER NOT NULL, anchor INTEGER NOT NULL, cron TEXT NOT NULL, "    \

@@ -1,8 +1,13 @@
 #pragma once
 
+#include <cstdint>
+
 #include "src/store/sqlite/database.hpp"
 
 namespace schedctl::store::sqlite {
+
+/// "scdl": tells a schedctl database from every other SQLite file (`file` shows it too).
+inline constexpr std::int32_t kApplicationId = 0x7363646c;
 
 /// Makes sure that the file is a schedctl database of the schema this program writes: refuses a
 /// stranger's file and a newer schema without changing anything, makes or migrates the tables
