@@ -10,10 +10,10 @@ import subprocess
 import tempfile
 import unittest
 
-from machine import BINARY, PATIENCE_S, Answer, Machine
+from elsewhere import PATH, Elsewhere
+from machine import BINARY, PATIENCE_S, Answer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # $1: a directory for what is written. Whatever schedctl this machine has itself is hidden: its jobs
 # must not run here. The first process stays, and reaps those that lose their parents.
@@ -52,7 +52,7 @@ def why_no_room():
     return ""
 
 
-class Room(Machine):
+class Room(Elsewhere):
     """What Machine is, but schedctl serves the whole (small) machine, without any option."""
 
     def __init__(self, settings="", user=""):
@@ -101,9 +101,6 @@ class Room(Machine):
         return ["nsenter", f"--mount={spaces}/mnt", f"--pid={spaces}/pid_for_children", "--",
                 *map(str, words)]
 
-    def environment(self, extra=None):
-        return {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(extra or {})}
-
     def sh(self, *words, patience=PATIENCE_S * 2, env=None):
         """Any program, as root in the room."""
         done = subprocess.run(self.entering(words), stdin=subprocess.DEVNULL,
@@ -115,26 +112,9 @@ class Room(Machine):
     def __call__(self, *words, env=None, stdin=None, cwd=None):
         return self.sh("schedctl", *words, env=env)
 
-    def popen(self, *words, **kw):
-        child = subprocess.Popen(self.entering(words), stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                 env=self.environment(), **kw)
-        self.foreground.append(child)
-        return child
-
     def kill(self, pid, name):
         answer = self.sh("kill", "-s", name, pid)
         assert answer.code == 0, answer
-
-    def alive(self, pid):
-        try:
-            text = (self.here / f"proc/{pid}/stat").read_text()
-        except OSError:
-            return False
-        return text.rsplit(")", 1)[1].split()[0] != "Z"
-
-    def wait_gone(self, pid):
-        self.wait(lambda: not self.alive(pid), f"process {pid} to be gone")
 
     def titles(self):
         """What runs in the room, by process id."""

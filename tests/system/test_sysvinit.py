@@ -277,13 +277,82 @@ class Defaults(Script):
         script = (ROOT / "sysvinit/schedctl").read_text()
         lines = re.findall(r"(?m)^#([A-Z_]+)=(.*)$",
                            (ROOT / "sysvinit/schedctl.default").read_text())
-        self.assertEqual(len(lines), 4)
+        self.assertEqual(len(lines), 6)
         for name, value in lines:
             value = value.strip('"')
             self.assertRegex(script, rf"(?m)^{name}={re.escape(value)}$")
         (self.m.here / DEFAULTS.lstrip("/")).unlink()
         self.init("start")
         self.init("stop")
+
+
+class ExternalKeeper(Script):
+    """keeper = "external": then nobody but the script starts it."""
+    settings = ('stop_timeout = "20s"\nkeeper = "external"\n'
+                'keeper_dir = "/var/lib/schedctl-keeper"\n')
+    user = "schedctl"
+
+    def setUp(self):
+        super().setUp()
+        self.m.sh("install", "-d", "-o", self.user, "/var/lib/schedctl-keeper")
+        self.m.sh("install", "-d", "-o", self.user, "/var/lib/schedctl")
+
+    def keeper(self):
+        return int((self.m.here / "run/schedctl-keeper.pid").read_text())
+
+    def test_it_is_started_before_and_stopped_after_the_daemon(self):
+        self.init("start")
+        keeper = self.keeper()
+        self.assertEqual(self.m.keeper_pid(), keeper)
+        self.assertEqual((self.uid(keeper), self.uid(self.m.pid())), ("schedctl", "schedctl"))
+        run = self.m.run_job("long", UNTIL_TOLD)
+        for action in ("start", "restart", "reload"):
+            self.init(action)
+            self.assertEqual(self.keeper(), keeper)
+        self.survives(run)
+        self.init("stop")
+        self.wait_nothing_left()
+        self.assertFalse((self.m.here / "run/schedctl-keeper.pid").exists())
+
+    def test_restart_starts_one_that_has_died(self):
+        self.init("start")
+        first = self.keeper()
+        self.m.kill(first, "KILL")
+        self.m.wait_gone(first)
+        self.init("restart")
+        self.assertNotEqual(self.keeper(), first)
+        self.m.wait(lambda: self.m.keeper_pid() == self.keeper(), "the daemon to find it")
+
+    def test_a_pidfile_that_names_a_stranger_is_not_believed(self):
+        (self.m.here / "run/schedctl-keeper.pid").write_text("1\n")
+        self.init("start")
+        self.assertEqual(self.m.keeper_pid(), self.keeper())
+
+    def test_jobs_that_the_daemon_left_are_not_ended(self):
+        self.m.write_config(self.settings + 'on_sigterm = "leave"\n')
+        self.init("start")
+        run = self.m.run_job("long", UNTIL_TOLD)
+        self.assertIn(f"jobs go on with the keeper (pid {self.keeper()})", self.init("stop"))
+        self.init("start")
+        self.survives(run)
+
+    def test_it_says_why_a_keeper_does_not_start(self):
+        self.default("KEEPER_USER=nobody")
+        said = self.init("start", 1)
+        self.assertIn("the keeper does not start", said)
+        self.assertIn("cannot read /etc/schedctl/schedctl.toml", said)
+        self.assertEqual(self.m.schedctls(), [])
+
+    def test_one_that_is_root_runs_jobs_as_others(self):
+        self.m.write_config(self.settings + 'allow_users = ["nobody"]\n')
+        self.m.sh("chown", "root", "/var/lib/schedctl-keeper")
+        self.m.sh("install", "-d", "-o", self.user, "-m", "0700", "/var/lib/schedctl/output")
+        self.default("KEEPER_USER=root")
+        self.init("start")
+        self.assertEqual(self.uid(self.keeper()), "root")
+        self.m.ok("add", "whoami", "--manual", "--user", "nobody", "--", "id", "-un")
+        self.m.ok("trigger", "whoami", "--wait")
+        self.assertEqual(self.m.ok("logs", "whoami").out, "nobody\n")
 
 
 class Style(unittest.TestCase):
