@@ -1,7 +1,6 @@
 #include "child.hpp"
 
 #include <fcntl.h>
-#include <linux/ioprio.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -122,8 +121,11 @@ SCHEDCTL_IN_CHILD void take_share(ChildPlan& plan) {
     give_up(plan, Stage::nice, errno);
   }
   if (terms.io_class != IoClass::none) {
-    const int priority = IOPRIO_PRIO_VALUE(static_cast<int>(terms.io_class), terms.io_level);
-    if (::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority) != 0) {
+    // By hand, as glibc has no header for it and <linux/ioprio.h> of 6.1.192 is no C++: ioprio_set(2).
+    constexpr int kClassShift = 13;
+    constexpr int kThisProcess = 1;
+    const int priority = static_cast<int>(terms.io_class) << kClassShift | terms.io_level;
+    if (::syscall(SYS_ioprio_set, kThisProcess, 0, priority) != 0) {
       give_up(plan, Stage::io_class, errno);
     }
   }
