@@ -98,7 +98,7 @@ Result<void> Instance::expect_same_rules() const {
 
 Result<void> Instance::provide_directories(const host::Account& user) const {
   // Under a daemon that runs, nothing changes hands.
-  if (const pid_t pid = host::lock_holder(config_.lock_file()).value_or(0); pid != 0) {
+  if (const pid_t pid = host::lasting_lock_holder(config_.lock_file()).value_or(0); pid != 0) {
     return fail(ErrorKind::conflict,
                 "schedctl is already running (pid " + std::to_string(pid) + ")");
   }

@@ -16,11 +16,15 @@
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/processes.hpp"
 
 namespace schedctl::host {
 namespace {
 
 constexpr std::size_t kPage = 4096;
+constexpr int kStepMs = 10;
+// A killed process gives its memory back before its locks, which takes a while on a busy machine.
+constexpr int kEndingPatienceMs = 10'000;
 
 Result<UniqueFd> open_lock(const std::string& path) {
   UniqueFd file(::open(path.c_str(),
@@ -114,8 +118,16 @@ bool FileLock::is_of(const std::string& path) const {
   return is_still_there(fd_.get(), path);
 }
 
+namespace {
+
+bool is_held_by_the_ending(const std::string& path) {
+  const pid_t holder = lock_holder(path).value_or(0);
+  return holder != 0 && is_ending(holder);
+}
+
+}  // namespace
+
 Result<FileLock> FileLock::take(const std::string& path, int patience_ms) {
-  constexpr int kStepMs = 10;
   for (int waited = 0;; waited += kStepMs) {
     TRY(UniqueFd file, open_lock(path));
     if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
@@ -124,7 +136,9 @@ Result<FileLock> FileLock::take(const std::string& path, int patience_ms) {
     } else if (errno != EWOULDBLOCK && errno != EINTR) {
       return fail(error_from_errno("cannot lock " + path, errno));
     }
-    if (waited >= patience_ms) break;
+    if (waited >= patience_ms && (waited >= kEndingPatienceMs || !is_held_by_the_ending(path))) {
+      break;
+    }
     ::poll(nullptr, 0, kStepMs);
   }
   const pid_t holder = lock_holder(path).value_or(0);
@@ -155,6 +169,14 @@ Result<pid_t> lock_holder(const std::string& path) {
   TRY(const std::optional<dev_t> device, device_of_mount(path));
   if (!device || *device == status.st_dev) return 0;
   return flock_holder(locks, place_in_locks(*device, status.st_ino));
+}
+
+Result<pid_t> lasting_lock_holder(const std::string& path) {
+  for (int waited = 0;; waited += kStepMs) {
+    TRY(const pid_t holder, lock_holder(path));
+    if (holder == 0 || waited >= kEndingPatienceMs || !is_ending(holder)) return holder;
+    ::poll(nullptr, 0, kStepMs);
+  }
 }
 
 Result<void> write_pidfile(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -32,15 +33,31 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   ProcessStat stat;
   stat.pid = pid;
   unsigned long long ticks = 0;
-  // state ppid pgrp session, then field 22, starttime: proc(5).
+  unsigned flags = 0;
+  // state ppid pgrp session, field 9, flags, and field 22, starttime: proc(5).
   if (std::sscanf(after_name + 1,
-                  " %c %*d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                  &stat.state, &stat.group, &stat.session, &ticks) != 4) {
+                  " %c %*d %d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+                  &stat.state, &stat.group, &stat.session, &flags, &ticks) != 5) {
     return std::nullopt;
   }
+  constexpr unsigned kExiting = 0x4;  // PF_EXITING of the kernel's sched.h
+  stat.is_exiting = (flags & kExiting) != 0;
   const auto a_second = static_cast<unsigned long long>(::sysconf(_SC_CLK_TCK));
   stat.started = Duration(static_cast<std::int64_t>(ticks * 1'000'000 / a_second));
   return stat;
+}
+
+bool is_ending(pid_t pid) {
+  const std::optional<ProcessStat> stat = process_stat(pid);
+  if (!stat || !stat->is_alive() || stat->is_exiting) return true;
+  // "SigPnd: 0000000000000100": its first thread has not taken the KILL yet.
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("SigPnd:") && !line.starts_with("ShdPnd:")) continue;
+    const auto pending = std::strtoull(line.c_str() + line.find(':') + 1, nullptr, 16);
+    if ((pending >> (SIGKILL - 1) & 1) != 0) return true;
+  }
+  return false;
 }
 
 std::vector<ProcessStat> living_processes() {

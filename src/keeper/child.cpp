@@ -121,7 +121,8 @@ SCHEDCTL_IN_CHILD void take_share(ChildPlan& plan) {
     give_up(plan, Stage::nice, errno);
   }
   if (terms.io_class != IoClass::none) {
-    // By hand, as glibc has no header for it and <linux/ioprio.h> of 6.1.192 is no C++: ioprio_set(2).
+    // By hand, as glibc has no header for it and <linux/ioprio.h> of 6.1.192 is no C++:
+    // ioprio_set(2).
     constexpr int kClassShift = 13;
     constexpr int kThisProcess = 1;
     const int priority = static_cast<int>(terms.io_class) << kClassShift | terms.io_level;

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/processes.hpp"
 #include "tests/base/scratch.hpp"
 
 using namespace schedctl;
@@ -145,6 +147,51 @@ TEST_CASE("a lock that becomes free within the patience is taken") {
   });
   CHECK(FileLock::take(scratch / "lock", 20'000));
   killer.join();
+}
+
+TEST_CASE("a holder on its way out is waited for, whatever the patience") {
+  const Scratch scratch;
+  const std::string path = scratch / "lock";
+  // As a killed daemon is for a while: its first thread is gone, another one still holds the lock.
+  Process holder([&] {
+    ::signal(SIGUSR1, [](int) { ::syscall(SYS_exit, 0); });
+    if (!take_for_good(path)) return false;
+    std::thread([] {
+      while (true) ::pause();
+    }).detach();
+    return true;
+  });
+  REQUIRE(holder.done);
+  CHECK_FALSE(is_ending(holder.pid()));
+  CHECK(lasting_lock_holder(path) == holder.pid());
+  REQUIRE(::syscall(SYS_tgkill, holder.pid(), holder.pid(), SIGUSR1) == 0);
+  REQUIRE(comes_true([&] { return is_ending(holder.pid()); }));
+  CHECK(lock_holder(path) == holder.pid());
+
+  std::atomic<pid_t> thread = 0;
+  std::atomic<bool> over = false, taken = false;
+  std::thread taker([&] {
+    thread = static_cast<pid_t>(::syscall(SYS_gettid));
+    taken = FileLock::take(path, 0).has_value();
+    over = true;
+  });
+  CHECK(comes_true([&] {
+    const std::string at = "/proc/self/task/" + std::to_string(thread) + "/stat";
+    return over || (thread != 0 && mentions(read_file(at), ") S "));
+  }));
+  CHECK_FALSE(over);
+  holder.kill();
+  taker.join();
+  CHECK(taken);
+}
+
+TEST_CASE("whoever was killed is on its way out before it has noticed") {
+  const Scratch scratch;
+  Process holder([&] { return take_for_good(scratch / "lock"); });
+  REQUIRE(holder.done);
+  ::kill(holder.pid(), SIGKILL);
+  CHECK(is_ending(holder.pid()));
+  CHECK(lasting_lock_holder(scratch / "lock") == 0);
 }
 
 TEST_CASE("a program that the holder executes does not inherit the lock") {

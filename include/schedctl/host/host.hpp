@@ -47,7 +47,8 @@ std::string program_path();
 /// object goes or the process ends; never inherited by children.
 class FileLock {
  public:
-  /// Tries for `patience_ms`. Kind conflict if another process holds it: the message names its pid.
+  /// Tries for `patience_ms`, and for as long as ten seconds while the holder is a process on its
+  /// way out. Kind conflict if another process holds it: the message names its pid.
   static Result<FileLock> take(const std::string& path, int patience_ms);
   /// Takes over a descriptor that already holds it (after a re-exec in place).
   static FileLock adopt(int fd) { return FileLock(UniqueFd(fd)); }
@@ -64,6 +65,9 @@ class FileLock {
 /// any user. 0: nobody (or no such file), or a process of another pid namespace, which the kernel
 /// hides. An error if it cannot be told.
 Result<pid_t> lock_holder(const std::string& path);
+
+/// As lock_holder, after a wait of up to ten seconds for a holder that is on its way out.
+Result<pid_t> lasting_lock_holder(const std::string& path);
 
 /// Writes "PID\n" (0644, O_NOFOLLOW | O_NONBLOCK, a fresh file renamed into place, so that whatever
 /// stood there is no obstacle and no weapon). Only the holder of the lock may call it.

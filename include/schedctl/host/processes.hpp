@@ -17,11 +17,16 @@ struct ProcessStat {
   pid_t group = 0;
   pid_t session = 0;
   char state = '?';
-  Duration started{};  ///< since boot, in steps of a clock tick
+  bool is_exiting = false;  ///< its first thread is on its way out
+  Duration started{};       ///< since boot, in steps of a clock tick
   bool is_alive() const { return state != 'Z' && state != 'X'; }
 };
 
 std::optional<ProcessStat> process_stat(pid_t pid);
+
+/// Whether it was killed, or ends of itself, and will run nothing any more, though it may still
+/// hold its locks: they go with its last thread.
+bool is_ending(pid_t pid);
 
 /// All that live (zombies do not). Reads all of /proc: a millisecond for some hundred processes.
 std::vector<ProcessStat> living_processes();
