@@ -65,10 +65,8 @@ Result<std::optional<Delivery>> Outbox::due_of(const Setup& setup, Time now, Dur
   return Delivery{first.id, setup.notifier, first.payload};
 }
 
-void Outbox::sent(const Delivery& delivery, Duration elapsed) {
-  Channel& channel = channels_[delivery.notifier];
-  channel.on_its_way = delivery.message;
-  channel.not_before = elapsed + kBetweenMessages;
+void Outbox::sent(const Delivery& delivery) {
+  channels_[delivery.notifier].on_its_way = delivery.message;
 }
 
 std::optional<Time> Outbox::next(Time now, Duration elapsed) const {
@@ -89,8 +87,11 @@ Result<bool> Outbox::is_stopped(const std::string& notifier) {
   });
 }
 
-Result<std::optional<Outbox::Recorded>> Outbox::record(const Outcome& outcome, Time now) {
-  channels_[outcome.notifier].on_its_way.reset();
+Result<std::optional<Outbox::Recorded>> Outbox::record(const Outcome& outcome, Time now,
+                                                       Duration elapsed) {
+  Channel& channel = channels_[outcome.notifier];
+  channel.on_its_way.reset();
+  channel.not_before = elapsed + kBetweenMessages;
   TRY(std::optional<store::Message> message, store_.get_message(outcome.message));
   if (!message || message->settled_at) return std::nullopt;
   ++message->tries;

@@ -285,7 +285,7 @@ void Runner::hand_out(Work& work) {
   }
   outcomes_.clear();
   for (alert::Delivery& delivery : work.deliveries) {
-    outbox_.sent(delivery, work.elapsed);
+    outbox_.sent(delivery);
     courier_.deliver(std::move(delivery));
   }
   if (work.heartbeat) {

@@ -30,7 +30,7 @@ Result<void> Runner::prepare_to_tell(Work& work) {
 
 Result<void> Runner::tell(Work& work, Beat& beat) {
   for (const alert::Outcome& outcome : outcomes_) {
-    TRY(const auto recorded, outbox_.record(outcome, work.now));
+    TRY(const auto recorded, outbox_.record(outcome, work.now, work.elapsed));
     work.dirty = true;
     if (!recorded) continue;
     work.message_line(outcome, *recorded);

@@ -31,12 +31,13 @@ struct Post {
     REQUIRE(due.has_value());
     if (due->empty()) return std::nullopt;
     REQUIRE(due->size() == 1);
-    outbox.sent(due->front(), elapsed);
+    outbox.sent(due->front());
     return due->front();
   }
   Outbox::Recorded answer(const Delivery& delivery, int status,
                           std::optional<Duration> retry_after = {}) {
-    auto recorded = outbox.record({delivery.message, "slack", status, "words", retry_after}, now);
+    auto recorded =
+        outbox.record({delivery.message, "slack", status, "words", retry_after}, now, elapsed);
     REQUIRE(recorded.has_value());
     REQUIRE(recorded->has_value());
     return **recorded;
@@ -55,6 +56,9 @@ TEST_CASE("messages go out one by one, in order, a second apart") {
   p.pass(seconds(10));
   CHECK_FALSE(p.hand().has_value());  // the first is still on its way
   CHECK(p.answer(*one, 200).kind == Verdict::Kind::sent);
+  // It may have arrived only now.
+  CHECK_FALSE(p.hand().has_value());
+  p.pass(kBetweenMessages);
   const auto two = p.hand();
   REQUIRE(two.has_value());
   CHECK(two->payload.find("two") != std::string::npos);
@@ -163,8 +167,11 @@ TEST_CASE("an outcome that is told twice, or of a message that is gone, is nothi
   p.write("one");
   const auto delivery = p.hand();
   CHECK(p.answer(*delivery, 200).kind == Verdict::Kind::sent);
-  CHECK_FALSE(p.outbox.record({delivery->message, "slack", 500, "", {}}, p.now)->has_value());
-  CHECK_FALSE(p.outbox.record({MessageId{99}, "slack", 200, "", {}}, p.now)->has_value());
+  const auto record = [&](MessageId message, int status) {
+    return p.outbox.record({message, "slack", status, "", {}}, p.now, p.elapsed);
+  };
+  CHECK_FALSE(record(delivery->message, 500)->has_value());
+  CHECK_FALSE(record(MessageId{99}, 200)->has_value());
 }
 
 }  // namespace schedctl::alert

@@ -11,7 +11,8 @@
 
 namespace schedctl::alert {
 
-/// Between two messages to one notifier: Slack takes one a second, by its own watch.
+/// Between the answer to one message and the next message to that notifier: Slack takes one a
+/// second, by its own watch, which sees when they arrive and not when they were sent.
 inline constexpr Duration kBetweenMessages = std::chrono::milliseconds(1100);
 
 /// The messages that wait, and when each may be tried: one at a time and one a second for each
@@ -33,7 +34,7 @@ class Outbox {
 
   /// What may be handed to the courier once the transaction is committed; say so by sent().
   Result<std::vector<Delivery>> due(Time now, Duration elapsed);
-  void sent(const Delivery& delivery, Duration elapsed);
+  void sent(const Delivery& delivery);
   /// When due() may have more; nothing: not before something new is written or comes back.
   std::optional<Time> next(Time now, Duration elapsed) const;
 
@@ -45,7 +46,7 @@ class Outbox {
     Duration wait{};
   };
   /// To be called again if the transaction fails; due() only after it.
-  Result<std::optional<Recorded>> record(const Outcome& outcome, Time now);
+  Result<std::optional<Recorded>> record(const Outcome& outcome, Time now, Duration elapsed);
 
  private:
   struct Channel {
