@@ -45,6 +45,26 @@ job::Happening true_happening(const executor::Report& report, const job::Run& ru
   return report.happening;
 }
 
+struct Moment {
+  Time now{};
+  Duration elapsed{};
+  Duration awake{};
+};
+
+/// Were this thread held up between two clocks (stopped, or on a busy machine), it would look as if
+/// somebody had set one: then they are read again.
+Moment moment_of(const Clock& clock) {
+  constexpr Duration kOneMoment = std::chrono::milliseconds(10);
+  constexpr int kTries = 10;
+  Moment moment;
+  for (int i = 0; i < kTries; ++i) {
+    const Duration begun = clock.elapsed();
+    moment = {.now = clock.wall(), .elapsed = clock.elapsed(), .awake = clock.awake()};
+    if (clock.elapsed() - begun < kOneMoment) break;
+  }
+  return moment;
+}
+
 std::optional<Duration> absence_before(const Runner::Settings& settings) {
   if (!settings.down_since) return std::nullopt;
   return settings.node.started_at - *settings.down_since;
@@ -136,9 +156,10 @@ Duration Runner::end_all() {
 
 Result<Runner::Beat> Runner::beat() {
   Work work;
-  work.now = clock_.wall();
-  work.elapsed = clock_.elapsed();
-  work.awake = clock_.awake();
+  const Moment moment = moment_of(clock_);
+  work.now = moment.now;
+  work.elapsed = moment.elapsed;
+  work.awake = moment.awake;
   work.keeper_gone = watches_->keeper_gone;
   work.silent_until = watches_->silent_until;
   auto result = do_beat(work);

@@ -116,6 +116,44 @@ TEST_CASE("a step while a beat is at work is noticed by the next one") {
   CHECK(w.events("clock-jump").size() == 1);
 }
 
+/// Whoever asks it for the wall time or the time awake is held up after the answer, once.
+class HoldingClock final : public Clock {
+ public:
+  explicit HoldingClock(FakeClock& clock) : clock_(clock) {}
+  Time wall() const override { return held(clock_.wall()); }
+  Duration elapsed() const override { return clock_.elapsed(); }
+  Duration awake() const override { return held(clock_.awake()); }
+  void hold(Duration by, int answer) { by_ = by, answer_ = answer; }
+
+ private:
+  template <typename T>
+  T held(T value) const {
+    if (--answer_ == 0) clock_.advance(by_);
+    return value;
+  }
+  FakeClock& clock_;
+  Duration by_{};
+  mutable int answer_ = 0;
+};
+
+TEST_CASE("being held up while the clocks are read is no step and no sleep") {
+  for (const int answer : {1, 2}) {
+    CAPTURE(answer);
+    ClockWorld w;
+    HoldingClock holding(w.clock);
+    w.runner =
+        std::make_unique<Runner>(*w.store, w.executor, w.courier, *w.zones, holding, w.settings);
+    w.adopt("keeper-1", {});
+    w.settle();
+    w.clock.advance(minutes(1));
+    holding.hold(seconds(3), answer);
+    w.settle();
+    w.pass(minutes(2), minutes(1));
+    CHECK(w.events("clock-jump").empty());
+    CHECK(w.events("suspend").empty());
+  }
+}
+
 TEST_CASE("forward steps are misfires: nothing twice, each fire accounted for, the last one runs") {
   for (const Duration by :
        {Duration(seconds(1)), Duration(hours(1)), Duration(days(1)), Duration(days(365))}) {
