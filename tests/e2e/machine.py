@@ -120,6 +120,21 @@ class Machine:
                               f"{name} to be {state}")
         return next(r for r in runs if r["state"] == state)
 
+    def wait_reason(self, name, reason):
+        """The first run of the job that has this reason. A busy machine coalesces, so that the
+        first that was skipped may be one for which nothing was in the way."""
+        runs = self.wait_runs(name, lambda all_: any(r["reason"] == reason for r in all_),
+                              f"a run of {name} with the reason {reason}")
+        return next(r for r in runs if r["reason"] == reason)
+
+    def wait_lines(self, count, *words):
+        """So many lines of the log that have all the words. Its row is there before a run's line."""
+        def look():
+            lines = [line for line in self.log_text().splitlines()
+                     if all(word in line for word in words)]
+            return lines if len(lines) >= count else None
+        return self.wait(look, f"{count} lines with {words}")
+
     def wait_gone(self, pid):
         self.wait(lambda: not alive(pid), f"process {pid} to be gone")
 
@@ -154,6 +169,17 @@ class Machine:
                 child.kill()
             child.communicate()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+def freeze(pid):
+    """Stops a process; all its threads stand still when this comes back."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + PATIENCE_S
+    tasks = pathlib.Path(f"/proc/{pid}/task")
+    while any((task / "stat").read_text().rsplit(")", 1)[1].split()[0] != "T"
+              for task in tasks.iterdir()):
+        assert time.monotonic() < deadline, f"process {pid} does not stop"
+        time.sleep(0.01)
 
 
 def alive(pid):

@@ -243,7 +243,7 @@ class Case:
         self.test.assertTrue(alive(run["pid"]), run)
         self.test.assertIn(run["pid"], self.processes())
         self.test.assertIn(self.run_pid or run["pid"], [run["pid"]])
-        self.test.assertIn("run-adopted", self.m.log_text())
+        self.m.wait_lines(1, "run-adopted")
 
     def settle(self):
         runs = self.m.wait_runs("job", lambda r: r and r[0]["state"] in FINAL, "its end")

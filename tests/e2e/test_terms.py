@@ -114,8 +114,8 @@ class Terms(Story):
         self.assertIsNone(self.m.runs("quiet")[-1]["output"])
         self.output_of("loud", "--output", "log", "--shell", "echo first; printf 'a\\033[1mb\\n'")
         self.assertIsNone(self.m.runs("loud")[-1]["output"])
-        lines = [l for l in self.m.log_text().splitlines() if "run-output" in l]
-        self.assertEqual(len(lines), 2)
+        lines = self.m.wait_lines(2, "run-output")
+        self.assertEqual(len(lines), 2, lines)
         self.assertIn("line=first", lines[0])
         self.assertNotIn("\033", lines[1])
         self.assertEqual([p for p in (self.m.root / "state/output").rglob("*") if p.is_file()

@@ -72,7 +72,7 @@ class ReplacedZoneData(Story):
         self.wait_hour("noon", 9)
         self.m.wait(lambda: "why=\"the time zone data was replaced, 2031a by 2031b\"" in
                     self.m.log_text(), "the log line of the change")
-        self.assertIn("next-fire-changed job=noon was=", self.m.log_text())
+        self.m.wait_lines(1, "next-fire-changed job=noon was=")
         self.assertNotIn("next-fire-changed job=other", self.m.log_text())
         self.assertEqual(self.hour_utc("other"), 7)
         self.assertEqual(self.m.job("often")["next_fire"], often)
