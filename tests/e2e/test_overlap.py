@@ -42,11 +42,9 @@ class Overlap(Story):
     def test_allowed_runs_live_beside_each_other_up_to_their_limit(self):
         self.m.ok("add", "many", "--every", "1s", "--overlap", "allow", "--max-instances", "2",
                   "--", "sleep", "600")
-        runs = self.m.wait_runs(
-            "many", lambda all_: any(r["state"] == "skipped" for r in all_), "one too many")
-        self.assertEqual(sum(r["state"] == "running" for r in runs), 2)
-        skipped = next(r for r in runs if r["state"] == "skipped")
-        self.assertEqual(skipped["reason"], "overlap")
+        skipped = self.m.wait_reason("many", "overlap")
+        self.assertEqual(skipped["state"], "skipped")
+        self.assertEqual(sum(r["state"] == "running" for r in self.m.runs("many")), 2)
         self.assertIn("as many runs of it lived as may (max_instances = 2)",
                       self.why("many", "--at", skipped["fire_time"]))
 

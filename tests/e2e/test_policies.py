@@ -23,7 +23,9 @@ class Bounds(Story):
 
     def test_a_schedule_ends_after_its_runs_and_says_so(self):
         self.m.start()
-        added = self.m.ok("add", "twice", "--every", "1s", "--max-runs", "2", "--", "/bin/true")
+        # Both, also where the first is not done, or not begun, when the second is due.
+        added = self.m.ok("add", "twice", "--every", "1s", "--max-runs", "2", "--coalesce", "all",
+                          "--overlap", "queue", "--", "/bin/true")
         self.assertEqual(added.out.count("(in "), 2, added.out)
         self.m.wait(lambda: self.m.job("twice")["next_fire"] is None, "the schedule has ended")
         self.assertIn("next       no more: it has had its max_runs",
@@ -58,10 +60,11 @@ class Bounds(Story):
 class Pauses(Story):
     def test_a_pause_ends_by_itself_and_leaves_one_row(self):
         self.m.start()
-        self.m.ok("add", "a", "--every", "1s", "--", "/bin/true")
-        self.m.ok("pause", "a", "--until", "now+4s", "--reason", "works")
+        for name, end in (("a", "now+3s"), ("b", "now+1h")):
+            self.m.ok("add", name, "--every", "1s", "--", "/bin/true")
+            self.m.ok("pause", name, "--until", end, "--reason", "works")
         self.assertIn("paused until", self.m.ok("list").out)
-        self.assertIsNone(self.m.job("a")["next_fire"])
+        self.assertIsNone(self.m.job("b")["next_fire"])
         self.m.wait(lambda: not self.m.job("a")["paused"], "the pause is over")
         self.m.wait(lambda: self.m.runs("a", "--state", "succeeded"), "it runs again")
         paused = [r for r in self.m.runs("a") if r["reason"] == "paused"]

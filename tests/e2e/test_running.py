@@ -29,8 +29,8 @@ class Running(Story):
 
     def test_an_occurrence_whose_job_still_runs_is_a_row_skipped_overlap(self):
         self.m.ok("add", "slow", "--every", "1s", "--", "sleep", "600")
-        skipped = self.m.wait_state("slow", "skipped")
-        self.assertEqual(skipped["reason"], "overlap")
+        skipped = self.m.wait_reason("slow", "overlap")
+        self.assertEqual(skipped["state"], "skipped")
         self.assertEqual(len(self.m.json("ps")), 1)
         self.assertEqual(self.m.job("slow")["running"], 1)
 
@@ -181,7 +181,8 @@ class Running(Story):
     def test_the_log_tells_each_transition_on_one_line(self):
         self.m.ok("add", "tell", "--manual", "--", "/bin/false")
         self.m("trigger", "tell", "--wait")
-        lines = [line for line in self.m.log_text().splitlines() if "job=tell" in line]
+        lines = self.m.wait_lines(2, "job=tell")
+        self.assertEqual(len(lines), 2, lines)
         self.assertIn("run-started", lines[0])
         self.assertIn("run-failed", lines[1])
         self.assertIn("exit=1", lines[1])
