@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import unittest
 
-from machine import BINARY, PATIENCE_S, Answer, Story
+from machine import BINARY, PATIENCE_S, Answer, Story, freeze
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPTS = {"bash": "schedctl.bash", "zsh": "_schedctl", "fish": "schedctl.fish"}
@@ -143,7 +143,7 @@ class NoTrace(Completion):
         pid = self.m.start()
         self.jobs("one")
         # Held, it writes nothing of its own meanwhile; what it has locked stays so.
-        os.kill(pid, signal.SIGSTOP)
+        freeze(pid)
         try:
             self.unnoticed("one")
         finally:

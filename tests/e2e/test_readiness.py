@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import time
 
-from machine import PATIENCE_S, Story
+from machine import PATIENCE_S, Story, freeze
 
 
 class Readiness(Story):
@@ -62,8 +62,7 @@ class Readiness(Story):
 
     def test_a_daemon_that_is_stuck_is_silent_until_it_goes_on(self):
         self.begin()
-        os.kill(self.daemon.pid, signal.SIGSTOP)
-        self.m.wait(lambda: open(f"/proc/{self.daemon.pid}/stat").read().split()[2] == "T", "a stop")
+        freeze(self.daemon.pid)
         self.forget()
         self.ear.settimeout(2)
         self.assertRaises(TimeoutError, self.ear.recv, 4096)
