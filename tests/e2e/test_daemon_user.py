@@ -260,7 +260,7 @@ class Dropped(DaemonUser):
         child = self.m.popen("start", "--foreground")
         self.m.wait(lambda: "daemon-up" in self.m.log_text(), "the daemon")
         self.m.ok("trigger", "long")
-        run = self.m.wait_state("long", "running")
+        run = self.m.wait_runs("long", lambda all_: all_[0]["pid"], "a process")[0]
         keeper = self.m.wait(self.m.keeper_pid, "the keeper")
         os.kill(keeper, signal.SIGKILL)
         self.assertEqual(child.wait(60), 75)
