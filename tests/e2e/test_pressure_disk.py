@@ -54,9 +54,7 @@ class FullDatabase(Pressure):
         keeper = self.m.keeper_pid()
         ballast = self.fill_until_beats_fail()
         self.assertIn("no space left on the disk of", self.m.log_text())
-        before = self.lines()
-        self.assert_calm(pid, keeper)
-        self.assertEqual(self.lines(), before, "something started without a durable claim")
+        self.assert_starts_nothing(pid, keeper, why="something started without a durable claim")
         self.assertIn("no space left", self.m("check").out)
         # Who wants to cancel hears the reason at once, and it is done when there is room.
         answer = self.assert_takes(15, lambda: self.m("cancel", "long"))
@@ -66,7 +64,7 @@ class FullDatabase(Pressure):
         ballast.unlink()
         self.succeeds_again()
         self.assertEqual(self.m.log_text().count(" beat-failed "), 1, self.m.log_text())
-        self.assertIn("store-back", self.m.log_text())
+        self.m.wait_lines(1, "store-back")
         self.m.ok("cancel", "long")
         self.m.wait_state("long", "cancelled")
         self.m.ok("pause", "--all")
@@ -127,9 +125,7 @@ class FailingDatabase(Pressure):
         with self.failing_calls(pid, calls, error):
             self.m.wait(lambda: "beat-failed" in self.m.log_text(), "a beat that fails")
             self.assertIn(words, self.m.log_text())
-            before = self.lines()
-            self.assert_calm(pid)
-            self.assertEqual(self.lines(), before, "something started without a durable claim")
+            self.assert_starts_nothing(pid, why="something started without a durable claim")
             self.assertEqual(self.m("check").code, 2)
         self.succeeds_again()
         self.m.ok("pause", "--all")
@@ -200,12 +196,11 @@ class TakenDatabase(Pressure):
         self.m.wait_runs("seven", lambda r: r and r[0]["pid"], "a process")
         self.succeeds_again()
         holder = self.hold()
-        begun = time.monotonic()
         self.m.wait(lambda: "is locked by another process" in self.m.log_text(), "a beat to fail")
+        begun = time.monotonic()
         (self.m.root / "go").touch()
-        before = self.lines()
-        self.assert_calm(pid, self.m.keeper_pid())
-        self.assertEqual(self.lines(), before, "something started without a durable claim")
+        self.assert_starts_nothing(pid, self.m.keeper_pid(),
+                                   why="something started without a durable claim")
         answer = self.assert_takes(10, lambda: self.m("cancel", "seven"))
         self.assertEqual(answer.code, 69)
         self.assertIn("locked by another process", answer.err)
@@ -252,9 +247,7 @@ class TidiedDatabase(Pressure):
 
     def assert_stands_still(self, pid):
         self.m.wait(lambda: "was removed or replaced" in self.m.log_text(), "a beat that failed")
-        before = self.lines()
-        self.assert_calm(pid)
-        self.assertEqual(self.lines(), before, "something started on a database nobody sees")
+        self.assert_starts_nothing(pid, why="something started on a database nobody sees")
         self.assertEqual(self.m.log_text().count(" beat-failed "), 1)
 
     def test_a_database_that_is_replaced_stops_all_starts_until_a_restart(self):
@@ -367,9 +360,8 @@ class FullKeeper(Pressure):
         ballast = self.fill(disk)
         run = self.wait_pending("tick", "the keeper cannot write its journal: No space left")
         self.assertEqual(run["state"], "pending")
-        before = self.lines()
-        self.assert_calm(pid, self.m.keeper_pid())
-        self.assertEqual(self.lines(), before, "something started that is in no journal")
+        self.assert_starts_nothing(pid, self.m.keeper_pid(),
+                                   why="something started that is in no journal")
         self.m.wait(lambda: self.episodes("delayed"), "the alert")
         self.assertIn("No space left", str(self.m.json("alerts")))
         # What runs can be ended, and its end is told and recorded.
@@ -392,9 +384,8 @@ class FullKeeper(Pressure):
         keeper = self.m.keeper_pid()
         with self.failing_calls(keeper, "write", "EIO"):
             self.wait_pending("tick", "the keeper cannot write its journal: Input/output error")
-            before = self.lines()
-            self.assert_calm(keeper, self.m.pid())
-            self.assertEqual(self.lines(), before, "something started that is in no journal")
+            self.assert_starts_nothing(keeper, self.m.pid(),
+                                       why="something started that is in no journal")
         self.succeeds_again()
         self.assertEqual(self.m.keeper_pid(), keeper)
         self.m.ok("pause", "--all")
