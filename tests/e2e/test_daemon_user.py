@@ -86,7 +86,8 @@ class DaemonUser(unittest.TestCase):
         self.m.start()
         keeper = self.m.keeper_pid()
         self.m.ok("trigger", "long")
-        self.m.wait_state("long", "running")
+        # Its row says running before there is a process.
+        self.m.wait_runs("long", lambda all_: all_[0]["pid"], "a process")
         self.m.ok("stop", "--keep-jobs")
         return keeper
 

@@ -164,7 +164,8 @@ class External(Keeping):
         self.addCleanup(self.end_keeper, elsewhere)
         go.unlink()
         self.m.ok("trigger", "long")
-        self.m.wait_state("long", "running")
+        self.m.wait_runs("long", lambda all_: all_[-1]["state"] == "running" and all_[-1]["pid"],
+                         "it to have a pid again")
         os.kill(daemon, signal.SIGUSR1)
         self.m.wait_gone(daemon)
         self.m.write_config()
