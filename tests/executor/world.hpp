@@ -63,7 +63,7 @@ class World : public ReportSink {
 
   /// Serves the loop until `done`, or fails the test.
   void until(const std::function<bool()>& done) {
-    const auto give_up = std::chrono::steady_clock::now() + 30s;
+    const auto give_up = std::chrono::steady_clock::now() + 60s;
     while (!done()) {
       REQUIRE(std::chrono::steady_clock::now() < give_up);
       REQUIRE(loop->run_once(100ms));

@@ -53,13 +53,13 @@ TEST_CASE("a command that ignores TERM is killed with its whole group after the 
   Daemon daemon(scratch.paths());
   StartOrder order =
       shell(1, "trap '' TERM; sleep 1000 & echo ready $!; while :; do wait; sleep 1; done");
-  order.timeout = milliseconds(300);
+  order.timeout = seconds(2);  // long enough for the trap
   order.kill_grace = milliseconds(200);
   const Started started = start_ready(daemon, order);
   const Ended ended = next_end(daemon);
   CHECK(WTERMSIG(ended.wait_status) == SIGKILL);
   CHECK(ended.timed_out);
-  CHECK(ended.ended_at - ended.started_at >= milliseconds(500));
+  CHECK(ended.ended_at - ended.started_at >= milliseconds(2200));
   for (const pid_t pid : pids_in(started.output_path)) {
     CHECK(comes_true([&] { return !is_alive(pid); }));
   }
@@ -117,7 +117,7 @@ TEST_CASE("a command that stops itself is ended by its timeout, and by the KILL 
   StartOrder order = shell(1,
                            "trap 'kill -STOP $$' TERM; kill -STOP $$; "
                            "while :; do sleep 0.01; done");
-  order.timeout = milliseconds(200);
+  order.timeout = seconds(2);  // long enough for the trap
   order.kill_grace = milliseconds(200);
   const Ended ended = daemon.run(order);
   CHECK(WTERMSIG(ended.wait_status) == SIGKILL);
@@ -177,7 +177,7 @@ TEST_CASE(
   const Started started =
       start_ready(daemon, order_of(1, {"bash", "-c", stubborn + "set -m; " + stubborn + "wait"}));
   REQUIRE(comes_true([&] { return pids_in(started.output_path).size() == 2; }));
-  daemon.client->end(started.key, milliseconds(500));
+  daemon.client->end(started.key, seconds(2));
   const Ended ended = next_end(daemon);
   CHECK(WTERMSIG(ended.wait_status) == SIGTERM);
   for (const pid_t pid : pids_in(started.output_path)) CHECK(is_alive(pid));
@@ -217,13 +217,13 @@ TEST_CASE("what a run leaves in a session of its own is killed if it ignores the
       marked(shell(1,
                    "setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.01; done' & "
                    "while [ ! -s /proc/self/fd/1 ]; do sleep 0.01; done"));
-  order.kill_grace = milliseconds(300);
+  order.kill_grace = seconds(2);
   const Ended ended = daemon.run(order);
   REQUIRE(pids_in(ended.output_path).size() == 1);
   const pid_t left = pids_in(ended.output_path)[0];
   CHECK(is_alive(left));
   CHECK(comes_true([&] { return !is_alive(left); }));
-  CHECK(std::chrono::system_clock::now() - ended.ended_at >= milliseconds(300));
+  CHECK(std::chrono::system_clock::now() - ended.ended_at >= seconds(2));
 }
 
 TEST_CASE("what another run, or another attempt, has in a session of its own is left alone") {

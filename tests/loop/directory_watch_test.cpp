@@ -64,7 +64,8 @@ TEST_CASE("many changes at once are told of a few times") {
   for (int i = 0; i < 500; ++i) test::write_file(w.scratch / std::to_string(i), "x");
   CHECK(w.comes(1));
   w.idle();
-  CHECK(w.changes == 1);
+  // Once, unless this process is held up while it reads of them.
+  CHECK(w.changes < 10);
 }
 
 TEST_CASE("of a directory where one entry counts, the others do not") {
