@@ -24,7 +24,7 @@
 /// A keeper in a process of its own and a scratch directory, and a daemon's end of the connection.
 namespace schedctl::keeper::test {
 
-inline constexpr Duration kPatience = std::chrono::seconds(60);
+inline constexpr Duration kPatience = std::chrono::seconds(120);
 
 class Scratch {
  public:

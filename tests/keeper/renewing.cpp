@@ -139,7 +139,7 @@ TEST_CASE("a newer program takes over a living keeper, with everything it held")
     daemon.client->start(order_of(2, {"/no/such"}));
     daemon.client->start(shell(3, "echo before; ulimit -Sn; " + wait + "echo after; exit 7"));
     StartOrder timed = order_of(4, {"sleep", "1000"});
-    timed.timeout = seconds(3) + std::chrono::duration_cast<Duration>(4 * took);
+    timed.timeout = seconds(3) + std::chrono::duration_cast<Duration>(2 * took);
     daemon.client->start(timed);
     daemon.until([&] { return daemon.started.size() == 3 && daemon.failed.size() == 1; });
     install(keeper.program(), 3);
