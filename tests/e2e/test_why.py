@@ -6,10 +6,11 @@ import getpass
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 import unittest
 
-from machine import Story
+from machine import BINARY, Story
 
 ME = getpass.getuser()
 
@@ -252,17 +253,24 @@ class Then(WhyStory):
             db.execute("UPDATE job SET planned_through = ?", (created + 200_000_000_000,))
             # What `why` asks for: each of these must find its rows by an index.
             for words in (["why", "tick"], ["why", "tick", "--at", "50h"]):
-                begin = time.monotonic()
-                self.m.ok(*words)
-                self.assertLess(time.monotonic() - begin, 5, words)
+                self.assertLess(self.cpu_seconds(*words), 5, words)
         # Each of these lines looks for the run that was in its way.
         self.sql("UPDATE run SET state = 'skipped', reason = 'overlap' WHERE id % 2 = 0")
         day = dt.datetime.fromtimestamp(created / 1e6, dt.timezone.utc) + dt.timedelta(days=1)
-        begin = time.monotonic()
-        answer = self.m.json("why", "tick", "--at", str(day.date()))
-        self.assertLess(time.monotonic() - begin, 10)
+        words = ("why", "tick", "--at", str(day.date()))
+        self.assertLess(self.cpu_seconds(*words), 10)
+        answer = self.m.json(*words)
         self.assertEqual(len(answer["occurrences"]), 60)
         self.assertGreater(answer["left_out"], 80_000)
+
+    def cpu_seconds(self, *words):
+        """Of the command: how busy the machine is does not count."""
+        child = subprocess.Popen([BINARY, "--config", str(self.m.config), *words],
+                                 stdout=subprocess.DEVNULL, env=self.m.environment())
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(child.returncode, 0, words)
+        return usage.ru_utime + usage.ru_stime
 
     def row(self, query):
         with contextlib.closing(sqlite3.connect(self.m.state / "schedctl.db")) as db:
