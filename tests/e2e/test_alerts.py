@@ -118,6 +118,7 @@ class Episodes(Told):
         self.m.start()
         self.m.ok("add", "tick", "--every", "1s", "--", "true")
         self.m.wait_state("tick", "succeeded")
+        usual = self.seconds_to_add("usual")
         keeper = self.m.keeper_pid()
         os.kill(keeper, signal.SIGSTOP)
         try:
@@ -126,16 +127,19 @@ class Episodes(Told):
             self.assertLessEqual(len(before), 1)
             self.assertNotIn("lost", {r["state"] for r in self.m.runs("tick")})
             # The daemon serves its users meanwhile.
-            began = time.monotonic()
-            self.m.ok("add", "other", "--every", "1h", "--", "true")
-            self.m.ok("reload")
-            self.assertLess(time.monotonic() - began, 8)
+            self.assertLess(self.seconds_to_add("other"), 8 + 2 * usual)
         finally:
             os.kill(keeper, signal.SIGCONT)
         self.wait_text("the keeper works again")
         done = len([r for r in self.m.runs("tick") if r["state"] == "succeeded"])
         self.m.wait_runs("tick", lambda runs: len([r for r in runs if r["state"] == "succeeded"])
                          > done, "it to run again")
+
+    def seconds_to_add(self, name):
+        began = time.monotonic()
+        self.m.ok("add", name, "--every", "1h", "--", "true")
+        self.m.ok("reload")
+        return time.monotonic() - began
 
     def test_pause_ack_and_removal_end_an_episode(self):
         self.m.start()
