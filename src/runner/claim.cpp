@@ -44,6 +44,7 @@ std::string missed_words(const job::Run& run) {
 Result<void> Runner::plan(Work& work) {
   if (!watches_->reboots_fired) TRY_VOID(fire_reboots(work));
   TRY(const std::vector<job::Job> due, store_.due_jobs(work.now, limits::kJobsPerBeat));
+  TRY(work.at_once, slots_at_once(work, due.size()));
   for (const job::Job& job : due) TRY_VOID(plan_job(work, job));
   if (due.size() == limits::kJobsPerBeat) work.again = true;
   return {};
@@ -63,12 +64,17 @@ Result<void> Runner::plan_job(Work& work, job::Job job) {
 }
 
 Result<void> Runner::record_rows(Work& work, const job::Job& job, const job::Plan& plan) {
-  TRY(std::vector<job::Run> rows, store::record_plan(store_, job, policy_of(job), plan, work.now));
+  const job::Policy policy = policy_of(job);
+  TRY(std::vector<job::Run> rows,
+      store::record_plan(store_, job, policy, plan, work.now, [&](job::Run& run) -> Result<void> {
+        return claim_at_once(work, policy, run);
+      }));
   if (rows.size() < plan.rows.size()) {
     TRY(rows, record_around_known(work, job, plan, rows));
   }
   for (const job::Run& run : rows) {
-    if (run.state == job::RunState::pending) continue;
+    if (run.state == job::RunState::running) begin_run(work, run, job, policy);
+    if (!job::is_final(run.state)) continue;
     std::vector<log::Field> fields{{"reason", job::to_string(run.reason)},
                                    {"fire", format_rfc3339(run.fire_time)}};
     if (run.last_fire_time) {
@@ -135,13 +141,16 @@ Result<void> Runner::give_up(Work& work) {
   return {};
 }
 
+std::size_t Runner::free_slots(const Work& work) const {
+  const std::size_t live = work.count_live(live_);
+  const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
+  return live < most ? std::min(most - live, limits::kRunsPerBeat) : 0;
+}
+
 Result<void> Runner::claim(Work& work) {
   TRY_VOID(give_up(work));
   TRY_VOID(open_gates(work));
-  const std::size_t live = work.count_live(live_);
-  const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
-  std::size_t free = live < most ? most - live : 0;
-  free = std::min(free, limits::kRunsPerBeat);
+  std::size_t free = free_slots(work);
   const bool full = free == 0;
   const std::size_t window = std::max(free, kLookAhead);
   InGroups in_groups = count_groups(work);
@@ -213,7 +222,6 @@ Result<Runner::Claimed> Runner::claim_due(Work& work, store::DueRun& due, bool h
   }
   TRY(const bool stopped, stop_at_gate(work, run, *job, policy));
   if (stopped) return Claimed::settled;
-  work.busy_jobs.insert(run.job_id);
   TRY_VOID(claim_run(work, std::move(run), *job, policy));
   return Claimed::started;
 }
@@ -232,31 +240,43 @@ Result<void> Runner::note_slots(Work& work) {
 
 Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job,
                                const job::Policy& policy) {
-  const auto step = job::transition(run, job::Happening::claimed, policy, work.now);
-  if (!step) return {};
-  if (policy.max_runs > 0 && is_first_of_schedule(run)) TRY_VOID(count_run(job, policy));
   const std::int64_t old_fence = run.fence;
+  const bool counts = policy.max_runs > 0 && is_first_of_schedule(run);
+  if (!mark_claimed(work, run, policy)) return {};
+  if (counts) TRY_VOID(count_run(job, policy));
+  run.key = store::run_key(store_.id(), run);
+  TRY(const bool mine, store_.update_run(run, old_fence));
+  if (mine) begin_run(work, run, job, policy);
+  return {};
+}
+
+// False: it cannot be claimed.
+bool Runner::mark_claimed(const Work& work, job::Run& run, const job::Policy& policy) const {
+  const auto step = job::transition(run, job::Happening::claimed, policy, work.now);
+  if (!step) return false;
   run.give_up_at.reset();
   // Its retries may start beside the others as well.
   run.forced = run.forced || policy.overlap == job::Overlap::allow;
   run.state = step->state;
   run.reason = step->reason;
-  run.fence = old_fence + 1;
+  ++run.fence;
   run.node = settings_.node.id;
   run.keeper = work.adopted ? work.adopted->keeper : settings_.node.keeper;
-  run.key = store::run_key(store_.id(), run);
   run.result = {};
   run.result.attempt = run.attempt;
-  TRY(const bool mine, store_.update_run(run, old_fence));
-  if (!mine) return {};
+  return true;
+}
+
+// Its row says that it runs; it is started after the commit.
+void Runner::begin_run(Work& work, const job::Run& run, const job::Job& job,
+                       const job::Policy& policy) const {
   work.dirty = true;
+  work.busy_jobs.insert(run.job_id);
   work.begun[run.id] =
       Live{run.fence, policy.kill_grace, run.job_name, false, run.group, judges_output(policy)};
-
   executor::StartRequest request = executor::request_of(run, job.definition, policy);
   request.generation = work.adopted ? work.adopted->generation : generation_;
   work.starts.push_back(std::move(request));
-  return {};
 }
 
 Result<void> Runner::count_run(const job::Job& job, const job::Policy& policy) {

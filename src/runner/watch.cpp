@@ -72,8 +72,9 @@ Result<void> Runner::on_planned(const job::Job& job, const std::vector<job::Run>
   std::optional<Time> expected;
   RunId awaited;
   for (const job::Run& row : rows) {
-    if (row.state == job::RunState::pending && !awaited) awaited = row.id;
-    if (row.state == job::RunState::pending || row.reason == job::Reason::coalesced) {
+    const bool will_start = !job::is_final(row.state);
+    if (will_start && !awaited) awaited = row.id;
+    if (will_start || row.reason == job::Reason::coalesced) {
       expected = std::min(expected.value_or(row.due_at), row.due_at);
     }
     if (row.state != job::RunState::missed) continue;

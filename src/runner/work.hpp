@@ -90,6 +90,7 @@ struct Runner::Work {
   std::map<RunId, Live> begun;
   std::set<RunId> over;
   std::set<JobId> busy_jobs;  ///< claimed in this beat
+  std::size_t at_once = 0;    ///< so many runs may yet be claimed as they are planned
   std::vector<Line> lines;
   std::vector<std::string> read_outputs;  ///< files that have gone into the log
   std::optional<executor::Adoption> adopted;

@@ -38,13 +38,14 @@ job::Run new_run(const job::Job& job, const job::Policy& policy, job::Cause caus
 
 Result<std::vector<job::Run>> record_plan(Store& store, const job::Job& job,
                                           const job::Policy& policy, const job::Plan& plan,
-                                          Time now) {
+                                          Time now, const Finish& finish) {
   std::vector<job::Run> written;
   written.reserve(plan.rows.size());
   for (const job::Planned& planned : plan.rows) {
     job::Run run = row_of(job, policy, planned, now);
     // The key of a scheduled run does not depend on its id, so it can go in with the row.
     run.key = run_key(store.id(), run);
+    if (finish) TRY_VOID(finish(run));
     TRY(const bool fresh, store.insert_run(run));
     if (fresh) written.push_back(std::move(run));
   }

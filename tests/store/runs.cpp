@@ -237,12 +237,17 @@ FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   job::Job other = add_job(store, "b");
   job::Run blocker = add_run(store, run_of(job, at(3)));
   add_run(store, run_of(job, at(1)));
-  auto busy = [&] { return must(store.due_runs(at(1), 10, {})).at(0).job_busy; };
+  auto busy = [&] {
+    const bool job_busy = must(store.due_runs(at(1), 10, {})).at(0).job_busy;
+    CHECK(must(store.is_busy(job.id)) == job_busy);
+    return job_busy;
+  };
 
   job::Run of_other = run_of(other, at(2));
   of_other.state = job::RunState::running;
   add_run(store, of_other);
   CHECK_FALSE(busy());
+  CHECK(must(store.is_busy(other.id)));
   CHECK(must(store.blocked_runs(at(1), 10)).empty());
 
   blocker.state = job::RunState::running;

@@ -194,7 +194,14 @@ class Runner {
   Result<void> give_up(Work& work);
   Result<void> note_slots(Work& work);
   Result<void> count_run(const job::Job& job, const job::Policy& policy);
+  std::size_t free_slots(const Work& work) const;
   Result<void> claim_run(Work& work, job::Run run, const job::Job& job, const job::Policy& policy);
+  bool mark_claimed(const Work& work, job::Run& run, const job::Policy& policy) const;
+  void begin_run(Work& work, const job::Run& run, const job::Job& job,
+                 const job::Policy& policy) const;
+  // at_once.cpp
+  Result<std::size_t> slots_at_once(const Work& work, std::size_t jobs);
+  Result<void> claim_at_once(Work& work, const job::Policy& policy, job::Run& run);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
   /// What becomes of a run that is due while its job is busy.
   enum class WhenBusy { starts, waits, overlapped, queue_full };

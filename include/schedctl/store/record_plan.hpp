@@ -1,16 +1,23 @@
 #pragma once
 
+#include <functional>
+#include <string>
+#include <vector>
+
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/plan.hpp"
 #include "schedctl/store/store.hpp"
 
 namespace schedctl::store {
 
+/// What may be changed of a row before it is written: all but its identity.
+using Finish = std::function<Result<void>(job::Run&)>;
+
 /// Writes what planning found: a row for each Planned that has none yet, and the job's
 /// planned_through and next_fire. To be called inside a transaction. Returns the rows it wrote.
 Result<std::vector<job::Run>> record_plan(Store& store, const job::Job& job,
                                           const job::Policy& policy, const job::Plan& plan,
-                                          Time now);
+                                          Time now, const Finish& finish = {});
 
 /// A pending run of the job, due at once, that is in no store yet.
 job::Run new_run(const job::Job& job, const job::Policy& policy, job::Cause cause, Time fire_time,

@@ -225,6 +225,8 @@ class Store {
   /// Those whose job is busy, gated ones left out, the earliest due first, then by id: what becomes
   /// of them does not depend on a free slot.
   virtual Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) = 0;
+  /// Whether a run of the job occupies its slot (job::Run::occupies_slot).
+  virtual Result<bool> is_busy(JobId job) = 0;
   /// Pending runs that are gated, oldest first.
   virtual Result<std::vector<job::Run>> gated_runs() = 0;
   /// Whether a run of the job (no backfill) with a fire time after that one has succeeded.

@@ -239,6 +239,12 @@ class MemoryStore final : public Store {
     return due;
   }
 
+  Result<bool> is_busy(JobId job) override {
+    return std::ranges::any_of(now_.runs, [job](const auto& row) {
+      return row.second.job_id == job && row.second.occupies_slot();
+    });
+  }
+
   Result<std::vector<job::Run>> gated_runs() override {
     std::vector<job::Run> found;
     for (const auto& [id, run] : now_.runs)

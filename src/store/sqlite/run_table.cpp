@@ -171,6 +171,14 @@ Result<std::vector<DueRun>> SqliteStore::blocked_runs(Time now, std::size_t limi
   });
 }
 
+Result<bool> SqliteStore::is_busy(JobId job) {
+  return database_->read([&]() -> Result<bool> {
+    bool busy = false;
+    if (Query found = query(sql::kIsBusy, job); found.next()) found.read(busy);
+    return busy;
+  });
+}
+
 Result<std::vector<job::Run>> SqliteStore::gated_runs() {
   return database_->read([&]() -> Result<std::vector<job::Run>> {
     Query found = query(sql::kGatedRuns);

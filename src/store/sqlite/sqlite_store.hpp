@@ -42,6 +42,7 @@ class SqliteStore final : public Store {
                                        const std::vector<std::string>& without) override;
   Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) override;
   Result<std::vector<job::Run>> gated_runs() override;
+  Result<bool> is_busy(JobId job) override;
   Result<bool> has_succeeded(JobId job, Time after) override;
   Result<std::vector<job::Run>> overdue_runs(Time now, std::size_t limit) override;
   Result<std::vector<job::Run>> runs_in_state(job::RunState state) override;

@@ -89,6 +89,9 @@ inline constexpr char kDueRuns[] =
     "AND (forced OR NOT (waits OR attempt > 1 OR lost_count > 0 OR start_failures > 0) OR "
     "NOT job_busy) "
     "ORDER BY rank, id LIMIT ?2";
+inline constexpr char kIsBusy[] =
+    "SELECT EXISTS (SELECT 1 FROM run INDEXED BY run_busy WHERE job_id = ? AND (state = 'running' "
+    "OR (state = 'pending' AND (attempt > 1 OR lost_count > 0 OR start_failures > 0))))";
 inline constexpr char kBlockedRuns[] =
     "SELECT " RUN
     ", output_tail FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? "
