@@ -7,8 +7,9 @@
 namespace schedctl::runner {
 namespace {
 
-// A start alone can wait this long for an end to share its commit with: short programs then cost
-// one commit, and whoever looks at `ps` sees no difference.
+// A start alone can wait this long for an end to share its commit with, and an end for a beat that
+// is about to be anyway: short programs then cost one commit, and whoever looks at `ps` sees no
+// difference.
 constexpr Duration kCompany = std::chrono::milliseconds(20);
 // While this many runs are in flight the keeper is busy whatever the runner does: ends, too, gather
 // for a moment, and fewer commits leave more of the machine to the jobs.
@@ -169,6 +170,8 @@ void RunnerThread::read_inbox() {
         want_company(Gathering::starts, kCompany);
       } else if (runner_->in_flight() > kCrowd) {
         want_company(Gathering::ends, kCrowdedCompany);
+      } else if (next_fall_due_ && *next_fall_due_ - clock_.wall() <= kCompany) {
+        want_company(Gathering::ends, kCompany);
       } else {
         due_ = true;
       }
@@ -237,6 +240,7 @@ void RunnerThread::beat() {
     last_failure_.reset();
   }
   due_ = due_ || done->again;
+  next_fall_due_ = done->wake;
   wall_.arm(done->wake);
 }
 

@@ -99,6 +99,7 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
   bool due_ = true;       ///< a beat is wanted now
   bool tidy_due_ = true;  ///< and, when there is nothing else to do, a step of retention
   // The rest are instants of Clock::elapsed.
+  std::optional<Time> next_fall_due_;      ///< the wall clock is armed for it
   std::optional<Duration> company_until_;  ///< a beat is wanted, but waits for more to record
   std::optional<Duration> failing_until_;  ///< the last beat failed: no other before this
   std::optional<Duration> armed_until_;    ///< when delay_ goes off
