@@ -156,10 +156,6 @@ Duration Runner::end_all() {
 
 Result<Runner::Beat> Runner::beat() {
   Work work;
-  const Moment moment = moment_of(clock_);
-  work.now = moment.now;
-  work.elapsed = moment.elapsed;
-  work.awake = moment.awake;
   work.keeper_gone = watches_->keeper_gone;
   work.silent_until = watches_->silent_until;
   auto result = do_beat(work);
@@ -179,6 +175,11 @@ Result<Runner::Beat> Runner::beat() {
 Result<Runner::Beat> Runner::do_beat(Work& work) {
   TRY_VOID(judge_outputs());
   TRY(store::Transaction transaction, store::Transaction::begin(store_));
+  // Now that the lock is ours: it may have been waited for.
+  const Moment moment = moment_of(clock_);
+  work.now = moment.now;
+  work.elapsed = moment.elapsed;
+  work.awake = moment.awake;
   work.may_have_wishes = watches_->may_have_wishes || store_.revision() != watches_->revision;
   TRY_VOID(store_is_back(work));
   TRY_VOID(prepare_to_tell(work));
