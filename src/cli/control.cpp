@@ -225,6 +225,11 @@ Result<Outcome> run_keeper(const Invocation& call) {
     TRY_VOID(find_keepers_place(call, request.paths));
     return request;
   }
+  if (!call.has("keeper-dir") && !call.has("output-dir")) {
+    return fail(ErrorKind::usage,
+                "the daemon starts its keeper itself; one that is a service of its own is "
+                "schedctl keeper --external (schedctl-keeper(8))");
+  }
   for (const char* name : {"keeper-dir", "output-dir"})
     if (!call.has(name)) return fail(ErrorKind::usage, "is missing", std::string("--") + name);
   request.paths.keeper_dir = *call.value("keeper-dir");

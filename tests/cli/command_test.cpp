@@ -540,6 +540,14 @@ TEST_CASE("start and keeper are handed on") {
   CHECK(std::get<KeeperRequest>(kept).ready_fd == 5);
 }
 
+TEST_CASE("who starts a keeper by hand is told that nobody needs to, or how it is a service") {
+  const House house;
+  const Answer bare = house({"keeper"});
+  CHECK(bare.code == 2);
+  CHECK(contains(bare.err, "the daemon starts its keeper itself"));
+  CHECK(contains(bare.err, "schedctl keeper --external"));
+}
+
 TEST_CASE("validate names every error with its place, and counts what is right") {
   const House house;
   const std::string good = house.write("good.toml",
