@@ -118,9 +118,9 @@ class NotThere(WhyStory):
         self.m.wait_state("tick", "succeeded")
         self.m.ok("pause", "tick", "--reason", "disk is full")
         paused = f"It was paused by {ME} at "
-        text = self.m.wait(lambda: (lambda t: t if paused in t else None)(self.why("tick")),
+        text = self.m.wait(lambda: (lambda t: t if "did not run" in t else None)(self.why("tick")),
                            "an occurrence in the pause")
-        self.assertIn("did not run", text)
+        self.assertIn(paused, text)
         self.assertIn('"disk is full"', text)
         self.assertEqual(self.verdict("tick"), ("skipped", "paused"))
         self.assertTrue(self.m.json("why", "tick")["now"]["paused"])
