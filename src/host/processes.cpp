@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -49,7 +50,9 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
 
 bool is_ending(pid_t pid) {
   const std::optional<ProcessStat> stat = process_stat(pid);
-  if (!stat || !stat->is_alive() || stat->is_exiting) return true;
+  // Where /proc hides other users' processes (hidepid), a missing entry says nothing.
+  if (!stat) return ::kill(pid, 0) != 0 && errno == ESRCH;
+  if (!stat->is_alive() || stat->is_exiting) return true;
   // "SigPnd: 0000000000000100": its first thread has not taken the KILL yet.
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
