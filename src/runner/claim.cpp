@@ -272,6 +272,7 @@ void Runner::begin_run(Work& work, const job::Run& run, const job::Job& job,
                        const job::Policy& policy) const {
   work.dirty = true;
   work.busy_jobs.insert(run.job_id);
+  work.lines_of_jobs.erase(run.job_id);
   work.begun[run.id] =
       Live{run.fence, policy.kill_grace, run.job_name, false, run.group, judges_output(policy)};
   executor::StartRequest request = executor::request_of(run, job.definition, policy);

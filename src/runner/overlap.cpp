@@ -16,8 +16,9 @@ namespace {
 
 using job::RunState;
 
-/// Living runs of one job that are looked at: more than a backfill has, or a queue.
-constexpr std::size_t kLooked = static_cast<std::size_t>(limits::kMaxParallel) + 100;
+/// Runs in one job's line: more than a backfill has, a queue, and what is caught up.
+constexpr std::size_t kLooked = static_cast<std::size_t>(limits::kMaxParallel) +
+                                limits::kMaxInstances * 2 + limits::kMaxCatchup;
 
 bool is_queued(const job::Run& run) {
   return run.state == RunState::pending && run.waits && !run.occupies_slot();
@@ -42,12 +43,24 @@ Backfilling backfilling(const std::vector<job::Run>& others) {
 
 }  // namespace
 
+// Of a thousand runs that are skipped in one beat each sees the same line: it is read again only
+// when somebody has joined it.
 Result<Runner::WhenBusy> Runner::when_busy(Work& work, job::Run& run) {
-  TRY(std::vector<job::Run> others,
-      store_.list_runs({.job_id = run.job_id,
-                        .states = {RunState::pending, RunState::running},
-                        .limit = kLooked}));
-  std::erase_if(others, [&run](const job::Run& other) { return other.id == run.id; });
+  if (!work.lines_of_jobs.contains(run.job_id)) {
+    TRY(work.lines_of_jobs[run.job_id],
+        store_.list_runs({.job_id = run.job_id,
+                          .states = {RunState::pending, RunState::running},
+                          .in_line = true,
+                          .limit = kLooked}));
+  }
+  TRY(const WhenBusy what, judge_busy(work, run, work.lines_of_jobs[run.job_id]));
+  if (what == WhenBusy::starts || what == WhenBusy::waits) work.lines_of_jobs.erase(run.job_id);
+  return what;
+}
+
+// `run` itself is not in line: it is due for the first time.
+Result<Runner::WhenBusy> Runner::judge_busy(Work& work, job::Run& run,
+                                            const std::vector<job::Run>& others) {
   switch (backfilling(others)) {
     case Backfilling::side_by_side:
       return WhenBusy::starts;
@@ -69,7 +82,7 @@ Result<Runner::WhenBusy> Runner::when_busy(Work& work, job::Run& run) {
     case job::Overlap::allow:
       return beside(work, run, others, policy.max_instances);
     case job::Overlap::replace:
-      for (job::Run& other : others) TRY_VOID(replace(work, std::move(other), run.id));
+      for (const job::Run& other : others) TRY_VOID(replace(work, other, run.id));
       return let_wait(work, run, "replace");
   }
   return WhenBusy::overlapped;
@@ -77,7 +90,7 @@ Result<Runner::WhenBusy> Runner::when_busy(Work& work, job::Run& run) {
 
 // Those that wait already (overdue ones that were caught up) go first: a job whose runs live beside
 // each other may never be idle.
-Result<Runner::WhenBusy> Runner::beside(Work& work, job::Run& run, std::vector<job::Run>& others,
+Result<Runner::WhenBusy> Runner::beside(Work& work, job::Run& run, std::vector<job::Run> others,
                                         int most) {
   auto room = most - std::ranges::count_if(others, [](const job::Run& other) {
                 return other.occupies_slot() || other.forced;

@@ -91,6 +91,11 @@ struct Runner::Work {
   std::set<RunId> over;
   std::set<JobId> busy_jobs;  ///< claimed in this beat
   std::size_t at_once = 0;    ///< so many runs may yet be claimed as they are planned
+  /// What is in the way of further runs of a job, as read in this beat.
+  std::map<JobId, std::vector<job::Run>> lines_of_jobs;
+  bool looks = false;       ///< at all jobs that are due, not only at as many as have slots
+  bool in_step = false;     ///< jobs that are due are left until slots are free for them
+  bool asks_first = false;  ///< or until the keeper has given a sign of life
   std::vector<Line> lines;
   std::vector<std::string> read_outputs;  ///< files that have gone into the log
   std::optional<executor::Adoption> adopted;

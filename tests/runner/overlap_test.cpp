@@ -11,6 +11,7 @@ using job::Happening;
 using job::Overlap;
 using job::Reason;
 using job::RunState;
+using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
@@ -179,6 +180,26 @@ TEST_CASE("allow: occurrences that are due in the same beat count each other") {
   for (int i = 0; i < 5; ++i) w.trigger(job);
   w.beat();
   CHECK(states(w, "a") == "running, running, running, skipped (overlap), skipped (overlap)");
+}
+
+TEST_CASE("the limits of a job hold behind thousands of runs that are due") {
+  World w;
+  const job::Job allow = w.add("allow", hours(10), {.overlap = Overlap::allow, .max_instances = 2});
+  const job::Job queue = w.add("queue", hours(10), {.overlap = Overlap::queue, .max_queued = 3});
+  constexpr std::size_t kMany = 1300;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    w.trigger(allow);
+    w.trigger(queue);
+  }
+  for (int i = 0; w.beat().again && i < 500; ++i) continue;
+  const auto count = [&w](const job::Job& job, RunState state) {
+    return w.store->list_runs({.job_id = job.id, .states = {state}, .limit = 2 * kMany})->size();
+  };
+  CHECK(count(allow, RunState::running) == 2);
+  CHECK(count(allow, RunState::skipped) == kMany - 2);
+  CHECK(count(queue, RunState::running) == 1);
+  CHECK(count(queue, RunState::pending) == 3);
+  CHECK(count(queue, RunState::skipped) == kMany - 4);
 }
 
 TEST_CASE("allow: max_running is the limit of all") {

@@ -231,6 +231,36 @@ FOR_EACH_BACKEND("due runs come in the order in which they are due") {
   CHECK(must(store.due_runs(at(9), 10, {})).empty());
 }
 
+FOR_EACH_BACKEND(
+    "in a job's line are those that hold its slot, wait for it or start beside others") {
+  OPEN_STORE;
+  const job::Job job = add_job(store, "a");
+  std::vector<std::int64_t> in_line;
+  const auto add = [&](int fire, bool stands_in_line, auto change) {
+    job::Run run = run_of(job, at(fire));
+    change(run);
+    const std::int64_t id = add_run(store, run).id.value;
+    if (stands_in_line) in_line.insert(in_line.begin(), id);
+  };
+  add(1, false, [](job::Run&) {});
+  add(2, true, [](job::Run& run) { run.state = job::RunState::running; });
+  add(3, true, [](job::Run& run) { run.waits = true; });
+  add(4, true, [](job::Run& run) { run.forced = true; });
+  add(5, true, [](job::Run& run) { run.attempt = 2; });
+  add(6, true, [](job::Run& run) { run.lost_count = 1; });
+  add(7, true, [](job::Run& run) { run.start_failures = 1; });
+  add(8, false, [](job::Run& run) {
+    run.state = job::RunState::succeeded;
+    run.forced = true;
+  });
+  std::vector<std::int64_t> found;
+  for (const job::Run& run : must(store.list_runs({.job_id = job.id,
+                             .states = {job::RunState::pending, job::RunState::running},
+                             .in_line = true})))
+    found.push_back(run.id.value);
+  CHECK(found == in_line);
+}
+
 FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   OPEN_STORE;
   job::Job job = add_job(store, "a");

@@ -206,7 +206,8 @@ class Runner {
   /// What becomes of a run that is due while its job is busy.
   enum class WhenBusy { starts, waits, overlapped, queue_full };
   Result<WhenBusy> when_busy(Work& work, job::Run& run);
-  Result<WhenBusy> beside(Work& work, job::Run& run, std::vector<job::Run>& others, int most);
+  Result<WhenBusy> judge_busy(Work& work, job::Run& run, const std::vector<job::Run>& others);
+  Result<WhenBusy> beside(Work& work, job::Run& run, std::vector<job::Run> others, int most);
   Result<WhenBusy> let_wait(Work& work, job::Run& run, const char* reason);
   Result<void> replace(Work& work, job::Run other, RunId by);
   Result<void> backfill(Work& work);

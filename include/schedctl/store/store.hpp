@@ -38,6 +38,9 @@ struct RunFilter {
   std::optional<job::Cause> cause = {};
   std::optional<BackfillId> backfill = {};
   bool by_fire_time = false;  ///< latest fire time first instead
+  /// Only those that hold their job's slot, wait for it, or may start beside others: not what is
+  /// merely due.
+  bool in_line = false;
   std::size_t limit = 1000;
 };
 

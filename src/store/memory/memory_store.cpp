@@ -21,6 +21,7 @@ bool matches(const job::Run& run, const RunFilter& filter) {
   if (filter.since && last_fire(run) < *filter.since) return false;
   if (filter.cause && run.cause != *filter.cause) return false;
   if (filter.backfill && run.backfill != *filter.backfill) return false;
+  if (filter.in_line && !run.occupies_slot() && !run.waits && !run.forced) return false;
   return !filter.until || run.fire_time < *filter.until;
 }
 

@@ -70,6 +70,10 @@ std::string where_clause(const RunFilter& filter) {
   // As literals, so that the partial indexes fit.
   if (filter.cause) where += " AND cause = '" + std::string(job::to_string(*filter.cause)) + "'";
   if (filter.backfill) where += " AND backfill_id <> 0 AND backfill_id = ?";
+  if (filter.in_line)
+    where +=
+        " AND (state = 'running' OR waits OR forced OR attempt > 1 OR lost_count > 0 "
+        "OR start_failures > 0)";
   if (filter.states.empty()) return where;
 
   if (std::ranges::none_of(filter.states, job::is_final)) {
