@@ -227,6 +227,13 @@ Result<void> judge_job(Session& session, const std::string& name, CheckReport& r
     if (run.state == job::RunState::failed || run.state == job::RunState::lost)
       report.add(State::critical, job.name + ": " + last);
   }
+  TRY(const std::vector<job::Run> in_line,
+      session.store->list_runs(
+          {.job_id = job.id, .states = {job::RunState::pending}, .in_line = true}));
+  const auto retry = std::ranges::find_if(in_line, &job::Run::has_been_tried);
+  if (retry != in_line.end())
+    last = "a try of #" + std::to_string(retry->id.value) + " failed, the next is " +
+           relative(retry->due_at, session.now);
   Overdue overdue;
   if (const auto late = overdue_fire(job, session.config(), session.now))
     overdue.add(job.name, *late);

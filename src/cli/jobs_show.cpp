@@ -73,7 +73,8 @@ Table::Cell last_cell(const store::JobListing& listing, const job::Zone& zone, T
     if (listing.open_alerts > 0) return {"never ran (schedctl alerts)", Color::red};
     return "-";
   }
-  std::string text(job::to_string(*job.last_state));
+  std::string text(*job.last_state == job::RunState::pending ? "to be tried again, after"
+                                                             : job::to_string(*job.last_state));
   if (const auto when = job.last_end ? job.last_end : job.last_start)
     text += " " + absolute_and_relative(*when, zone, now);
   if (listing.open_alerts > 0) return {text + " (schedctl alerts)", Color::red};

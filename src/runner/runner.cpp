@@ -537,8 +537,10 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
     TRY_VOID(store_.insert_attempt(run.id, run.result, run.reason));
   }
   TRY(const bool written, store_.update_run(run, fence));
-  if (written && run.state != job::RunState::pending) {
+  // Also of one that is to be tried again: until then its job does not run.
+  if (written && (run.state != job::RunState::pending || run.result.started_at))
     TRY_VOID(store_.set_last_run(run));
+  if (written && run.state != job::RunState::pending) {
     const bool job_exists = job.has_value() || run.state == job::RunState::succeeded;
     TRY_VOID(on_ended(run, job_exists, work.now));
   }

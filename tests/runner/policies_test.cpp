@@ -265,4 +265,17 @@ TEST_CASE("an exit code that means success is one, and is not tried again") {
   CHECK(stored(w, "grep").last_state == RunState::succeeded);
 }
 
+TEST_CASE("a job whose run is to be tried again has stopped running, also when it ended at once") {
+  World w;
+  w.add("a", minutes(1), {.max_attempts = 2, .backoff = minutes(10), .max_delay = minutes(10)});
+  w.clock.advance(minutes(1));
+  w.beat();
+  w.end_last(Happening::exited_nonzero);
+  w.beat();
+  const job::Job job = stored(w, "a");
+  CHECK(job.last_state == RunState::pending);
+  CHECK(job.last_start == World::kStart + minutes(1));
+  CHECK(job.last_end == World::kStart + minutes(1));
+}
+
 }  // namespace schedctl::runner
