@@ -43,17 +43,22 @@ std::string missed_words(const job::Run& run) {
 
 Result<void> Runner::plan(Work& work) {
   if (!watches_->reboots_fired) TRY_VOID(fire_reboots(work));
-  TRY(const std::vector<job::Job> due, store_.due_jobs(work.now, limits::kJobsPerBeat));
-  TRY(work.at_once, slots_at_once(work, due.size()));
-  for (const job::Job& job : due) TRY_VOID(plan_job(work, job));
-  if (due.size() == limits::kJobsPerBeat) work.again = true;
+  const std::size_t most = jobs_to_read(work);
+  std::vector<job::Job> due;
+  if (most > 0) {
+    TRY(due, store_.due_jobs(work.now, most));
+  }
+  TRY_VOID(fall_in_step(work, due, most));
+  for (job::Job& job : due) TRY_VOID(plan_job(work, std::move(job)));
   return {};
 }
 
 Result<void> Runner::plan_job(Work& work, job::Job job) {
   const auto fires = series_of(job);
   if (!fires) return set_aside(work, job, fires.error());
-  const job::Policy policy = policy_of(job);
+  job::Policy policy = policy_of(job);
+  // What it was left due for is not its daemon's absence.
+  policy.misfire_grace += left_for(work);
   work.dirty = true;
   if (job.paused) TRY_VOID(end_pause(work, job, *fires, policy));
   if (job.has_had_all_runs(policy)) {
@@ -171,7 +176,7 @@ Result<void> Runner::claim(Work& work) {
     work.wants_keeper = true;
     return {};
   }
-  work.slots_full = false;
+  work.slots_full = work.in_step;
   bool progress = false;
   for (store::DueRun& candidate : due) {
     const std::string group = candidate.run.group;
@@ -187,7 +192,7 @@ Result<void> Runner::claim(Work& work) {
   if (!full) return {};
   TRY(const std::vector<store::DueRun> waiting,
       store_.due_runs(work.now, 1, full_groups(in_groups)));
-  work.slots_full = !waiting.empty();
+  work.slots_full = work.in_step || !waiting.empty();
   return {};
 }
 

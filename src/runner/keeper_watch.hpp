@@ -17,6 +17,8 @@ class KeeperWatch {
   static constexpr Duration kFresh = std::chrono::seconds(5);
   /// A keeper answers in microseconds; after this it is told that it does not.
   static constexpr Duration kPatience = std::chrono::seconds(5);
+  /// For so long nothing need be written down of what waits for the answer.
+  static constexpr Duration kMoment = std::chrono::milliseconds(100);
 
   explicit KeeperWatch(Duration now) : gone_since_(now) {}
 
@@ -50,6 +52,11 @@ class KeeperWatch {
   /// Work may be handed to it now.
   bool is_well(Duration now) const {
     return !gone_since_ && !asked_at_ && now - heard_at_ <= kFresh && !overdue(now);
+  }
+  /// It is to be asked first, or has just been, and may well answer in a moment.
+  bool answers_soon(Duration now) const {
+    if (gone_since_ || is_well(now) || overdue(now)) return false;
+    return !asked_at_ || now - *asked_at_ < kMoment;
   }
   /// A ping is due: `wanted` says that there is work for it.
   bool should_ask(Duration now, bool wanted) const {

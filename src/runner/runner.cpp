@@ -105,9 +105,13 @@ void Runner::configure(Tuning tuning) {
 }
 
 void Runner::take(executor::Report report) {
-  watches_->keeper.heard(clock_.elapsed());
-  ends_reported_ += report.kind == executor::Report::Kind::finished ? 1 : 0;
-  reports_.push_back(std::move(report));
+  const Duration now = clock_.elapsed();
+  watches_->keeper.heard(now);
+  if (report.kind == executor::Report::Kind::started) {
+    starts_.push_back({std::move(report), now});
+  } else {
+    ends_.push_back(std::move(report));
+  }
 }
 
 void Runner::take(executor::Adoption adoption) {
@@ -205,9 +209,12 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
     beat.wake = std::min(beat.wake.value_or(at), at);
   }
   beat.again = work.again;
+  beat.holds_starts = !work.held.empty();
   // While it drains nothing is planned or claimed, so that nothing can fall due.
   if (!draining_) {
-    TRY(const std::optional<Time> due, store_.next_wake(work.now));
+    TRY(std::optional<Time> due, store_.next_wake(work.now));
+    // What is left due is taken up when a slot is free, or the keeper answers.
+    if (due && work.leaves_jobs_due()) due = std::max(*due, next_look(work));
     if (due) beat.wake = std::min(beat.wake.value_or(*due), *due);
   }
   if (!work.starts.empty()) CRASH_POINT("daemon.planned");
@@ -234,9 +241,9 @@ Result<void> Runner::note_beat(Work& work) {
 
 void Runner::finish(Work& work) {
   if (work.started_something) CRASH_POINT("daemon.started");
-  reports_.clear();
+  ends_.clear();
   judged_.clear();
-  ends_reported_ = 0;
+  starts_ = std::move(work.held);
   adoptions_.clear();
   keeper_loss_.reset();
   // As of the beat's beginning: a step while it worked is for the next one to notice.
@@ -275,6 +282,7 @@ void Runner::finish(Work& work) {
     shutdown_.erase(id);
   }
   for (auto& [id, live] : work.begun) live_.insert_or_assign(id, std::move(live));
+  note_turnover(work);
   // The order went to a connection that broke; those it did not reach are in the adoption.
   if (work.adopted && ending_) end_all();
   hand_out(work);
@@ -320,10 +328,10 @@ void Runner::hand_out(Work& work) {
 
 // Before the transaction: reading a long output must not keep others from the database.
 Result<void> Runner::judge_outputs() {
-  for (const executor::Report& report : reports_) {
+  for (const executor::Report& report : ends_) {
     const auto live = live_.find(report.run);
-    if (report.kind != executor::Report::Kind::finished || live == live_.end() ||
-        !live->second.judges_output || judged_.contains({report.run, report.fence}))
+    if (live == live_.end() || !live->second.judges_output ||
+        judged_.contains({report.run, report.fence}))
       continue;
     TRY(const std::optional<job::Run> run, store_.get_run(report.run));
     if (!run) continue;
@@ -338,18 +346,22 @@ Result<void> Runner::record(Work& work) {
     TRY_VOID(store_.add_event({work.now, settings_.node.id, "keeper-lost", *keeper_loss_}));
     work.dirty = true;
   }
-  // A start whose end is known already costs no write of its own.
-  std::set<std::pair<RunId, std::int64_t>> finished;
-  for (const executor::Report& report : reports_) {
-    if (report.kind == executor::Report::Kind::finished) {
-      finished.emplace(report.run, report.fence);
-    }
-  }
   // Reports first: what they settle, an adoption that came after them need not guess at.
-  for (const executor::Report& report : reports_) {
-    const bool overtaken = report.kind == executor::Report::Kind::started &&
-                           finished.contains({report.run, report.fence});
-    if (!overtaken) TRY_VOID(record_report(work, report));
+  std::set<std::pair<RunId, std::int64_t>> ended;
+  for (const executor::Report& report : ends_) {
+    ended.emplace(report.run, report.fence);
+    TRY_VOID(record_report(work, report));
+  }
+  // A start whose end is known already costs no write of its own, and in a crowd the end of one
+  // that is young is about to come.
+  const bool crowded = is_crowded() && adoptions_.empty();
+  for (const Start& start : starts_) {
+    if (ended.contains({start.report.run, start.report.fence})) continue;
+    if (crowded && work.elapsed - start.taken_at < kStartAlone) {
+      work.held.push_back(start);
+    } else {
+      TRY_VOID(record_report(work, start.report));
+    }
   }
   for (const executor::Adoption& adoption : adoptions_) TRY_VOID(adopt(work, adoption));
   return {};

@@ -7,13 +7,9 @@
 namespace schedctl::runner {
 namespace {
 
-// A start alone can wait this long for an end to share its commit with, and an end for a beat that
-// is about to be anyway: short programs then cost one commit, and whoever looks at `ps` sees no
-// difference.
-constexpr Duration kCompany = std::chrono::milliseconds(20);
-// While this many runs are in flight the keeper is busy whatever the runner does: ends, too, gather
-// for a moment, and fewer commits leave more of the machine to the jobs.
-constexpr std::size_t kCrowd = 40;
+// An end can wait this long for a beat that is about to be anyway, as a start can for its end.
+constexpr Duration kCompany = Runner::kStartAlone;
+// In a crowd ends, too, gather for a moment.
 constexpr Duration kCrowdedCompany = std::chrono::milliseconds(3);
 // After a beat that failed (database locked, disk full) nothing is to be gained by hurrying.
 constexpr Duration kAfterFailure = std::chrono::seconds(1);
@@ -168,7 +164,7 @@ void RunnerThread::read_inbox() {
       runner_->take(std::move(*report));
       if (!finished) {
         want_company(Gathering::starts, kCompany);
-      } else if (runner_->in_flight() > kCrowd) {
+      } else if (runner_->is_crowded()) {
         want_company(Gathering::ends, kCrowdedCompany);
       } else if (next_fall_due_ && *next_fall_due_ - clock_.wall() <= kCompany) {
         want_company(Gathering::ends, kCompany);
@@ -242,6 +238,7 @@ void RunnerThread::beat() {
   due_ = due_ || done->again;
   next_fall_due_ = done->wake;
   wall_.arm(done->wake);
+  if (done->holds_starts) want_company(Gathering::starts, Runner::kStartAlone);
 }
 
 void RunnerThread::tidy() {

@@ -55,8 +55,14 @@ struct Runner::Watches {
   /// Somebody's cancel, signal or backfill may be in the rows, though nobody has written since.
   bool may_have_wishes = true;
   std::optional<Duration> walked_at;  ///< Clock::elapsed of the last walk over all that wait
-  bool gates_stale = true;            ///< what waits for other jobs is to be asked again
-  bool awaits_again = false;          ///< the rows have been asked which starts are awaited
+  /// Since when jobs are left due, as Work says, and when all were looked at last;
+  /// when a beat last took or freed many slots. All as Clock::elapsed.
+  std::optional<Duration> left_since;
+  bool in_step = false;  ///< of Work, as it was
+  std::optional<Duration> looked_at;
+  std::optional<Duration> turned_over_at;
+  bool gates_stale = true;    ///< what waits for other jobs is to be asked again
+  bool awaits_again = false;  ///< the rows have been asked which starts are awaited
 };
 
 /// What one beat has decided and may do only after its commit. Thrown away if it fails.
@@ -87,6 +93,7 @@ struct Runner::Work {
   std::vector<End> ends;
   std::vector<Signal> signals;
   std::vector<std::pair<RunId, std::int64_t>> recorded;
+  std::vector<Start> held;  ///< not recorded yet, that their ends may overtake them
   std::map<RunId, Live> begun;
   std::set<RunId> over;
   std::set<JobId> busy_jobs;  ///< claimed in this beat
@@ -122,6 +129,7 @@ struct Runner::Work {
   std::vector<JobId> looked_at;  ///< late starts that need not be looked at again
   std::vector<alert::Delivery> deliveries;
 
+  bool leaves_jobs_due() const { return in_step || asks_first; }
   /// How many of `live` runs live after this beat.
   std::size_t count_live(const std::map<RunId, Live>& live) const {
     std::size_t n = live.size();

@@ -242,6 +242,21 @@ FOR_EACH_BACKEND("due jobs come earliest first, and only those that are due") {
   CHECK(must(store.due_jobs(at(9), 10)).empty());
 }
 
+FOR_EACH_BACKEND("a job that is due and has a priority of its own is known of") {
+  OPEN_STORE;
+  for (auto [name, fire, priority] :
+       {std::tuple{"plain", 10, 0}, {"last", 20, 7}, {"first", 30, -7}}) {
+    job::Job job = job_named(name);
+    job.next_fire = at(fire);
+    job.definition.policy.group = "with \"priority\"";
+    if (priority != 0) job.definition.policy.priority = priority;
+    must(store.insert_job(job));
+  }
+  CHECK_FALSE(must(store.is_ranked_job_due(at(19))));
+  CHECK(must(store.is_ranked_job_due(at(20))));
+  CHECK(must(store.is_ranked_job_due(at(30))));
+}
+
 FOR_EACH_BACKEND("a beat's narrow writes touch nothing else of the job") {
   OPEN_STORE;
   job::Job job = job_with_everything();

@@ -52,9 +52,14 @@ class Runner {
 
   /// What a beat leaves to do.
   struct Beat {
-    std::optional<Time> wake;  ///< nothing falls due before this instant
-    bool again = false;        ///< the bound on one beat was reached: there is more to do at once
+    std::optional<Time> wake;   ///< nothing falls due before this instant
+    bool again = false;         ///< the bound on one beat was reached: there is more to do at once
+    bool holds_starts = false;  ///< they are to be recorded within kStartAlone
   };
+
+  /// A start may wait so long for its end to share a commit with: short programs then cost one, and
+  /// whoever looks at `ps` sees no difference.
+  static constexpr Duration kStartAlone = std::chrono::milliseconds(20);
 
   Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier,
          const job::ZoneSource& zones, const Clock& clock, Settings settings);
@@ -103,7 +108,10 @@ class Runner {
   /// Runs that were handed to the keeper and have not been recorded as ended.
   std::size_t live() const { return live_.size(); }
   /// Of these, the ones that no end has been reported of either.
-  std::size_t in_flight() const { return live_.size() - std::min(live_.size(), ends_reported_); }
+  std::size_t in_flight() const { return live_.size() - std::min(live_.size(), ends_.size()); }
+  /// So many that the keeper is busy whatever the runner does: what shares a commit leaves more of
+  /// the machine to the jobs.
+  bool is_crowded() const { return in_flight() > kCrowd; }
   /// "backup #42, report #43": for people who wait.
   std::string live_words() const;
   const store::Node& node() const { return settings_.node; }
@@ -120,6 +128,7 @@ class Runner {
     std::string group;          ///< whose slots it shares
     bool judges_output = true;  ///< unless its policy is known to look at no output
   };
+  static constexpr std::size_t kCrowd = 40;
   struct Work;
   struct Watches;
   /// Jobs that do not fire for the clock was set back, and until when each.
@@ -200,7 +209,14 @@ class Runner {
   void begin_run(Work& work, const job::Run& run, const job::Job& job,
                  const job::Policy& policy) const;
   // at_once.cpp
-  Result<std::size_t> slots_at_once(const Work& work, std::size_t jobs);
+  std::size_t jobs_to_read(Work& work) const;
+  Result<void> fall_in_step(Work& work, std::vector<job::Job>& due, std::size_t asked);
+  Result<void> leave_some(Work& work, std::vector<job::Job>& due, std::size_t slots);
+  Result<std::optional<std::size_t>> slots_at_once(const Work& work);
+  bool can_be_left(const job::Job& job, Time now) const;
+  void note_turnover(const Work& work);
+  Duration left_for(const Work& work) const;
+  static Time next_look(const Work& work);
   Result<void> claim_at_once(Work& work, const job::Policy& policy, job::Run& run);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
   /// What becomes of a run that is due while its job is busy.
@@ -249,8 +265,12 @@ class Runner {
   bool ending_ = false;  ///< end_all was called
   std::int64_t generation_ = 0;
   std::vector<executor::Adoption> adoptions_;
-  std::vector<executor::Report> reports_;
-  std::size_t ends_reported_ = 0;  ///< among reports_
+  struct Start {
+    executor::Report report;
+    Duration taken_at{};  ///< Clock::elapsed
+  };
+  std::vector<Start> starts_;
+  std::vector<executor::Report> ends_;
   /// What is wrong with the outputs of ended runs, by run and fence.
   std::map<std::pair<RunId, std::int64_t>, std::string> judged_;
   std::map<RunId, Live> live_;

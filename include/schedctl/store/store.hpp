@@ -195,6 +195,8 @@ class Store {
   /// left out, loses its next_fire, so that it is not due for ever, and an event `job-error` says
   /// so.
   virtual Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) = 0;
+  /// Whether one of them has a priority of its own.
+  virtual Result<bool> is_ranked_job_due(Time now) = 0;
   /// Every version of every job that had this name, oldest first; those of removed jobs too. A
   /// version that cannot be read is left out.
   virtual Result<std::vector<JobVersion>> versions_of(const std::string& name) = 0;

@@ -115,6 +115,13 @@ class MemoryStore final : public Store {
     return due;
   }
 
+  Result<bool> is_ranked_job_due(Time now) override {
+    return std::ranges::any_of(now_.jobs, [now](const auto& entry) {
+      const job::Job& job = entry.second;
+      return job.next_fire && *job.next_fire <= now && job.definition.policy.priority;
+    });
+  }
+
   Result<std::vector<JobVersion>> versions_of(const std::string& name) override {
     std::vector<JobVersion> found;
     for (const JobVersion& version : now_.versions)

@@ -282,6 +282,14 @@ Result<std::vector<job::Job>> SqliteStore::due_jobs(Time now, std::size_t limit)
   return due;
 }
 
+Result<bool> SqliteStore::is_ranked_job_due(Time now) {
+  return database_->read([&]() -> Result<bool> {
+    bool found = false;
+    if (Query row = query(sql::kIsRankedJobDue, now); row.next()) row.read(found);
+    return found;
+  });
+}
+
 /// A row that cannot be planned would be due again at once, and for ever.
 Result<void> SqliteStore::set_aside(const std::vector<std::pair<JobId, std::string>>& broken,
                                     Time now) {

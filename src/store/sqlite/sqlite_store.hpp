@@ -27,6 +27,7 @@ class SqliteStore final : public Store {
   Result<std::vector<JobListing>> list_jobs(const std::string& pattern) override;
   Result<std::vector<job::Job>> managed_jobs() override;
   Result<std::vector<job::Job>> due_jobs(Time now, std::size_t limit) override;
+  Result<bool> is_ranked_job_due(Time now) override;
   Result<std::vector<JobVersion>> versions_of(const std::string& name) override;
   Result<std::vector<job::Job>> reboot_jobs(const std::string& boot_id) override;
   Result<void> set_boot(JobId id, const std::string& boot_id) override;

@@ -50,6 +50,10 @@ inline constexpr char kManagedJobs[] =
 inline constexpr char kDueJobs[] =
     "SELECT id, " JOB
     " FROM job INDEXED BY job_next_fire WHERE next_fire <= ? ORDER BY next_fire, id LIMIT ?";
+/// As encode_pairs writes it.
+inline constexpr char kIsRankedJobDue[] =
+    "SELECT EXISTS (SELECT 1 FROM job INDEXED BY job_next_fire WHERE next_fire <= ? AND "
+    "instr(policies, '\"priority\"') > 0)";
 inline constexpr char kSetPlanned[] =
     "UPDATE job SET planned_through = ?, next_fire = ? WHERE id = ?";
 inline constexpr char kVersionsOf[] =
