@@ -13,20 +13,12 @@
 #include <cstdlib>
 
 #include "instance.hpp"
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/base/log.hpp"
 #include "schedctl/base/text.hpp"
 
 namespace schedctl::daemon {
 namespace {
-
-// Whoever closed one of them does not want the database or the log to get its number.
-void fill_standard_descriptors() {
-  int fd = 0;
-  do {
-    fd = ::open("/dev/null", O_RDWR);
-  } while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd > STDERR_FILENO) ::close(fd);
-}
 
 // What the process that became this one held, if one did.
 std::optional<Inherited> take_inheritance() {

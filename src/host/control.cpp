@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "schedctl/base/text.hpp"
+#include "schedctl/host/connection.hpp"
 
 namespace schedctl::host {
 namespace {
@@ -184,10 +185,7 @@ class Server final : public ControlServer {
           ::send(connection->get(), answer.data(), std::min(answer.size(), kMaxReply),
                  MSG_NOSIGNAL | MSG_DONTWAIT);
     };
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-        (peer.uid != 0 && peer.uid != ::geteuid())) {
+    if (!is_trusted(fd, ::geteuid())) {
       reply(error_reply(Error{ErrorKind::not_allowed,
                               "only root and the daemon's user may do this: try sudo, or --own "
                               "for a daemon of your own"}));

@@ -63,6 +63,20 @@ bool is_for_good(uid_t uid, gid_t gid) {
   return !root_again && !roots_group_again && !has_capabilities();
 }
 
+/// What errno says where getpwnam(3) found nobody: it has five ways to say that there is none.
+int lookup_errno(int error) {
+  switch (error) {
+    case 0:
+    case ENOENT:
+    case ESRCH:
+    case EBADF:
+    case EPERM:
+      return ENOENT;
+    default:
+      return error;
+  }
+}
+
 }  // namespace
 
 Result<Account> find_account(const std::string& name, const std::string& setting) {
@@ -71,7 +85,7 @@ Result<Account> find_account(const std::string& name, const std::string& setting
   passwd* found = nullptr;
   const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
   if (found != nullptr) return Account{name, entry.pw_uid, entry.pw_gid};
-  if (error != 0 && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM) {
+  if (lookup_errno(error) != ENOENT) {
     return fail(ErrorKind::unavailable,
                 "cannot look up the user " + escape_control(name) + ": " + errno_text(error),
                 setting);
@@ -98,6 +112,44 @@ Result<void> become_for_good(const Account& user) {
   const std::optional<NotBecome> failed = become_for_good(user.uid, user.gid, {});
   if (!failed) return {};
   return fail(error_from_errno("cannot become the user " + user.name, failed->error_number));
+}
+
+tl::expected<Identity, NotBecome> find_identity(const std::string& user, const std::string& group) {
+  errno = 0;
+  const passwd* entry = user.empty() ? ::getpwuid(::geteuid()) : ::getpwnam(user.c_str());
+  if (entry == nullptr) return tl::unexpected(NotBecome{false, lookup_errno(errno)});
+  const std::string name = entry->pw_name;
+  Identity identity{entry->pw_uid, entry->pw_gid, {}};
+  int count = 0;
+  ::getgrouplist(name.c_str(), identity.gid, nullptr, &count);
+  identity.groups.resize(static_cast<std::size_t>(std::max(count, 1)));
+  if (::getgrouplist(name.c_str(), identity.gid, identity.groups.data(), &count) < 0) {
+    return tl::unexpected(NotBecome{true, EAGAIN});  // it grew meanwhile
+  }
+  identity.groups.resize(static_cast<std::size_t>(count));
+  if (group.empty()) {
+    if (::geteuid() != 0) identity.gid = ::getegid();
+    return identity;
+  }
+  errno = 0;
+  const struct group* asked = ::getgrnam(group.c_str());
+  if (asked == nullptr) return tl::unexpected(NotBecome{true, lookup_errno(errno)});
+  identity.gid = asked->gr_gid;
+  // Being let in as a user is not being let into any group. Root is in all of them.
+  const auto& own = identity.groups;
+  if (identity.uid != 0 && std::find(own.begin(), own.end(), identity.gid) == own.end()) {
+    return tl::unexpected(NotBecome{true, EPERM});
+  }
+  return identity;
+}
+
+std::optional<NotBecome> become_for_good(const Identity& identity) {
+  const auto& [uid, gid, groups] = identity;
+  if (::geteuid() == 0) return become_for_good(uid, gid, groups);
+  // Its own user is what it is already, and its groups are.
+  if (uid != ::geteuid()) return NotBecome{false, EPERM};
+  if (gid == ::getegid() || ::setresgid(gid, gid, gid) == 0) return std::nullopt;
+  return NotBecome{true, errno};
 }
 
 Result<ActingAs> ActingAs::begin(const std::optional<Account>& user) {

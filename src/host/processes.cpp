@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -109,6 +111,67 @@ bool has_entries(const std::string& environment, const std::vector<std::string>&
     const std::size_t at = environment.find('\0' + whole);
     return at != std::string::npos || environment.starts_with(whole);
   });
+}
+
+namespace {
+
+Duration to_duration(const timeval& tv) {
+  return std::chrono::seconds(tv.tv_sec) + Duration(tv.tv_usec);
+}
+
+/// The status word of waitpid from waitid's two fields.
+int wait_status_of(const siginfo_t& info) {
+  if (info.si_code == CLD_EXITED) return (info.si_status & 0xff) << 8;
+  return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+/// As execvp has it where there is no PATH.
+constexpr std::string_view kDefaultPath = "/bin:/usr/bin";
+
+std::string_view path_of(const std::vector<std::string>& env) {
+  for (const std::string& entry : env) {
+    if (entry.starts_with("PATH=")) return std::string_view(entry).substr(5);
+  }
+  return kDefaultPath;
+}
+
+}  // namespace
+
+std::optional<Exit> reap_child() {
+  siginfo_t info{};
+  rusage usage{};
+  // The system call and not waitid(3), for the usage of resources.
+  while (::syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage) != 0) {
+    if (errno != EINTR) return std::nullopt;
+  }
+  if (info.si_pid == 0) return std::nullopt;
+  rusage own{};
+  ::getrusage(RUSAGE_SELF, &own);
+  Exit exit{info.si_pid, wait_status_of(info),
+            to_duration(usage.ru_utime) + to_duration(usage.ru_stime), std::nullopt};
+  if (usage.ru_maxrss > own.ru_maxrss) exit.max_rss_kb = usage.ru_maxrss;
+  return exit;
+}
+
+std::vector<std::string> candidates(const std::string& name, const std::vector<std::string>& env) {
+  if (name.empty() || name.find('/') != std::string::npos) return {name};
+  std::vector<std::string> found;
+  std::string_view path = path_of(env);
+  while (true) {
+    const std::size_t colon = path.find(':');
+    const std::string_view dir = path.substr(0, colon);
+    found.push_back(dir.empty() ? "./" + name : std::string(dir) + "/" + name);
+    if (colon == std::string_view::npos) return found;
+    path.remove_prefix(colon + 1);
+  }
+}
+
+std::vector<char*> string_pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> list;
+  list.reserve(strings.size() + 1);
+  for (const std::string& s : strings) list.push_back(const_cast<char*>(s.c_str()));
+  list.push_back(nullptr);
+  return list;
 }
 
 void signal_process(const ProcessStat& process, int signo) {

@@ -1,6 +1,8 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -192,6 +194,62 @@ Result<void> provide_log_file(const std::string& path, const Account& user) {
   }
   if (::fchown(file.get(), user.uid, user.gid) == 0) return {};
   return fail(error_from_errno("cannot give " + path + " to " + user.name, errno));
+}
+
+Result<UniqueFd> open_directory(const std::string& path) {
+  UniqueFd dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!dir) return fail(error_from_errno("cannot open the directory " + path, errno));
+  return dir;
+}
+
+Result<UniqueFd> open_strictly(const std::string& path, uid_t owner, bool make) {
+  const std::size_t slash = path.rfind('/');
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  const UniqueFd parent(static_cast<int>(::syscall(
+      SYS_openat2, AT_FDCWD, slash == 0 ? "/" : path.substr(0, slash).c_str(), &how, sizeof how)));
+  const std::string name = path.substr(slash + 1);
+  if (parent && make) ::mkdirat(parent.get(), name.c_str(), 0700);
+  UniqueFd dir;
+  if (parent) dir.reset(::openat(parent.get(), name.c_str(), how.flags | O_NOFOLLOW));
+  struct stat st {};
+  if (!dir || ::fstat(dir.get(), &st) != 0) {
+    if (errno == ELOOP || errno == ENOTDIR) {
+      return fail(ErrorKind::config, "a part of " + path +
+                                         " is a symbolic link, which root does not follow for "
+                                         "another user");
+    }
+    return fail(error_from_errno("cannot open " + path, errno));
+  }
+  if (st.st_uid == owner) return dir;
+  return fail(ErrorKind::not_allowed, path + " belongs to user id " + std::to_string(st.st_uid) +
+                                          ", not to " + std::to_string(owner) +
+                                          "; look who made it, then move it away");
+}
+
+Result<void> make_private(int dir, const std::string& path, const Account* reader) {
+  struct stat st {};
+  if (::fstat(dir, &st) != 0) return fail(error_from_errno("cannot look at " + path, errno));
+  if (st.st_uid != ::geteuid() && st.st_uid != 0) {
+    return fail(ErrorKind::not_allowed,
+                path + " belongs to another user; look who made it, then remove it");
+  }
+  if (reader != nullptr) {
+    if (::fchown(dir, 0, reader->gid) == 0 && ::fchmod(dir, 0750) == 0) return {};
+    return fail(
+        error_from_errno("cannot let the group of " + reader->name + " into " + path, errno));
+  }
+  if ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+  if (::fchmod(dir, 0700) == 0) return {};
+  return fail(error_from_errno("others may write to " + path + ", and its mode", errno));
+}
+
+std::optional<Account> other_owner(int dir, const std::string& name) {
+  struct stat st {};
+  if (::fstatat(dir, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
+  if (st.st_uid == ::geteuid()) return std::nullopt;
+  return Account{"user id " + std::to_string(st.st_uid), st.st_uid, st.st_gid};
 }
 
 bool is_roots_alone(const std::string& path, mode_t kind) {

@@ -11,9 +11,9 @@
 #include <cerrno>
 #include <utility>
 
-#include "env_file.hpp"
-#include "identity.hpp"
-#include "launcher.hpp"
+#include "schedctl/host/env_file.hpp"
+#include "schedctl/host/privilege.hpp"
+#include "schedctl/host/processes.hpp"
 #include "schedctl/keeper/messages.hpp"
 
 // This code runs in a child that may share the keeper's memory: system calls only, no allocation.
@@ -83,12 +83,30 @@ SCHEDCTL_IN_CHILD void die_with_keeper(ChildPlan& plan) {
   if (::getppid() != plan.keeper) ::_exit(127);
 }
 
+/// Names are looked up here, in the child, and not in the keeper: the answer may come from a server
+/// that does not answer. What a root keeper may become at all it has decided before (launcher.cpp).
+void become_user(ChildPlan& plan) {
+  const auto stage = [](const host::NotBecome& failed) {
+    return failed.group ? Stage::group : Stage::user;
+  };
+  const auto identity = host::find_identity(plan.terms->user, plan.terms->group);
+  if (!identity) give_up(plan, stage(identity.error()), identity.error().error_number);
+  if (plan.has_file && ::geteuid() == 0) {
+    const bool is_read = plan.reader != nullptr && plan.reader->uid != identity->uid;
+    if (::fchown(1, identity->uid, is_read ? plan.reader->gid : identity->gid) != 0 ||
+        ::fchmod(1, S_IRUSR | S_IWUSR | (is_read ? S_IRGRP : 0U)) != 0) {
+      give_up(plan, Stage::output, errno);
+    }
+  }
+  const auto failed = host::become_for_good(*identity);
+  if (failed) give_up(plan, stage(*failed), failed->error_number);
+}
+
 /// Only in a copy of the keeper. What the job names is opened with the rights of its user.
 void become_somebody(ChildPlan& plan) {
   const Terms& terms = *plan.terms;
   if (changes_identity(terms)) {
-    const ChildReport failed = become_user(terms, plan.has_file ? 1 : -1, plan.reader);
-    if (failed.stage >= 0) give_up(plan, static_cast<Stage>(failed.stage), failed.error_number);
+    become_user(plan);
     // A change of user clears it, and what comes next may hang for ever.
     die_with_keeper(plan);
   }
@@ -101,12 +119,12 @@ void become_somebody(ChildPlan& plan) {
     ::close(fd);
   }
   if (!terms.env_file.empty()) {
-    tl::expected<std::vector<std::string>, int> file = read_env_file(terms.env_file);
+    tl::expected<std::vector<std::string>, int> file = host::read_env_file(terms.env_file);
     if (!file) give_up(plan, Stage::env_file, file.error());
     // Lives until the exec.
     static std::vector<std::string> all;
-    all = merge_environment(*plan.variables, std::move(*file));
-    plan.env = string_pointers(all);
+    all = host::merge_environment(*plan.variables, std::move(*file));
+    plan.env = host::string_pointers(all);
   }
 }
 

@@ -6,11 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/keeper/messages.hpp"
 
 namespace schedctl::keeper {
 
-struct Reader;
+/// Whether the terms ask for another user or group than the keeper's.
+inline bool changes_identity(const Terms& terms) {
+  return !terms.user.empty() || !terms.group.empty();
+}
 
 /// What a child needs on its way from the keeper to its command, all of it made before the child
 /// exists: after a fork, and even more while it shares the keeper's memory, it may not allocate.
@@ -23,9 +27,9 @@ struct ChildPlan {
   const std::vector<std::string>* variables = nullptr;  ///< what `env` points into
   int stdin_fd = -1;
   int output_fd = -1;
-  bool has_file = false;           ///< output_fd is a file of this run's own
-  const Reader* reader = nullptr;  ///< who else reads that file
-  int cgroup_fd = -1;              ///< the cgroup.procs to go into; -1: none
+  bool has_file = false;                  ///< output_fd is a file of this run's own
+  const host::Account* reader = nullptr;  ///< who else reads that file
+  int cgroup_fd = -1;                     ///< the cgroup.procs to go into; -1: none
   int lock_fd = -1;    ///< closed first: a child that hangs must not keep the keeper's lock
   int report_fd = -1;  ///< a pipe for the failure; -1: the parent reads it below
   pid_t keeper = 0;

@@ -57,4 +57,11 @@ Result<Message> decode(std::string_view& bytes) {
   return message;
 }
 
+Result<std::optional<Message>> receive(host::Connection& connection) {
+  TRY(const bool there, connection.receive());
+  if (!there) return std::nullopt;
+  TRY(Message message, decode(connection.unread()));
+  return message;
+}
+
 }  // namespace schedctl::keeper

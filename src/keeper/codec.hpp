@@ -11,12 +11,16 @@
 
 #include "holdings.hpp"
 #include "schedctl/base/result.hpp"
+#include "schedctl/base/wire.hpp"
+#include "schedctl/host/connection.hpp"
 #include "schedctl/keeper/messages.hpp"
-#include "wire.hpp"
 
 /// The messages of the connection, the records of the journal, and what a keeper's program hands to
 /// the next: one kind of bytes for all three.
 namespace schedctl::keeper {
+
+/// Under this name in the keeper's directory it listens.
+inline constexpr const char* kSocket = "socket";
 
 inline constexpr std::uint32_t kProtocolVersion = 3;
 /// The oldest that is still spoken: a keeper may be older than the daemon, and the other way round.
@@ -26,14 +30,18 @@ inline constexpr std::uint32_t kOldestProtocol = 1;
 /// Version 2 added Intended, version 3 what version 3 of the protocol did.
 inline constexpr std::uint32_t kJournalVersion = 3;
 
-template <>
-inline constexpr auto kLast<IoClass> = IoClass::idle;
-template <>
-inline constexpr auto kLast<Resource> = Resource::fsize;
-template <>
-inline constexpr auto kLast<Output> = Output::discard;
-template <>
-inline constexpr auto kLast<Stage> = Stage::oom_score;
+constexpr IoClass last_of(IoClass) {
+  return IoClass::idle;
+}
+constexpr Resource last_of(Resource) {
+  return Resource::fsize;
+}
+constexpr Output last_of(Output) {
+  return Output::discard;
+}
+constexpr Stage last_of(Stage) {
+  return Stage::oom_score;
+}
 
 /// The daemon's first message. The epoch rises with every connection, so that an old daemon that
 /// wakes up late is refused.
@@ -175,5 +183,16 @@ Ended as_told_in(std::uint32_t version, Ended m);
 /// Takes the first message off `bytes`. An error: these bytes are no message of this protocol, and
 /// `bytes` is left as it was.
 Result<Message> decode(std::string_view& bytes);
+
+/// Puts a message in the queue, as Connection::post().
+template <class M>
+bool post(host::Connection& connection, const M& message) {
+  std::string bytes;
+  encode(message, bytes);
+  return connection.post(bytes);
+}
+/// The next message; nothing: none is there yet. An error: the peer closed the connection (and
+/// everything it sent has been received), or sent something that is no message.
+Result<std::optional<Message>> receive(host::Connection& connection);
 
 }  // namespace schedctl::keeper

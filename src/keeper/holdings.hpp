@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "schedctl/keeper/messages.hpp"
-#include "wire.hpp"
 
 /// What a keeper knows of itself and of its runs, in the form in which its program hands it to the
 /// next (successor.cpp). Descriptors go by their numbers, which an exec does not change.
@@ -58,8 +57,9 @@ enum class RunPhase : std::uint8_t {
   failed,  ///< its exec failed, which has been told; the process is about to exit
   held,    ///< it has ended, which has been told: keepers of version 1 kept its zombie for a while
 };
-template <>
-inline constexpr auto kLast<RunPhase> = RunPhase::held;
+constexpr RunPhase last_of(RunPhase) {
+  return RunPhase::held;
+}
 /// What the keeper goes by as long as a run lives, and while what it left behind is ended.
 struct Care {
   std::string user;  ///< of its output file; empty: the keeper's own

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,14 +17,15 @@
 #include <utility>
 #include <vector>
 
-#include "identity.hpp"
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/base/limits.hpp"
+#include "schedctl/host/processes.hpp"
 
 // Two ways to make a process, with the same code in the child (child.cpp).
 //
 // Sharing memory (clone with CLONE_VM and CLONE_VFORK: a vfork with a stack of its own) is by far
 // the cheapest, but the keeper stands still until the child execs. So it is used only when nothing
-// that the child touches can make it wait (at_hand.cpp).
+// that the child touches can make it wait (host/at_hand.hpp).
 //
 // Forking is for all other cases: an NFS home, a path that nobody has looked up for a while,
 // another user, files that the job names. The child may hang there as long as it likes; a pipe that
@@ -40,29 +40,6 @@ constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
 constexpr rlim_t kFiles = 65'536;
 /// Below nearly everything else, but above what must never be killed.
 constexpr std::string_view kOomScore = "-900";
-/// As execvp has it where there is no PATH.
-constexpr std::string_view kDefaultPath = "/bin:/usr/bin";
-
-std::string_view path_of(const std::vector<std::string>& env) {
-  for (const std::string& entry : env) {
-    if (entry.starts_with("PATH=")) return std::string_view(entry).substr(5);
-  }
-  return kDefaultPath;
-}
-
-/// Where a command is looked for: itself if it has a slash, else in the PATH it is given.
-std::vector<std::string> candidates(const std::string& name, const std::vector<std::string>& env) {
-  if (name.empty() || name.find('/') != std::string::npos) return {name};
-  std::vector<std::string> found;
-  std::string_view path = path_of(env);
-  while (true) {
-    const std::size_t colon = path.find(':');
-    const std::string_view dir = path.substr(0, colon);
-    found.push_back(dir.empty() ? "./" + name : std::string(dir) + "/" + name);
-    if (colon == std::string_view::npos) return found;
-    path.remove_prefix(colon + 1);
-  }
-}
 
 bool has_nul(const std::vector<std::string>& strings) {
   return std::any_of(strings.begin(), strings.end(),
@@ -110,34 +87,7 @@ bool is_sane(const Terms& terms) {
          terms.cpu_max >= 0 && terms.pids_max >= 0 && terms.max_output >= 0;
 }
 
-/// The text as a file that nobody can change, at its beginning. The error is an errno value.
-tl::expected<UniqueFd, int> file_of(const std::string& text) {
-  if (text.size() > limits::kStdinText) return tl::unexpected(E2BIG);
-  const UniqueFd fd(::memfd_create("schedctl-stdin", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return tl::unexpected(errno);
-  // Nothing makes a write into memory stop half-way.
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
-          0) {
-    return tl::unexpected(errno);
-  }
-  // A description of its own, for reading.
-  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
-  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return tl::unexpected(errno);
-  return file;
-}
-
 }  // namespace
-
-std::vector<char*> string_pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> list;
-  list.reserve(strings.size() + 1);
-  // execve writes to none of them, whatever its type says.
-  for (const std::string& s : strings) list.push_back(const_cast<char*>(s.c_str()));
-  list.push_back(nullptr);
-  return list;
-}
 
 bool is_settled(const UniqueFd& pending) {
   pollfd poll{pending.get(), POLLIN, 0};
@@ -154,12 +104,12 @@ std::optional<LaunchFailure> outcome_of(const UniqueFd& pending) {
   return LaunchFailure{static_cast<Stage>(report.stage), report.error_number};
 }
 
-Result<Launcher> Launcher::create(int lock_fd, Rules rules, std::optional<Reader> reader,
+Result<Launcher> Launcher::create(int lock_fd, Rules rules, std::optional<host::Account> reader,
                                   const Before* before) {
   Launcher launcher;
   launcher.lock_fd_ = lock_fd;
   launcher.rules_ = std::move(rules);
-  launcher.reader_ = reader;
+  launcher.reader_ = std::move(reader);
   launcher.null_.reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!launcher.null_) return fail(error_from_errno("cannot open /dev/null", errno));
   void* stack = ::mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
@@ -212,17 +162,19 @@ tl::expected<Launch, LaunchFailure> Launcher::launch(const StartOrder& order,
   }
   const Terms& terms = completed ? *completed : order.terms;
   ChildPlan plan;
-  plan.programs = candidates(order.argv.front(), order.env);
-  plan.argv = string_pointers(order.argv);
-  plan.env = string_pointers(order.env);
+  plan.programs = host::candidates(order.argv.front(), order.env);
+  plan.argv = host::string_pointers(order.argv);
+  plan.env = host::string_pointers(order.env);
   plan.variables = &order.env;
   plan.cwd = order.cwd.c_str();
   plan.terms = &terms;
   UniqueFd text;
   if (terms.stdin_text) {
-    tl::expected<UniqueFd, int> file = file_of(*terms.stdin_text);
-    if (!file) return tl::unexpected(LaunchFailure{Stage::input, file.error()});
-    text = std::move(*file);
+    if (terms.stdin_text->size() > limits::kStdinText) {
+      return tl::unexpected(LaunchFailure{Stage::input, E2BIG});
+    }
+    text = sealed_file(*terms.stdin_text);
+    if (!text) return tl::unexpected(LaunchFailure{Stage::input, errno});
   }
   plan.stdin_fd = text ? text.get() : null_.get();
   plan.has_file = belongings.output_fd >= 0;

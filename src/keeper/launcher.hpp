@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "at_hand.hpp"
 #include "child.hpp"
-#include "identity.hpp"
 #include "schedctl/base/result.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/at_hand.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/keeper/allowed.hpp"
 #include "schedctl/keeper/messages.hpp"
 
@@ -42,9 +42,6 @@ struct Before {
   std::optional<std::string> oom_score;
 };
 
-/// For execve.
-std::vector<char*> string_pointers(const std::vector<std::string>& strings);
-
 /// What the keeper has made for a command.
 struct Belongings {
   int output_fd = -1;  ///< -1: its output goes nowhere
@@ -59,7 +56,7 @@ class Launcher {
   /// `lock_fd` is closed first of all in a child that may hang before its command runs. `before`:
   /// the process has been set up by an earlier program of it. `rules`: whom a root keeper runs
   /// commands as. `reader`: of a daemon that is another user than the keeper.
-  static Result<Launcher> create(int lock_fd, Rules rules, std::optional<Reader> reader = {},
+  static Result<Launcher> create(int lock_fd, Rules rules, std::optional<host::Account> reader = {},
                                  const Before* before = nullptr);
   const Before& before() const { return before_; }
 
@@ -75,11 +72,11 @@ class Launcher {
 
   int lock_fd_ = -1;
   Rules rules_;
-  std::optional<Reader> reader_;
+  std::optional<host::Account> reader_;
   UniqueFd null_;
   char* stack_ = nullptr;  ///< lives as long as the process
   Before before_;
-  AtHand at_hand_;
+  host::AtHand at_hand_;
 };
 
 }  // namespace schedctl::keeper

@@ -91,6 +91,11 @@ bool is_orphan(const host::ProcessStat& stat, const Orphaned& run) {
 
 }  // namespace
 
+host::Cgroup cgroup_of(const RunKey& key, const std::string& instance) {
+  return host::Cgroup("schedctl-" + instance + "-" + std::to_string(key.run.value) + "-" +
+                      std::to_string(key.fence));
+}
+
 void Leftovers::add(Leftover leftover, Duration now) {
   const bool at_once = leftover.kill_at && *leftover.kill_at <= now;
   all_.push_back(std::move(leftover));
@@ -150,14 +155,15 @@ void Leftovers::look(Duration now, const std::function<bool(pid_t)>& is_run) {
 /// False: there is nothing left of it.
 bool Leftovers::deal_with(Leftover& leftover, std::vector<host::ProcessStat> members,
                           Duration now) {
+  const host::Cgroup cgroup = cgroup_of(leftover.key, instance_);
   if (leftover.care.has_cgroup) {
-    for (const pid_t pid : cgroups_->members(leftover.key)) {
+    for (const pid_t pid : cgroup.members()) {
       if (const std::optional<host::ProcessStat> stat = host::process_stat(pid))
         members.push_back(*stat);
     }
-    if (members.empty() && cgroups_->remove(leftover.key)) return false;
+    if (members.empty() && cgroup.remove()) return false;
     // Cgroups of its own making may be in it.
-    if (!leftover.care.keep_children && members.empty()) cgroups_->kill(leftover.key);
+    if (!leftover.care.keep_children && members.empty()) cgroup.kill();
   }
   // With a cgroup that is still there: its emptiness shows when an orphan goes.
   if (leftover.care.keep_children) return leftover.care.has_cgroup;
@@ -176,7 +182,7 @@ bool Leftovers::deal_with(Leftover& leftover, std::vector<host::ProcessStat> mem
     return true;
   }
   for (const host::ProcessStat& member : members) host::signal_process(member, SIGKILL);
-  if (leftover.care.has_cgroup) cgroups_->kill(leftover.key);
+  if (leftover.care.has_cgroup) cgroup.kill();
   schedule(now + kStubborn);
   return true;
 }

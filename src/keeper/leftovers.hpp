@@ -5,13 +5,17 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "cgroup.hpp"
 #include "codec.hpp"
+#include "schedctl/host/cgroup.hpp"
 #include "schedctl/host/processes.hpp"
 
 namespace schedctl::keeper {
+
+/// That of a run with limits that need one, for as long as something of it lives.
+host::Cgroup cgroup_of(const RunKey& key, const std::string& instance);
 
 /// What runs leave behind when their commands have ended: told to end, and killed after the grace.
 /// It is found by the session, by what is in its environment (a process that began a session of its
@@ -21,7 +25,8 @@ namespace schedctl::keeper {
 /// be nobody's parent but its runs' costs next to nothing. Used by one thread.
 class Leftovers {
  public:
-  explicit Leftovers(const Cgroups& cgroups) : cgroups_(&cgroups) {}
+  /// `instance`: the keeper's.
+  explicit Leftovers(std::string instance) : instance_(std::move(instance)) {}
 
   void add(Leftover leftover, Duration now);
   /// A new run's process has this number: an old session of that number is none of it.
@@ -44,7 +49,7 @@ class Leftovers {
   bool deal_with(Leftover& leftover, std::vector<host::ProcessStat> members, Duration now);
   void schedule(Duration at);
 
-  const Cgroups* cgroups_;
+  std::string instance_;
   std::vector<Leftover> all_;
   std::optional<Duration> next_look_;
   Duration earliest_{};  ///< unless it is urgent

@@ -1,9 +1,6 @@
 #include "runs.hpp"
 
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,25 +32,6 @@ Duration bounded(Duration d) {
   return std::clamp(d, Duration::zero(), limits::kLongestDuration);
 }
 
-Duration to_duration(const timeval& tv) {
-  return std::chrono::seconds(tv.tv_sec) + Duration(tv.tv_usec);
-}
-
-/// The status word of waitpid from waitid's two fields.
-int wait_status_of(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) return (info.si_status & 0xff) << 8;
-  return info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
-}
-
-/// A child begins with the memory of its parent on its account (KEEPER contract, small print), so a
-/// peak that is not above the keeper's own says nothing about the command.
-std::optional<std::int64_t> peak_of(long max_rss_kb) {
-  rusage own{};
-  ::getrusage(RUSAGE_SELF, &own);
-  if (max_rss_kb <= own.ru_maxrss) return std::nullopt;
-  return max_rss_kb;
-}
-
 /// The terms that go on after the start.
 Care care_of(const StartOrder& order) {
   const Terms& terms = order.terms;
@@ -79,14 +57,15 @@ constexpr std::size_t kCutAtOnce = 500;
 
 }  // namespace
 
-Runs::Runs(Launcher launcher, Spool spool, Journal journal, const std::string& instance,
-           Handlers handlers)
-    : launcher_(std::move(launcher)),
+Runs::Runs(loop::Loop& loop, Launcher launcher, Spool spool, Journal journal, std::string instance,
+           Tell tell)
+    : loop_(loop),
+      instance_(std::move(instance)),
+      launcher_(std::move(launcher)),
       spool_(std::move(spool)),
       journal_(std::move(journal)),
-      cgroups_(instance),
-      leftovers_(cgroups_),
-      handlers_(std::move(handlers)) {}
+      leftovers_(instance_),
+      tell_(std::move(tell)) {}
 
 void Runs::intend(const StartOrder& order) {
   if (pids_.contains(order.key) || finished_.contains(order.key)) return;
@@ -137,9 +116,9 @@ void Runs::launch(const StartOrder& order) {
   if (launched->pending) {
     run.phase = RunPhase::pending;
     live.pending = std::move(launched->pending);
-    handlers_.watch(live.pending.get(), pid);
+    watch(live, pid);
   } else {
-    handlers_.report(run.launched.started);
+    tell_(run.launched.started);
   }
 }
 
@@ -157,11 +136,13 @@ tl::expected<Launch, LaunchFailure> Runs::launch(const StartOrder& order, Spool:
     output = std::move(taken->output);
   }
   if (!terms.needs_cgroup()) return launcher_.launch(order, {output.get(), -1});
-  const tl::expected<UniqueFd, int> cgroup = cgroups_.make(order.key, terms);
-  if (!cgroup) return tl::unexpected(LaunchFailure{Stage::cgroup, cgroup.error()});
+  const host::Cgroup cgroup = cgroup_of(order.key, instance_);
+  const tl::expected<UniqueFd, int> procs = cgroup.make(
+      {.memory_max = terms.memory_max, .cpu_max = terms.cpu_max, .pids_max = terms.pids_max});
+  if (!procs) return tl::unexpected(LaunchFailure{Stage::cgroup, procs.error()});
   tl::expected<Launch, LaunchFailure> launched =
-      launcher_.launch(order, {output.get(), cgroup->get()});
-  if (!launched) cgroups_.remove(order.key);
+      launcher_.launch(order, {output.get(), procs->get()});
+  if (!launched) cgroup.remove();
   return launched;
 }
 
@@ -170,11 +151,11 @@ tl::expected<Launch, LaunchFailure> Runs::launch(const StartOrder& order, Spool:
 bool Runs::tell_if_known(const RunKey& key) {
   if (const auto known = pids_.find(key); known != pids_.end()) {
     const HeldRun& run = live_.at(known->second).run;
-    if (run.phase == RunPhase::running) handlers_.report(run.launched.started);
+    if (run.phase == RunPhase::running) tell_(run.launched.started);
     return true;
   }
   const auto known = finished_.find(key);
-  if (known != finished_.end()) handlers_.report(known->second);
+  if (known != finished_.end()) tell_(known->second);
   return known != finished_.end();
 }
 
@@ -183,11 +164,11 @@ bool Runs::tell_if_known(const RunKey& key) {
 bool Runs::may_start(const RunKey& key, Time at) {
   if (live_.size() + finished_.size() >= kMostRuns) {
     journal_.add(Acknowledge{{key}});
-    handlers_.report(StartFailed{key, Stage::fork, EAGAIN, at});
+    tell_(StartFailed{key, Stage::fork, EAGAIN, at});
     return false;
   }
   if ((!journal_ok_ || journal_.is_long()) && !rewrite_journal() && !journal_ok_) {
-    handlers_.report(StartFailed{key, Stage::setup, errno, at});
+    tell_(StartFailed{key, Stage::setup, errno, at});
     return false;
   }
   return true;
@@ -237,13 +218,13 @@ bool Runs::adopt(const std::vector<JournalContents>& left) {
     if (contents.head.boot_id != boot_id) continue;
     for (const Intended& intended : contents.intended) {
       orphaned.push_back({0, intended.since_boot, intended.mark});
-      cgroups_.sweep(intended.key, contents.head.instance);
+      cgroup_of(intended.key, contents.head.instance).sweep();
     }
     for (const auto& [started, since_boot] : contents.launched) {
       const std::string mark = "SCHEDCTL_RUN_ID=" + std::to_string(started.key.run.value);
       const auto session = static_cast<pid_t>(started.pid);
       if (session > 1) orphaned.push_back({session, since_boot, mark});
-      cgroups_.sweep(started.key, contents.head.instance);
+      cgroup_of(started.key, contents.head.instance).sweep();
     }
   }
   kill_orphans(orphaned);
@@ -298,7 +279,7 @@ void Runs::take_over(Holdings& holdings) {
     live.run = std::move(held);
     set_deadline(pid, live.run, deadline);
     const RunPhase phase = live.run.phase;
-    if (phase == RunPhase::pending) handlers_.watch(live.pending.get(), pid);
+    if (phase == RunPhase::pending) watch(live, pid);
     if (phase != RunPhase::failed) pids_[live.run.launched.started.key] = pid;
   }
   const Duration now = clock_.awake();
@@ -312,18 +293,15 @@ void Runs::take_over(Holdings& holdings) {
 }
 
 void Runs::on_child() {
-  for (Exit exit = reap_next(); exit.pid != 0; exit = reap_next()) on_exit(exit);
+  while (const std::optional<host::Exit> exit = host::reap_child()) on_exit(*exit);
 }
 
-/// A child that has ended, if any. The system call and not waitid(3), for the usage of resources.
-Runs::Exit Runs::reap_next() {
-  siginfo_t info{};
-  rusage usage{};
-  while (::syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, &usage) != 0) {
-    if (errno != EINTR) return {};
-  }
-  return {info.si_pid, wait_status_of(info),
-          to_duration(usage.ru_utime) + to_duration(usage.ru_stime), usage.ru_maxrss};
+/// Its process is on its way to its command.
+void Runs::watch(Live& live, pid_t pid) {
+  const auto watched =
+      loop_.watch(live.pending.get(), EPOLLIN, [this, pid](std::uint32_t) { on_pending(pid); });
+  // The exit of the process will settle it, if only later.
+  static_cast<void>(watched);
 }
 
 void Runs::on_pending(pid_t pid) {
@@ -335,12 +313,12 @@ void Runs::on_pending(pid_t pid) {
 
 void Runs::settle(pid_t pid, Live& live) {
   HeldRun& run = live.run;
-  handlers_.unwatch(live.pending.get());
+  loop_.unwatch(live.pending.get());
   const std::optional<LaunchFailure> failure = outcome_of(live.pending);
   live.pending.reset();
   if (!failure) {
     run.phase = RunPhase::running;
-    handlers_.report(run.launched.started);
+    tell_(run.launched.started);
     return;
   }
   run.phase = RunPhase::failed;
@@ -350,19 +328,19 @@ void Runs::settle(pid_t pid, Live& live) {
   fail_start(key, *failure, run.launched.started.at);
 }
 
-void Runs::on_exit(const Exit& exit) {
+void Runs::on_exit(const host::Exit& exit) {
   const auto it = live_.find(exit.pid);
   if (it == live_.end()) return leftovers_.on_orphan_gone(clock_.awake());
   Live& live = it->second;
   HeldRun& run = live.run;
   if (run.phase == RunPhase::pending) settle(exit.pid, live);
   if (run.phase != RunPhase::failed) return finish(live, exit);
-  if (run.care.has_cgroup) cgroups_.remove(run.launched.started.key);
+  if (run.care.has_cgroup) cgroup_of(run.launched.started.key, instance_).remove();
   spool_.give_back(std::move(live.output));
   forget(exit.pid, run);
 }
 
-void Runs::finish(Live& live, const Exit& exit) {
+void Runs::finish(Live& live, const host::Exit& exit) {
   CRASH_POINT("keeper.ended");
   HeldRun& run = live.run;
   Ended ended;
@@ -376,10 +354,10 @@ void Runs::finish(Live& live, const Exit& exit) {
   ended.timed_out = run.timed_out;
   ended.ended_on_order = run.ended_on_order;
   ended.cpu = exit.cpu;
-  ended.max_rss_kb = peak_of(exit.max_rss_kb);
+  ended.max_rss_kb = exit.max_rss_kb;
   ended.output_path = std::move(output.path);
   ended.output_bytes = output.bytes;
-  ended.oom_killed = run.care.has_cgroup && cgroups_.had_oom_kill(ended.key);
+  ended.oom_killed = run.care.has_cgroup && cgroup_of(ended.key, instance_).had_oom_kill();
   pids_.erase(ended.key);
   leave_behind(run);
   forget(exit.pid, run);
@@ -407,7 +385,7 @@ void Runs::leave_behind(const HeldRun& run) {
 void Runs::conclude(Report report) {
   journal_.add(report);
   const RunKey key = key_of(report);
-  handlers_.report(finished_.insert_or_assign(key, std::move(report)).first->second);
+  tell_(finished_.insert_or_assign(key, std::move(report)).first->second);
 }
 
 void Runs::begin_end(pid_t pid, HeldRun& run, Duration kill_grace) {
@@ -432,7 +410,7 @@ void Runs::kill(pid_t pid, HeldRun& run) {
   set_deadline(pid, run, std::nullopt);
   if (run.phase == RunPhase::pending) ::kill(pid, SIGKILL);
   ::kill(-pid, SIGKILL);
-  if (run.care.has_cgroup) cgroups_.kill(run.launched.started.key);
+  if (run.care.has_cgroup) cgroup_of(run.launched.started.key, instance_).kill();
 }
 
 void Runs::kill_all() {

@@ -11,7 +11,6 @@
 #include <variant>
 #include <vector>
 
-#include "cgroup.hpp"
 #include "codec.hpp"
 #include "holdings.hpp"
 #include "journal.hpp"
@@ -20,6 +19,7 @@
 #include "schedctl/base/clock.hpp"
 #include "schedctl/base/unique_fd.hpp"
 #include "schedctl/keeper/messages.hpp"
+#include "schedctl/loop/loop.hpp"
 #include "spool.hpp"
 
 namespace schedctl::keeper {
@@ -29,16 +29,11 @@ namespace schedctl::keeper {
 /// it tells. Driven by the loop of serve(); never blocks.
 class Runs {
  public:
-  struct Handlers {
-    /// Something happened that the daemon should know, if one is there.
-    std::function<void(const Report&)> report;
-    /// A process is on its way: call on_pending(pid) once when the descriptor is readable.
-    std::function<void(int fd, pid_t pid)> watch;
-    std::function<void(int fd)> unwatch;
-  };
+  /// Of something that happened, which the daemon should know if one is there.
+  using Tell = std::function<void(const Report&)>;
 
-  Runs(Launcher launcher, Spool spool, Journal journal, const std::string& instance,
-       Handlers handlers);
+  Runs(loop::Loop& loop, Launcher launcher, Spool spool, Journal journal, std::string instance,
+       Tell tell);
   Runs(const Runs&) = delete;
   Runs& operator=(const Runs&) = delete;
 
@@ -63,7 +58,6 @@ class Runs {
 
   /// A child of the process has changed state (SIGCHLD).
   void on_child();
-  void on_pending(pid_t pid);
   /// When on_time() has something to do, on CLOCK_MONOTONIC; nothing: never.
   std::optional<Duration> next_time() const;
   void on_time();
@@ -96,20 +90,14 @@ class Runs {
   tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, Spool::File& file);
   bool tell_if_known(const RunKey& key);
   bool may_start(const RunKey& key, Time at);
+  void watch(Live& live, pid_t pid);
+  void on_pending(pid_t pid);
   void fail_start(const RunKey& key, const LaunchFailure& failure, Time at);
   void settle(pid_t pid, Live& live);
   void begin_end(pid_t pid, HeldRun& run, Duration kill_grace);
   void kill(pid_t pid, HeldRun& run);
-  /// What waitid told of a child.
-  struct Exit {
-    pid_t pid = 0;
-    int wait_status = 0;
-    Duration cpu{};
-    long max_rss_kb = 0;
-  };
-  static Exit reap_next();
-  void on_exit(const Exit& exit);
-  void finish(Live& live, const Exit& exit);
+  void on_exit(const host::Exit& exit);
+  void finish(Live& live, const host::Exit& exit);
   void leave_behind(const HeldRun& run);
   void forget(pid_t pid, HeldRun& run);
   void on_deadlines(Duration now);
@@ -118,12 +106,13 @@ class Runs {
   void conclude(Report report);
   bool rewrite_journal();
 
+  loop::Loop& loop_;
+  std::string instance_;
   Launcher launcher_;
   Spool spool_;
   Journal journal_;
-  Cgroups cgroups_;
   Leftovers leftovers_;
-  Handlers handlers_;
+  Tell tell_;
   LiveMap live_;
   std::map<RunKey, pid_t> pids_;  ///< of the pending and running ones
   std::map<RunKey, Intended> intended_;

@@ -12,10 +12,10 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <functional>
 #include <utility>
 
 #include "schedctl/base/clock.hpp"
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/privilege.hpp"
 #include "schedctl/host/processes.hpp"
@@ -23,7 +23,6 @@
 #include "schedctl/keeper/allowed.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "server.hpp"
-#include "socket.hpp"
 #include "successor.hpp"
 
 // The keeper is the one process of schedctl that forks, and the one that may be root beside a
@@ -35,29 +34,18 @@
 //                  program of itself is ready
 //   server.cpp     the daemon at the other end, and callers who would be that
 //   runs.cpp       the commands in its care, from the order to the acknowledgement
-//   launcher.cpp   makes their processes; at_hand.cpp: whether that can be done without waiting
-//   child.cpp      what a process does until its exec; identity.cpp, env_file.cpp: what of it takes
-//                  a user's name and a user's file; allowed.cpp: whose
+//   launcher.cpp   makes their processes; child.cpp: what a process does until its exec;
+//                  allowed.cpp: whose it may be
 //   spool.cpp      where their output goes
-//   cgroup.cpp     what holds them to limits of memory, processors and processes
 //   leftovers.cpp  what they leave behind when they end
 //   journal.cpp    what is left of the keeper if it is killed
 //   successor.cpp  how it becomes a newer program, children and all (holdings.hpp)
 //
-// What goes over the connection is in messages.hpp and codec.hpp, how in wire.hpp, channel.cpp and
-// socket.cpp. The daemon's end of it is client/, which is no part of this process.
+// What goes over the connection is in messages.hpp and codec.hpp, how in base/wire.hpp and
+// host/connection.hpp. The daemon's end of it is client/, which is no part of this process.
 
 namespace schedctl::keeper {
 namespace {
-
-/// Missing standard descriptors would be given to files that children then inherit as their own.
-void fill_standard_descriptors() {
-  int fd = 0;
-  do {
-    fd = ::open("/dev/null", O_RDWR);
-  } while (fd >= 0 && fd <= 2);
-  if (fd > 2) ::close(fd);
-}
 
 /// Everything that can be blocked is, so that no handler is needed and nothing interrupts. Nothing
 /// is ignored, because that, unlike a handler, would pass to the commands.
@@ -131,27 +119,25 @@ void recover(int keeper_dir, const std::string& instance, Runs& runs) {
   for (const std::string& name : done) ::unlinkat(keeper_dir, name.c_str(), 0);
 }
 
-/// Whatever is wrong with its file, nobody is allowed.
-Rules rules_of(const KeeperPaths& paths) {
-  return ::geteuid() == 0 ? read_rules(paths).value_or(Rules{}) : Rules{};
-}
-
-/// Where no daemon has read the file before it, nobody else would tell.
-Result<void> expect_rules(const KeeperPaths& paths) {
-  if (::geteuid() == 0 && paths.external) TRY_VOID(read_rules(paths));
-  return {};
+/// Whatever is wrong with its file, nobody is allowed. Where no daemon has read the file before it,
+/// nobody else would tell.
+Result<Rules> rules_of(const KeeperPaths& paths) {
+  if (::geteuid() != 0) return Rules{};
+  Result<Rules> rules = read_rules(paths);
+  if (!rules && !paths.external) return Rules{};
+  return rules;
 }
 
 /// Nothing: the daemon is the keeper's own user.
-Result<std::optional<Reader>> reader_of(const Rules& rules) {
+Result<std::optional<host::Account>> daemon_of(const Rules& rules) {
   if (rules.daemon_user.empty()) return std::nullopt;
   TRY(const host::Account user, host::find_account(rules.daemon_user, "daemon_user"));
   if (user.uid == ::geteuid()) return std::nullopt;
-  return Reader{user.uid, user.gid};
+  return user;
 }
 
 /// The daemon may read who holds the lock, which is the one of the directory that was opened.
-Result<void> show_lock(const host::FileLock& lock, int keeper_dir, const Reader& daemon) {
+Result<void> show_lock(const host::FileLock& lock, int keeper_dir, const host::Account& daemon) {
   struct stat ours {};
   struct stat there {};
   if (::fstat(lock.fd(), &ours) == 0 &&
@@ -179,7 +165,8 @@ class Keeper {
   void close();
 
  private:
-  Result<void> set_up(UniqueFd listener, Launcher launcher, Spool spool, Journal journal);
+  Result<void> set_up(const std::optional<host::Account>& daemon, UniqueFd listener,
+                      Launcher launcher, Spool spool, Journal journal);
   void on_signal();
   bool should_end(Duration now);
   bool is_lost() const;
@@ -205,18 +192,17 @@ class Keeper {
 };
 
 Result<void> Keeper::prepare() {
-  TRY_VOID(expect_rules(paths_));
-  const Rules rules = rules_of(paths_);
-  TRY(const std::optional<Reader> daemon, reader_of(rules));
-  const Reader* reader = daemon ? &*daemon : nullptr;
+  TRY(const Rules rules, rules_of(paths_));
+  TRY(const std::optional<host::Account> daemon, daemon_of(rules));
+  const host::Account* reader = daemon ? &*daemon : nullptr;
   if (reader != nullptr) {
-    TRY(dir_, open_strictly(paths_.keeper_dir, ::geteuid(), true));
+    TRY(dir_, host::open_strictly(paths_.keeper_dir, ::geteuid(), true));
   } else {
     TRY_VOID(host::make_directory(paths_.keeper_dir, 0700));
     TRY_VOID(host::make_directory(paths_.output_dir, 0700));
-    TRY(dir_, open_directory(paths_.keeper_dir));
+    TRY(dir_, host::open_directory(paths_.keeper_dir));
   }
-  TRY_VOID(make_private(dir_.get(), paths_.keeper_dir, reader));
+  TRY_VOID(host::make_private(dir_.get(), paths_.keeper_dir, reader));
   TRY(host::FileLock lock, host::FileLock::take(paths_.keeper_dir + "/lock", 0));
   lock_ = std::move(lock);
   program_ = host::program_path();
@@ -227,8 +213,9 @@ Result<void> Keeper::prepare() {
   TRY(Spool spool, Spool::open(paths_.output_dir, instance_, daemon));
   TRY(Journal journal,
       Journal::create(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()}));
-  TRY(UniqueFd listener, listen_in(dir_.get(), reader));
-  TRY_VOID(set_up(std::move(listener), std::move(launcher), std::move(spool), std::move(journal)));
+  TRY(UniqueFd listener, host::listen_in(dir_.get(), kSocket, reader));
+  TRY_VOID(set_up(daemon, std::move(listener), std::move(launcher), std::move(spool),
+                  std::move(journal)));
   recover(dir_.get(), instance_, *runs_);
   // No file system should be held busy by a keeper that happened to be started there.
   if (paths_.keeper_dir.starts_with('/') && paths_.output_dir.starts_with('/') &&
@@ -254,12 +241,14 @@ Result<void> Keeper::take_over(int holdings_fd) {
   Before before;
   if (estate.files) before.files = rlimit{estate.files->first, estate.files->second};
   before.oom_score = estate.oom_score;
-  const std::optional<Reader> daemon = daemon_of(dir_.get());
-  TRY(Launcher launcher, Launcher::create(lock_->fd(), rules_of(paths_), daemon, &before));
+  // The owner of the socket's file, which nobody else can have put there: that holds over a change
+  // of settings and of the keeper's program.
+  const std::optional<host::Account> daemon = host::other_owner(dir_.get(), kSocket);
+  TRY(Launcher launcher,
+      Launcher::create(lock_->fd(), rules_of(paths_).value_or(Rules{}), daemon, &before));
   TRY_VOID(set_up(
-      UniqueFd(estate.listener), std::move(launcher),
-      Spool::adopt(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made,
-                   daemon),
+      daemon, UniqueFd(estate.listener), std::move(launcher),
+      Spool(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made, daemon),
       Journal::reopen(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()})));
   runs_->take_over(held);
   // Of what came between the two programs no signal may tell.
@@ -267,25 +256,15 @@ Result<void> Keeper::take_over(int holdings_fd) {
   return server_->listen(*runs_, estate.last_epoch);
 }
 
-Result<void> Keeper::set_up(UniqueFd listener, Launcher launcher, Spool spool, Journal journal) {
+Result<void> Keeper::set_up(const std::optional<host::Account>& daemon, UniqueFd listener,
+                            Launcher launcher, Spool spool, Journal journal) {
   TRY(signals_, take_signals());
   TRY(loop_, loop::Loop::create());
-  const std::optional<Reader> daemon = daemon_of(dir_.get());
   server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_,
                                      daemon ? daemon->uid : ::geteuid());
-  runs_ = std::make_unique<Runs>(
-      std::move(launcher), std::move(spool), std::move(journal), instance_,
-      Runs::Handlers{
-          .report = [this](const Report& report) { server_->report(report); },
-          .watch =
-              [this](int fd, pid_t pid) {
-                const auto watched = loop_->watch(
-                    fd, EPOLLIN, [this, pid](std::uint32_t) { runs_->on_pending(pid); });
-                // The exit of the process will settle it, if only later.
-                static_cast<void>(watched);
-              },
-          .unwatch = [this](int fd) { loop_->unwatch(fd); },
-      });
+  runs_ =
+      std::make_unique<Runs>(*loop_, std::move(launcher), std::move(spool), std::move(journal),
+                             instance_, [this](const Report& report) { server_->report(report); });
   return loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); });
 }
 
@@ -388,7 +367,7 @@ std::optional<Duration> Keeper::patience(Duration now) const {
 
 void Keeper::close() {
   server_.reset();
-  ::unlinkat(dir_.get(), "socket", 0);
+  ::unlinkat(dir_.get(), kSocket, 0);
   runs_->close();
 }
 

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "schedctl/host/build.hpp"
-#include "socket.hpp"
 
 // The order that "unknown run means never started" hangs on: a new daemon is welcomed only after
 // the old one can send no more and everything it had sent has been carried out. Then its inventory
@@ -57,11 +56,11 @@ Result<void> Server::listen(Runs& runs, std::uint64_t last_epoch) {
 void Server::report(const Report& report) {
   if (!daemon_) return;
   struct Teller {
-    Channel& daemon;
+    host::Connection& daemon;
     std::uint32_t version;
-    void operator()(const Started& m) const { daemon.post(m); }
-    void operator()(const StartFailed& m) const { daemon.post(as_told_in(version, m)); }
-    void operator()(const Ended& m) const { daemon.post(as_told_in(version, m)); }
+    void operator()(const Started& m) const { post(daemon, m); }
+    void operator()(const StartFailed& m) const { post(daemon, as_told_in(version, m)); }
+    void operator()(const Ended& m) const { post(daemon, as_told_in(version, m)); }
   };
   std::visit(Teller{*daemon_, daemon_version_}, report);
 }
@@ -80,7 +79,7 @@ bool Server::hear_daemon() {
   int starts = 0;
   while ((readable_ || daemon_->has_unread()) && starts < kStartsPerTurn &&
          heard.size() < kMessagesPerTurn) {
-    Result<std::optional<Message>> message = daemon_->receive();
+    Result<std::optional<Message>> message = receive(*daemon_);
     open = message.has_value();
     if (!open) break;
     readable_ = message->has_value();
@@ -109,10 +108,10 @@ void Server::accept_callers() {
       spare_ = open_spare();
       return;
     }
-    if (!is_trusted(fd.get(), daemon_user_)) continue;
+    if (!host::is_trusted(fd.get(), daemon_user_)) continue;
     if (callers_.size() >= kMostCallers) drop_caller(callers_.front()->fd());
     const int number = fd.get();
-    callers_.push_back(std::make_unique<Channel>(std::move(fd)));
+    callers_.push_back(std::make_unique<host::Connection>(std::move(fd)));
     const auto watched =
         loop_.watch(number, EPOLLIN, [this, number](std::uint32_t) { hear_caller(number); });
     if (!watched) drop_caller(number);
@@ -123,12 +122,12 @@ void Server::hear_caller(int fd) {
   const auto caller =
       std::find_if(callers_.begin(), callers_.end(), [&](const auto& c) { return c->fd() == fd; });
   if (caller == callers_.end()) return;
-  const Result<std::optional<Message>> message = (*caller)->receive();
+  const Result<std::optional<Message>> message = receive(**caller);
   if (message && !*message) return;
   const Hello* hello = message ? std::get_if<Hello>(&**message) : nullptr;
   if (hello == nullptr || hello->version < kOldestProtocol || hello->version > kProtocolVersion) {
     if (hello != nullptr) {
-      (*caller)->post(Refused{kProtocolVersion, last_epoch_});
+      post(**caller, Refused{kProtocolVersion, last_epoch_});
       (*caller)->flush();
     }
     drop_caller(fd);
@@ -136,15 +135,15 @@ void Server::hear_caller(int fd) {
   }
   if (hello->epoch <= last_epoch_) {
     // Stays, and may come again with a higher one.
-    (*caller)->post(Refused{hello->version, last_epoch_});
+    post(**caller, Refused{hello->version, last_epoch_});
     (*caller)->flush();
     return;
   }
   drain_daemon();
   loop_.unwatch(fd);
-  std::unique_ptr<Channel> channel = std::move(*caller);
+  std::unique_ptr<host::Connection> connection = std::move(*caller);
   callers_.erase(caller);
-  welcome(std::move(channel), *hello);
+  welcome(std::move(connection), *hello);
 }
 
 void Server::drop_caller(int fd) {
@@ -152,15 +151,15 @@ void Server::drop_caller(int fd) {
   std::erase_if(callers_, [&](const auto& c) { return c->fd() == fd; });
 }
 
-void Server::welcome(std::unique_ptr<Channel> channel, const Hello& hello) {
+void Server::welcome(std::unique_ptr<host::Connection> connection, const Hello& hello) {
   last_epoch_ = hello.epoch;
   daemon_version_ = hello.version;
-  daemon_ = std::move(channel);
+  daemon_ = std::move(connection);
   readable_ = true;
   watches_writable_ = false;
-  daemon_->post(Welcome{hello.version, hello.epoch, ::getpid(), instance_, host::own_build()});
+  post(*daemon_, Welcome{hello.version, hello.epoch, ::getpid(), instance_, host::own_build()});
   runs_->for_each([this](const Report& known) { report(known); });
-  daemon_->post(InventoryEnd{});
+  post(*daemon_, InventoryEnd{});
   most_unsent_ = daemon_->unsent_bytes() + kMostUnsent;
   const auto watched =
       loop_.watch(daemon_->fd(), EPOLLIN, [this](std::uint32_t) { readable_ = true; });
@@ -195,7 +194,7 @@ void Server::carry_out(Message& message) {
   } else if (const auto* done = std::get_if<Acknowledge>(&message)) {
     runs_->acknowledge(done->keys);
   } else if (const auto* ping = std::get_if<Ping>(&message)) {
-    daemon_->post(Pong{ping->token});
+    post(*daemon_, Pong{ping->token});
   } else if (std::holds_alternative<QuitIfIdle>(message)) {
     dismissed_ = runs_->is_idle();
   } else if (std::holds_alternative<Reexec>(message)) {
@@ -205,7 +204,7 @@ void Server::carry_out(Message& message) {
 
 void Server::stay(const std::string& why) {
   // The one that asked may have gone, and an older one in its place.
-  if (daemon_ && daemon_version_ >= 2) daemon_->post(Stayed{why});
+  if (daemon_ && daemon_version_ >= 2) post(*daemon_, Stayed{why});
   send();
 }
 

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "channel.hpp"
 #include "runs.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/connection.hpp"
 #include "schedctl/loop/loop.hpp"
 
 namespace schedctl::keeper {
@@ -46,7 +46,7 @@ class Server {
   void accept_callers();
   void hear_caller(int fd);
   void drop_caller(int fd);
-  void welcome(std::unique_ptr<Channel> channel, const Hello& hello);
+  void welcome(std::unique_ptr<host::Connection> connection, const Hello& hello);
   bool hear_daemon();
   void drain_daemon();
   void drop_daemon();
@@ -59,8 +59,8 @@ class Server {
   std::string instance_;
   Runs* runs_ = nullptr;
   std::uint64_t last_epoch_ = 0;
-  std::vector<std::unique_ptr<Channel>> callers_;
-  std::unique_ptr<Channel> daemon_;
+  std::vector<std::unique_ptr<host::Connection>> callers_;
+  std::unique_ptr<host::Connection> daemon_;
   std::uint32_t daemon_version_ = 0;  ///< of the protocol that is spoken with it
   std::size_t most_unsent_ = 0;
   bool readable_ = false;

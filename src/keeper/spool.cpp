@@ -11,7 +11,6 @@
 #include "schedctl/base/fd_io.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/privilege.hpp"
-#include "socket.hpp"
 
 // Whether "nobody else has it open" is asked of the kernel: a write lease (fcntl F_SETLEASE) is
 // granted only when the file has no open description but the one that asks. The lease is given back
@@ -32,6 +31,15 @@ bool is_untouched(int fd) {
   return ::fstat(fd, &st) == 0 && st.st_nlink == 1 && st.st_size == 0;
 }
 
+/// The place of another user's directory is in that user's hands.
+Result<UniqueFd> open_place(const std::string& directory,
+                            const std::optional<host::Account>& owner) {
+  if (owner) return host::open_strictly(directory, owner->uid, false);
+  UniqueFd dir(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir) return fail(error_from_errno("cannot open the output directory " + directory, errno));
+  return dir;
+}
+
 bool is_ours_alone(int fd) {
   if (::fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return false;
   ::fcntl(fd, F_SETLEASE, F_UNLCK);
@@ -41,30 +49,9 @@ bool is_ours_alone(int fd) {
 }  // namespace
 
 Result<Spool> Spool::open(const std::string& directory, const std::string& instance,
-                          std::optional<Reader> owner) {
-  Spool spool;
-  spool.directory_ = directory;
-  spool.instance_ = instance;
-  spool.owner_ = owner;
-  if (owner) {
-    TRY(spool.dir_, open_strictly(directory, owner->uid, false));
-    return spool;
-  }
-  spool.dir_.reset(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!spool.dir_)
-    return fail(error_from_errno("cannot open the output directory " + directory, errno));
-  return spool;
-}
-
-Spool Spool::adopt(UniqueFd dir, const std::string& directory, const std::string& instance,
-                   std::uint64_t files_made, std::optional<Reader> owner) {
-  Spool spool;
-  spool.directory_ = directory;
-  spool.instance_ = instance;
-  spool.dir_ = std::move(dir);
-  spool.made_ = files_made;
-  spool.owner_ = owner;
-  return spool;
+                          std::optional<host::Account> owner) {
+  TRY(UniqueFd dir, open_place(directory, owner));
+  return Spool(std::move(dir), directory, instance, 0, std::move(owner));
 }
 
 tl::expected<Spool::Taken, int> Spool::take(const std::string& user) {
@@ -97,16 +84,10 @@ bool Spool::reopen(Taken& taken) const {
 }
 
 bool Spool::make_directory_again() {
-  if (owner_) {
-    // Its place is in that user's hands, who makes it.
-    const auto acting =
-        host::ActingAs::begin(host::Account{"the daemon's user", owner_->uid, owner_->gid});
-    if (!acting || !host::make_directory(directory_, 0700)) return false;
-    dir_ = open_strictly(directory_, owner_->uid, false).value_or(UniqueFd());
-    return static_cast<bool>(dir_);
-  }
-  if (!host::make_directory(directory_, 0700)) return false;
-  dir_.reset(::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Where the place is in another user's hands, that user makes it.
+  const auto acting = host::ActingAs::begin(owner_);
+  if (!acting || !host::make_directory(directory_, 0700)) return false;
+  dir_ = open_place(directory_, owner_).value_or(UniqueFd());
   return static_cast<bool>(dir_);
 }
 

@@ -3,11 +3,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "identity.hpp"
 #include "schedctl/base/result.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/privilege.hpp"
 
 namespace schedctl::keeper {
 
@@ -37,11 +38,16 @@ class Spool {
   /// `owner`: whose the directory is, if that is another user than the keeper's; it leads nowhere
   /// else then.
   static Result<Spool> open(const std::string& directory, const std::string& instance,
-                            std::optional<Reader> owner = {});
+                            std::optional<host::Account> owner = {});
 
   /// Goes on where an earlier program of this keeper was; see directory_fd() and files_made().
-  static Spool adopt(UniqueFd dir, const std::string& directory, const std::string& instance,
-                     std::uint64_t files_made, std::optional<Reader> owner = {});
+  Spool(UniqueFd dir, std::string directory, std::string instance, std::uint64_t files_made,
+        std::optional<host::Account> owner)
+      : directory_(std::move(directory)),
+        owner_(std::move(owner)),
+        instance_(std::move(instance)),
+        dir_(std::move(dir)),
+        made_(files_made) {}
   int directory_fd() const { return dir_.get(); }
   std::uint64_t files_made() const { return made_; }
 
@@ -71,7 +77,7 @@ class Spool {
   void sweep_name(const std::string& name) const;
 
   std::string directory_;
-  std::optional<Reader> owner_;
+  std::optional<host::Account> owner_;
   std::string instance_;
   UniqueFd dir_;
   std::vector<File> free_;

@@ -9,16 +9,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include "codec.hpp"
-#include "launcher.hpp"
 #include "schedctl/base/fd_io.hpp"
 #include "schedctl/base/text.hpp"
+#include "schedctl/host/processes.hpp"
 
 // A new version of schedctl comes, and commands that began under the old one must go on. So the
 // keeper's process execs the new program: pid, lock, listener, children, their output files and
@@ -76,8 +75,8 @@ void exec(int program, const std::vector<std::string>& argv, const std::string& 
   for (char** entry = environ; *entry != nullptr; ++entry) {
     if (!std::string_view(*entry).starts_with(kVariable)) variables.emplace_back(*entry);
   }
-  ::syscall(SYS_execveat, program, "", string_pointers(argv).data(),
-            string_pointers(variables).data(), AT_EMPTY_PATH);
+  ::syscall(SYS_execveat, program, "", host::string_pointers(argv).data(),
+            host::string_pointers(variables).data(), AT_EMPTY_PATH);
 }
 
 struct Trial {
@@ -139,14 +138,7 @@ Successor::~Successor() {
 }
 
 std::optional<Result<void>> Successor::outcome() {
-  std::array<char, 1024> buffer{};
-  while (true) {
-    const ssize_t got = ::read(answer_.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EAGAIN) return std::nullopt;
-    if (got <= 0) break;
-    if (said_.size() < kLongestWords) said_.append(buffer.data(), static_cast<std::size_t>(got));
-  }
+  if (!read_to_hangup(answer_.get(), kLongestWords, said_)) return std::nullopt;
   if (said_ == kGood) return Result<void>();
   return fail(ErrorKind::failed,
               "the new program is no good: " + (said_.empty() ? "it says nothing" : said_));

@@ -44,5 +44,34 @@ TEST_CASE("names in a directory are those with the prefix, and of no directory t
   CHECK(names_in(-1, "").empty());
 }
 
+TEST_CASE("a pipe is read until it is closed, and of what is too long the beginning is kept") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  std::string said;
+  CHECK_FALSE(read_to_hangup(read_end.get(), 10, said));
+  REQUIRE(write_all(write_end.get(), "abc"));
+  CHECK_FALSE(read_to_hangup(read_end.get(), 10, said));
+  CHECK(said == "abc");
+  REQUIRE(write_all(write_end.get(), std::string(5000, 'x')));
+  write_end.reset();
+  CHECK(read_to_hangup(read_end.get(), 10, said));
+  CHECK(said == "abc" + std::string(1024, 'x'));
+}
+
+TEST_CASE("a sealed file has its text from the beginning on, and nobody can change it") {
+  const std::string text(100'000, 'x');
+  const UniqueFd file = sealed_file(text);
+  REQUIRE(file);
+  std::string bytes;
+  CHECK(read_to_end(file.get(), text.size() + 1, bytes) == 0);
+  CHECK(bytes == text);
+  const std::string self = "/proc/self/fd/" + std::to_string(file.get());
+  const UniqueFd writer(::open(self.c_str(), O_WRONLY));
+  CHECK_FALSE(write_all(writer.get(), "y"));
+  CHECK(::ftruncate(writer.get(), 0) != 0);
+}
+
 }  // namespace
 }  // namespace schedctl

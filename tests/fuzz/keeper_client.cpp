@@ -12,8 +12,8 @@
 
 #include "messages.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/keeper/client.hpp"
-#include "src/keeper/socket.hpp"
 #include "target.hpp"
 #include "tests/keeper/waiting.hpp"
 
@@ -27,9 +27,9 @@ class FakeKeeper {
  public:
   FakeKeeper() : paths_{scratch_ / "keeper", scratch_ / "output"} {
     std::filesystem::create_directory(paths_.keeper_dir);
-    const Result<UniqueFd> dir = keeper::open_directory(paths_.keeper_dir);
+    const Result<UniqueFd> dir = host::open_directory(paths_.keeper_dir);
     require(dir.has_value(), "a directory can be opened");
-    Result<UniqueFd> listener = keeper::listen_in(dir->get());
+    Result<UniqueFd> listener = host::listen_in(dir->get(), keeper::kSocket);
     require(listener.has_value(), "a socket can be made");
     listener_ = std::move(*listener);
   }

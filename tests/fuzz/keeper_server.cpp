@@ -11,10 +11,10 @@
 #include <set>
 
 #include "messages.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "src/keeper/child.hpp"
 #include "src/keeper/server.hpp"
-#include "src/keeper/socket.hpp"
 #include "target.hpp"
 
 namespace schedctl::keeper {
@@ -68,24 +68,16 @@ class Keeper {
       std::filesystem::remove_all(scratch / name);
       std::filesystem::create_directory(scratch / name);
     }
-    dir_ = std::move(*keeper::open_directory(scratch / "keeper"));
+    dir_ = std::move(*host::open_directory(scratch / "keeper"));
     loop_ = std::move(*loop::Loop::create());
-    server_ = std::make_unique<keeper::Server>(*loop_, std::move(*keeper::listen_in(dir_.get())),
-                                               kInstance, ::geteuid());
+    server_ = std::make_unique<keeper::Server>(
+        *loop_, std::move(*host::listen_in(dir_.get(), keeper::kSocket)), kInstance, ::geteuid());
     runs_ = std::make_unique<keeper::Runs>(
-        std::move(*keeper::Launcher::create(-1, {})),
+        *loop_, std::move(*keeper::Launcher::create(-1, {})),
         std::move(*keeper::Spool::open(scratch / "output", kInstance)),
         std::move(
             *keeper::Journal::create(dir_.get(), {keeper::kJournalVersion, kInstance, "boot"})),
-        kInstance,
-        keeper::Runs::Handlers{.report = [this](const keeper::Report& r) { server_->report(r); },
-                               .watch =
-                                   [this](int fd, pid_t pid) {
-                                     static_cast<void>(loop_->watch(
-                                         fd, EPOLLIN,
-                                         [this, pid](std::uint32_t) { runs_->on_pending(pid); }));
-                                   },
-                               .unwatch = [this](int fd) { loop_->unwatch(fd); }});
+        kInstance, [this](const keeper::Report& report) { server_->report(report); });
     require(server_->listen(*runs_).has_value(), "the keeper listens");
   }
   Keeper(const Keeper&) = delete;
@@ -110,7 +102,7 @@ class Keeper {
     if (server_->take_reexec_wish()) server_->stay("there is no other program");
   }
   UniqueFd connect() const {
-    Result<UniqueFd> fd = keeper::connect_in(dir_.get());
+    Result<UniqueFd> fd = host::connect_in(dir_.get(), keeper::kSocket);
     return fd ? std::move(*fd) : UniqueFd();
   }
   /// The journal of this keeper, as the next one would read it.

@@ -3,8 +3,7 @@
 #include <sys/resource.h>
 
 #include "living_keeper.hpp"
-#include "src/keeper/cgroup.hpp"
-#include "src/keeper/env_file.hpp"
+#include "schedctl/host/cgroup.hpp"
 
 namespace schedctl::keeper {
 namespace {
@@ -162,32 +161,11 @@ TEST_CASE("an environment file that is none is told, and hangs nothing") {
   CHECK(daemon.started.size() + daemon.ended.size() == 0);
 }
 
-TEST_CASE("an environment file is read as systemd and docker write them") {
-  using Variables = std::vector<std::string>;
-  const auto parsed = [](std::string_view text) {
-    return parse_env_file(text).value_or(Variables{"?"});
-  };
-  CHECK(parsed("") == Variables{});
-  CHECK(parsed("A=1") == Variables{"A=1"});
-  CHECK(parsed("A=1\r\nB=2\r\n") == Variables{"A=1", "B=2"});
-  CHECK(parsed("  ; x\n # y\nA=\n") == Variables{"A="});
-  CHECK(parsed("A=b=c # d\n") == Variables{"A=b=c # d"});
-  CHECK(parsed("A='it is $HOME \\'\n") == Variables{"A=it is $HOME \\"});
-  CHECK(parsed("A=\"a \\\"b\\\" \\$c \\\\ \\n\"\n") == Variables{"A=a \"b\" $c \\ \\n"});
-  CHECK(parsed("A=it's\n") == Variables{"A=it's"});
-  for (const std::string& bad :
-       {std::string("A='x\n"), std::string("A=\"x\\\"\n"), std::string("A='x'y'\n"),
-        std::string("A=\0x\n", 5), std::string("export A=1\n")}) {
-    CAPTURE(bad);
-    CHECK(parsed(bad) == Variables{"?"});
-  }
-}
-
 TEST_CASE("a limit that this machine's cgroups cannot set ends the start") {
   Scratch scratch;
   KeeperProcess keeper(scratch.paths());
   Daemon daemon(scratch.paths());
-  const std::optional<std::string> own = own_cgroup();
+  const std::optional<std::string> own = host::own_cgroup();
   const std::string controllers = own ? read_file(*own + "/cgroup.controllers") : "";
   std::int64_t run = 0;
   const auto ask = [&](const char* controller, const std::function<void(Terms&)>& limit) {
@@ -209,7 +187,7 @@ TEST_CASE("a limit that this machine's cgroups cannot set ends the start") {
 
 TEST_CASE(
     "a run over its limit of memory is killed as a whole, which is told, and nobody else is") {
-  const std::optional<std::string> own = own_cgroup();
+  const std::optional<std::string> own = host::own_cgroup();
   if (!own || read_file(*own + "/cgroup.controllers").find("memory") == std::string::npos) {
     MESSAGE("skipped: no cgroup v2 with a memory controller here");
     return;
@@ -231,40 +209,6 @@ TEST_CASE(
   CHECK(daemon.ended[0].oom_killed);
   CHECK(WTERMSIG(daemon.ended[0].wait_status) == SIGKILL);
   CHECK(daemon.run(shell(2, "exit 4")).wait_status == 4 << 8);
-}
-
-TEST_CASE("a cgroup is entered, holds what began a session of its own, and goes when it is empty") {
-  const std::optional<std::string> own = own_cgroup();
-  if (!own || ::access(own->c_str(), W_OK) != 0) {
-    MESSAGE("skipped: no cgroup v2 that this test may write to");
-    return;
-  }
-  const Cgroups cgroups_of_nobody("none");
-  Cgroups cgroups("0123456789abcdef");
-  const RunKey key{"store", RunId(::getpid()), 1};
-  // Without a limit, for which this kernel may have no controller.
-  const tl::expected<UniqueFd, int> procs = cgroups.make(key, Terms{});
-  REQUIRE(procs);
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    if (::write(procs->get(), "0", 1) != 1) ::_exit(9);
-    ::execl("/bin/sh", "sh", "-c", "setsid sleep 1000 & setsid sleep 1000", nullptr);
-    ::_exit(9);
-  }
-  CHECK(comes_true([&] { return cgroups.members(key).size() == 3; }));
-  CHECK(cgroups_of_nobody.members(key).empty());
-  CHECK_FALSE(cgroups.remove(key));
-  CHECK_FALSE(cgroups.had_oom_kill(key));
-  cgroups.kill(key);
-  ::waitpid(child, nullptr, 0);
-  CHECK(comes_true([&] { return cgroups.members(key).empty(); }));
-  CHECK(comes_true([&] { return cgroups.remove(key); }));
-  CHECK(cgroups.remove(key));
-  REQUIRE(cgroups.make(key, Terms{}));
-  Cgroups("another").sweep(key, "0123456789abcdef");
-  CHECK(cgroups.make(key, Terms{}));
-  CHECK(cgroups.remove(key));
 }
 
 }  // namespace

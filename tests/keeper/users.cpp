@@ -13,7 +13,6 @@
 #include "living_keeper.hpp"
 #include "schedctl/host/privilege.hpp"
 #include "schedctl/keeper/allowed.hpp"
-#include "src/keeper/env_file.hpp"
 #include "src/keeper/launcher.hpp"
 
 namespace schedctl::keeper {
@@ -348,7 +347,7 @@ TEST_CASE("a keeper does not go where the daemon's user leads it") {
 TEST_CASE("without a rule a root keeper runs nothing as root for a daemon that is not") {
   if (!is_root()) return;
   // As when the settings have lost daemon_user by the time the keeper becomes a newer program.
-  const auto careful = Launcher::create(-1, Rules{}, Reader{1, 1});
+  const auto careful = Launcher::create(-1, Rules{}, host::Account{"daemon", 1, 1});
   REQUIRE(careful);
   const auto objection = careful->objection(shell(1, "id -u"));
   REQUIRE(objection);

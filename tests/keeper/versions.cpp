@@ -8,8 +8,7 @@
 
 #include "living_keeper.hpp"
 #include "schedctl/base/unique_fd.hpp"
-#include "src/keeper/channel.hpp"
-#include "src/keeper/socket.hpp"
+#include "src/keeper/codec.hpp"
 
 namespace schedctl::keeper {
 namespace {
@@ -17,10 +16,10 @@ namespace {
 using namespace test;
 
 /// Waits for the next message; nothing: the other side has hung up.
-std::optional<Message> next_message(Channel& channel) {
-  pollfd ready{channel.fd(), POLLIN, 0};
+std::optional<Message> next_message(host::Connection& connection) {
+  pollfd ready{connection.fd(), POLLIN, 0};
   while (true) {
-    Result<std::optional<Message>> message = channel.receive();
+    Result<std::optional<Message>> message = receive(connection);
     if (!message) return std::nullopt;
     if (*message) return std::move(**message);
     ::poll(&ready, 1, -1);
@@ -32,19 +31,19 @@ void keep_as_version_1(int listener) {
   while (true) {
     UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) return;
-    Channel channel(std::move(fd));
-    const std::optional<Message> hello = next_message(channel);
+    host::Connection connection(std::move(fd));
+    const std::optional<Message> hello = next_message(connection);
     if (!hello || std::get<Hello>(*hello).version != 1) {
-      channel.post(Refused{1, 0});
-      channel.flush();
+      post(connection, Refused{1, 0});
+      connection.flush();
       continue;
     }
-    channel.post(Welcome{1, std::get<Hello>(*hello).epoch, 811, "0123456789abcdef"});
-    channel.post(InventoryEnd{});
-    channel.flush();
-    while (const std::optional<Message> message = next_message(channel)) {
-      channel.post(Pong{std::get<Ping>(*message).token});
-      channel.flush();
+    post(connection, Welcome{1, std::get<Hello>(*hello).epoch, 811, "0123456789abcdef"});
+    post(connection, InventoryEnd{});
+    connection.flush();
+    while (const std::optional<Message> message = next_message(connection)) {
+      post(connection, Pong{std::get<Ping>(*message).token});
+      connection.flush();
     }
     return;
   }
@@ -53,9 +52,9 @@ void keep_as_version_1(int listener) {
 TEST_CASE("a daemon speaks to an older keeper as that one does, and asks for nothing newer") {
   Scratch scratch;
   std::filesystem::create_directory(scratch / "keeper");
-  const Result<UniqueFd> dir = open_directory(scratch / "keeper");
+  const Result<UniqueFd> dir = host::open_directory(scratch / "keeper");
   REQUIRE(dir);
-  Result<UniqueFd> listener = listen_in(dir->get());
+  Result<UniqueFd> listener = host::listen_in(dir->get(), kSocket);
   REQUIRE(listener);
   ::fcntl(listener->get(), F_SETFL, 0);
   std::thread keeper([&] { keep_as_version_1(listener->get()); });
@@ -81,15 +80,15 @@ TEST_CASE("a daemon speaks to an older keeper as that one does, and asks for not
 TEST_CASE("a keeper welcomes an older daemon in its own words") {
   Scratch scratch;
   KeeperProcess keeper(scratch.paths());
-  const Result<UniqueFd> dir = open_directory(scratch / "keeper");
+  const Result<UniqueFd> dir = host::open_directory(scratch / "keeper");
   REQUIRE(dir);
   const auto talk = [&](std::uint32_t version) {
-    Result<UniqueFd> fd = connect_in(dir->get());
+    Result<UniqueFd> fd = host::connect_in(dir->get(), kSocket);
     REQUIRE(fd);
-    Channel channel(std::move(*fd));
-    channel.post(Hello{version, ~0ULL - 2 + version});
-    channel.flush();
-    const std::optional<Message> answer = next_message(channel);
+    host::Connection connection(std::move(*fd));
+    post(connection, Hello{version, ~0ULL - 2 + version});
+    connection.flush();
+    const std::optional<Message> answer = next_message(connection);
     REQUIRE(answer);
     return *answer;
   };

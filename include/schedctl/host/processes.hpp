@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -39,6 +40,25 @@ bool has_children(pid_t pid);
 /// none, or may not be looked at. A process can overwrite its own.
 std::string environment_of(pid_t pid);
 bool has_entries(const std::string& environment, const std::vector<std::string>& entries);
+
+/// How a child ended.
+struct Exit {
+  pid_t pid = 0;
+  int wait_status = 0;  ///< as waitpid gives it
+  Duration cpu{};
+  /// Nothing: no more than this process's own. A child begins with the memory of its parent on its
+  /// account, so such a peak says nothing about what it executed.
+  std::optional<std::int64_t> max_rss_kb;
+};
+/// Takes away any child that has ended; nothing: none has.
+std::optional<Exit> reap_child();
+
+/// Where a command is looked for, as execvp does: itself if it has a slash, else in the PATH of
+/// `env`.
+std::vector<std::string> candidates(const std::string& name, const std::vector<std::string>& env);
+
+/// For execve, which writes to none of them, whatever its type says.
+std::vector<char*> string_pointers(const std::vector<std::string>& strings);
 
 /// A signal to that process and to no later one of the same number.
 void signal_process(const ProcessStat& process, int signo);

@@ -9,8 +9,7 @@
 #include "schedctl/base/clock.hpp"
 #include "schedctl/host/build.hpp"
 #include "schedctl/host/host.hpp"
-#include "src/keeper/channel.hpp"
-#include "src/keeper/socket.hpp"
+#include "src/keeper/codec.hpp"
 
 namespace schedctl::keeper {
 namespace {
@@ -28,11 +27,12 @@ Error unavailable(const std::string& keeper_dir, const std::string& why) {
 
 class SocketClient final : public Client {
  public:
-  SocketClient(UniqueFd fd, std::uint32_t version) : channel_(std::move(fd)), version_(version) {}
+  SocketClient(UniqueFd fd, std::uint32_t version)
+      : connection_(std::move(fd)), version_(version) {}
   SocketClient(const SocketClient&) = delete;
   SocketClient& operator=(const SocketClient&) = delete;
   /// Orders that waited for company still count.
-  ~SocketClient() override { channel_.flush(); }
+  ~SocketClient() override { connection_.flush(); }
 
   void say_hello(std::uint64_t epoch);
 
@@ -44,11 +44,11 @@ class SocketClient final : public Client {
   bool is_of_another_build() const override {
     return !build_.empty() && !host::own_build().empty() && build_ != host::own_build();
   }
-  int fd() const override { return channel_.fd(); }
+  int fd() const override { return connection_.fd(); }
   std::uint32_t wanted_events() const override {
-    return EPOLLIN | (channel_.has_unsent() ? EPOLLOUT : 0U);
+    return EPOLLIN | (connection_.has_unsent() ? EPOLLOUT : 0U);
   }
-  void flush() override { channel_.flush(); }
+  void flush() override { connection_.flush(); }
   void on_ready(std::uint32_t events) override;
   void set_handlers(Handlers handlers) override { handlers_ = std::move(handlers); }
 
@@ -58,9 +58,9 @@ class SocketClient final : public Client {
     if (keeper_version_ >= 3) post(Signal{key, signo});
   }
   void acknowledge(const std::vector<RunKey>& keys) override;
-  void reexec() override { post(Reexec{}), channel_.flush(); }
-  void quit_if_idle() override { post(QuitIfIdle{}), channel_.flush(); }
-  void ping(std::uint64_t token) override { post(Ping{token}), channel_.flush(); }
+  void reexec() override { post(Reexec{}), connection_.flush(); }
+  void quit_if_idle() override { post(QuitIfIdle{}), connection_.flush(); }
+  void ping(std::uint64_t token) override { post(Ping{token}), connection_.flush(); }
 
  private:
   enum class Phase { greeting, taking_stock, connected };
@@ -72,7 +72,7 @@ class SocketClient final : public Client {
   void hear_report(Message message);
   void take_stock(Message message);
 
-  Channel channel_;
+  host::Connection connection_;
   std::uint32_t version_;
   std::uint32_t version_offered_ = 0;
   std::uint32_t keeper_version_ = 0;  ///< what is spoken
@@ -85,16 +85,16 @@ class SocketClient final : public Client {
 };
 
 void SocketClient::say_hello(std::uint64_t epoch) {
-  channel_.post(Hello{version_, epoch});
-  channel_.flush();
+  keeper::post(connection_, Hello{version_, epoch});
+  connection_.flush();
 }
 
 void SocketClient::on_ready(std::uint32_t) {
   if (closed_) return;
-  channel_.flush();
+  connection_.flush();
   const Phase before = phase_;
   while (phase_ == before || phase_ != Phase::connected) {
-    Result<std::optional<Message>> message = channel_.receive();
+    Result<std::optional<Message>> message = receive(connection_);
     if (message && !*message) break;
     const Result<void> heard = message ? hear(std::move(**message)) : fail(message.error());
     if (!heard) {
@@ -103,7 +103,7 @@ void SocketClient::on_ready(std::uint32_t) {
       return;
     }
   }
-  channel_.flush();
+  connection_.flush();
 }
 
 Result<void> SocketClient::hear(Message message) {
@@ -174,10 +174,10 @@ void SocketClient::hear_report(Message message) {
 template <class M>
 bool SocketClient::post(const M& message) {
   if (closed_) return true;
-  if (!channel_.post(message)) return false;
+  if (!keeper::post(connection_, message)) return false;
   // The rest of a burst may follow at once, so packets wait for on_ready until one is full.
-  if (channel_.unsent_bytes() > kPacketBytes) channel_.flush();
-  if (channel_.unsent_bytes() > kMostUnsent) channel_.shut();
+  if (connection_.unsent_bytes() > host::kPacketBytes) connection_.flush();
+  if (connection_.unsent_bytes() > kMostUnsent) connection_.shut();
   return true;
 }
 
@@ -201,13 +201,13 @@ void SocketClient::acknowledge(const std::vector<RunKey>& keys) {
 }  // namespace
 
 Result<std::unique_ptr<Client>> Client::begin(const KeeperPaths& paths, std::uint32_t version) {
-  const Result<UniqueFd> dir = open_directory(paths.keeper_dir);
+  const Result<UniqueFd> dir = host::open_directory(paths.keeper_dir);
   if (!dir) return fail(unavailable(paths.keeper_dir, dir.error().message));
-  Result<UniqueFd> fd = connect_in(dir->get());
+  Result<UniqueFd> fd = host::connect_in(dir->get(), kSocket);
   if (!fd) return fail(unavailable(paths.keeper_dir, fd.error().message));
   // Orders are for the holder of the lock and nobody else.
   const std::int64_t keeper = living_keeper(paths.keeper_dir);
-  const std::int64_t listener = listener_of(fd->get());
+  const std::int64_t listener = host::listener_of(fd->get());
   if (keeper != 0 && listener != 0 && keeper != listener) {
     return fail(unavailable(paths.keeper_dir,
                             "process " + std::to_string(listener) + " listens in its place"));

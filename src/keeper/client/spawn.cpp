@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -14,9 +13,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "schedctl/base/fd_io.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/processes.hpp"
 #include "schedctl/keeper/client.hpp"
 
 // The keeper is started fresh and never forked: the caller has threads, secrets in its memory, and
@@ -87,20 +89,15 @@ Result<pid_t> spawn(const std::string& program, const KeeperPaths& paths, int re
       "--output-dir", paths.output_dir, "--ready-fd",   std::to_string(kReadyFd)};
   if (!paths.config_file.empty()) words.insert(words.end(), {"--config", paths.config_file});
   if (paths.own) words.emplace_back("--own");
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  std::string path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  std::string lang = "LANG=C.UTF-8";
-  std::string crash = crash_variable();
-  std::array<char*, 4> env{path.data(), lang.data(), crash.empty() ? nullptr : crash.data(),
-                           nullptr};
+  std::vector<std::string> env{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                               "LANG=C.UTF-8"};
+  if (std::string crash = crash_variable(); !crash.empty()) env.push_back(std::move(crash));
   SpawnPlan plan;
   describe(plan, ready_fd);
   pid_t pid = 0;
-  const int error_number = ::posix_spawn(&pid, program.c_str(), &plan.actions, &plan.attributes,
-                                         argv.data(), env.data());
+  const int error_number =
+      ::posix_spawn(&pid, program.c_str(), &plan.actions, &plan.attributes,
+                    host::string_pointers(words).data(), host::string_pointers(env).data());
   if (error_number != 0) {
     return fail(error_from_errno("cannot start the keeper (" + program + ")", error_number));
   }
@@ -139,16 +136,8 @@ Result<Spawning> Spawning::begin(const std::string& program, const KeeperPaths& 
 }
 
 std::optional<Result<void>> Spawning::outcome() {
-  while (pipe_) {
-    std::array<char, 1024> buffer{};
-    const ssize_t got = ::read(pipe_.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EAGAIN) return std::nullopt;
-    if (got > 0 && said_.size() < kLongestWords) {
-      said_.append(buffer.data(), static_cast<std::size_t>(got));
-    }
-    if (got <= 0) pipe_.reset();
-  }
+  if (pipe_ && !read_to_hangup(pipe_.get(), kLongestWords, said_)) return std::nullopt;
+  pipe_.reset();
   if (said_ == "R") return Result<void>();
   // It has said why it cannot, or nothing at all; how it ended says the rest.
   int status = 0;

@@ -8,7 +8,7 @@
 #include "schedctl/base/time.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 
 /// Tells which commands can be executed without waiting for anybody. Used by one thread.
 class AtHand {
@@ -29,4 +29,4 @@ class AtHand {
   Duration known_since_{};
 };
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host

@@ -6,7 +6,7 @@
 
 #include <tl/expected.hpp>
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 
 /// The variables of an environment file, as "NAME=VALUE". The error is an errno value: what open(2)
 /// says, EISDIR, EINVAL (no regular file), EFBIG, EBADMSG (not as below). Never waits for a FIFO.
@@ -22,4 +22,4 @@ tl::expected<std::vector<std::string>, int> parse_env_file(std::string_view text
 std::vector<std::string> merge_environment(const std::vector<std::string>& env,
                                            std::vector<std::string> file);
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host

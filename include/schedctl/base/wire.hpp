@@ -20,15 +20,12 @@
 ///
 /// where `io` is a FieldWriter or a FieldReader. Numbers are little endian and as wide as their
 /// type; a string or a list is its length or count as a varint (7 bits a byte, lowest first), then
-/// its bytes or elements; what need not be there is a byte that says whether it is, then itself.
-namespace schedctl::keeper {
+/// its bytes or elements; what need not be there is a byte that says whether it is, then itself. Of
+/// an enumeration, `last_of(E)` beside it gives the last value that a reader accepts.
+namespace schedctl {
 
 template <class T>
 concept plain_number = std::integral<T> || std::is_enum_v<T>;
-
-/// The last of an enumeration that travels.
-template <class E>
-inline constexpr E kLast{};
 
 /// Appends to a string.
 class FieldWriter {
@@ -121,7 +118,7 @@ class FieldReader {
   void get(E& v) {
     std::underlying_type_t<E> number = 0;
     get(number);
-    if (number > static_cast<std::underlying_type_t<E>>(kLast<E>)) refuse();
+    if (number > static_cast<std::underlying_type_t<E>>(last_of(E{}))) refuse();
     v = ok_ ? static_cast<E>(number) : E{};
   }
   void get(RunId& id) { get(id.value); }
@@ -175,4 +172,4 @@ class FieldReader {
   bool ok_ = true;
 };
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl

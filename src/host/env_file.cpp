@@ -1,4 +1,4 @@
-#include "env_file.hpp"
+#include "schedctl/host/env_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 namespace {
 
 /// An exec takes no more of all variables together by default than this and a bit.
@@ -95,4 +95,4 @@ std::vector<std::string> merge_environment(const std::vector<std::string>& env,
   return file;
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host

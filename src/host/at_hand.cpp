@@ -1,4 +1,4 @@
-#include "at_hand.hpp"
+#include "schedctl/host/at_hand.hpp"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -20,7 +20,7 @@
 // At hand is what is found with RESOLVE_CACHED, that is in the kernel's cache without a question to
 // any file system, and lies on a mount that is this machine's own.
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 namespace {
 
 /// File systems without a server or a user's program behind them. Unknown kinds are not local.
@@ -107,4 +107,4 @@ void AtHand::read_mounts() {
   }
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host

@@ -1,4 +1,4 @@
-#include "cgroup.hpp"
+#include "schedctl/host/cgroup.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -13,11 +13,11 @@
 #include <string_view>
 
 // A cgroup that has processes of its own cannot give controllers to cgroups below it (the root of
-// the tree apart). So where a service manager has delegated the keeper's cgroup to it, and says so
-// in an attribute as systemd does, what is in there moves into a leaf beside the runs first, the
-// daemon too. Where nobody has delegated anything, nothing is moved.
+// the tree apart). So where a service manager has delegated this process's cgroup to it, and says
+// so in an attribute as systemd does, what is in there moves into a leaf beside the new ones first,
+// the rest of the service too. Where nobody has delegated anything, nothing is moved.
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 namespace {
 
 constexpr std::string_view kLeaf = "/schedctl";
@@ -81,16 +81,16 @@ struct Knob {
   std::string value;
 };
 
-std::vector<Knob> knobs_of(const Terms& terms) {
+std::vector<Knob> knobs_of(const CgroupLimits& limits) {
   std::vector<Knob> knobs;
-  if (terms.memory_max > 0) {
-    knobs.push_back({"memory", "memory.max", std::to_string(terms.memory_max)});
+  if (limits.memory_max > 0) {
+    knobs.push_back({"memory", "memory.max", std::to_string(limits.memory_max)});
   }
-  if (terms.cpu_max > 0) {
-    const std::int64_t quota = std::int64_t{terms.cpu_max} * (kPeriod / 100);
+  if (limits.cpu_max > 0) {
+    const std::int64_t quota = std::int64_t{limits.cpu_max} * (kPeriod / 100);
     knobs.push_back({"cpu", "cpu.max", std::to_string(quota) + " " + std::to_string(kPeriod)});
   }
-  if (terms.pids_max > 0) knobs.push_back({"pids", "pids.max", std::to_string(terms.pids_max)});
+  if (limits.pids_max > 0) knobs.push_back({"pids", "pids.max", std::to_string(limits.pids_max)});
   return knobs;
 }
 
@@ -119,54 +119,48 @@ std::optional<std::string> own_cgroup() {
   return std::nullopt;
 }
 
-std::string Cgroups::path_of(const RunKey& key, const std::string& instance) const {
+std::string Cgroup::path() const {
   const std::optional<std::string> base = own_cgroup();
-  if (!base) return {};
-  return *base + "/schedctl-" + instance + "-" + std::to_string(key.run.value) + "-" +
-         std::to_string(key.fence);
+  return base ? *base + "/" + name_ : "";
 }
 
-std::string Cgroups::path_of(const RunKey& key) const {
-  return path_of(key, instance_);
-}
-
-tl::expected<UniqueFd, int> Cgroups::make(const RunKey& key, const Terms& terms) {
+tl::expected<UniqueFd, int> Cgroup::make(const CgroupLimits& limits) const {
   const std::optional<std::string> base = own_cgroup();
   if (!base) return tl::unexpected(EOPNOTSUPP);
-  const std::vector<Knob> knobs = knobs_of(terms);
+  const std::vector<Knob> knobs = knobs_of(limits);
   for (const Knob& knob : knobs) {
     if (const int error = enable(*base, knob.controller); error != 0) return tl::unexpected(error);
   }
-  const std::string path = path_of(key);
-  if (::mkdir(path.c_str(), 0755) != 0) return tl::unexpected(errno);
+  const std::string place = path();
+  if (::mkdir(place.c_str(), 0755) != 0) return tl::unexpected(errno);
   int error = 0;
   for (const Knob& knob : knobs) {
-    if (error == 0) error = write_to(path + "/" + knob.file, knob.value);
+    if (error == 0) error = write_to(place + "/" + knob.file, knob.value);
   }
-  // One of its processes alone, killed for memory, would leave a run that neither lives nor ends.
-  if (error == 0 && terms.memory_max > 0) error = write_to(path + "/memory.oom.group", "1");
+  // One of its processes alone, killed for memory, would leave a group that neither lives nor ends.
+  if (error == 0 && limits.memory_max > 0) error = write_to(place + "/memory.oom.group", "1");
   // What is swapped out would be memory over the limit. Not every kernel counts it.
-  if (terms.memory_max > 0) write_to(path + "/memory.swap.max", "0");
-  UniqueFd procs(::open((path + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  if (limits.memory_max > 0) write_to(place + "/memory.swap.max", "0");
+  UniqueFd procs(::open((place + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
   if (error == 0 && !procs) error = errno;
   if (error == 0) return procs;
-  remove(key);
+  remove();
   return tl::unexpected(error);
 }
 
-std::vector<pid_t> Cgroups::members(const RunKey& key) const {
-  return processes_in(path_of(key));
+std::vector<pid_t> Cgroup::members() const {
+  return processes_in(path());
 }
 
-void Cgroups::kill(const RunKey& key) const {
-  const std::string path = path_of(key);
+void Cgroup::kill() const {
+  const std::string place = path();
   // Linux 5.14 and later; before that, one by one, which the caller repeats until none is left.
-  if (write_to(path + "/cgroup.kill", "1") == 0) return;
-  for (const pid_t pid : processes_in(path)) ::kill(pid, SIGKILL);
+  if (write_to(place + "/cgroup.kill", "1") == 0) return;
+  for (const pid_t pid : processes_in(place)) ::kill(pid, SIGKILL);
 }
 
-bool Cgroups::had_oom_kill(const RunKey& key) const {
-  std::ifstream events(path_of(key) + "/memory.events");
+bool Cgroup::had_oom_kill() const {
+  std::ifstream events(path() + "/memory.events");
   std::string name;
   for (long count = 0; events >> name >> count;) {
     if (name == "oom_kill") return count > 0;
@@ -174,16 +168,16 @@ bool Cgroups::had_oom_kill(const RunKey& key) const {
   return false;
 }
 
-bool Cgroups::remove(const RunKey& key) const {
-  return ::rmdir(path_of(key).c_str()) == 0 || errno != EBUSY;
+bool Cgroup::remove() const {
+  return ::rmdir(path().c_str()) == 0 || errno != EBUSY;
 }
 
-void Cgroups::sweep(const RunKey& key, const std::string& instance) const {
-  const std::string path = path_of(key, instance);
-  if (path.empty() || ::rmdir(path.c_str()) == 0 || errno == ENOENT) return;
-  write_to(path + "/cgroup.kill", "1");
+void Cgroup::sweep() const {
+  const std::string place = path();
+  if (place.empty() || ::rmdir(place.c_str()) == 0 || errno == ENOENT) return;
+  write_to(place + "/cgroup.kill", "1");
   // What was killed is gone in a moment, and the directory stays behind if not.
-  ::rmdir(path.c_str());
+  ::rmdir(place.c_str());
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host
