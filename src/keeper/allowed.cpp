@@ -30,11 +30,4 @@ Result<Rules> read_rules(const KeeperPaths& paths) {
                std::move(loaded.config.job_user)};
 }
 
-std::vector<std::string> allowed_users(const std::string& config_file) {
-  if (::geteuid() != 0) return {};
-  Result<Rules> rules =
-      read_rules({.keeper_dir = {}, .output_dir = {}, .config_file = config_file});
-  return rules ? std::move(rules->allow_users) : std::vector<std::string>{};
-}
-
 }  // namespace schedctl::keeper

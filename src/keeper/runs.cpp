@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "schedctl/base/crash_point.hpp"
-#include "schedctl/base/limits.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/processes.hpp"
 
@@ -27,10 +26,6 @@ namespace {
 
 /// Runs in care at one time. A daemon that acknowledges what it is told never comes near.
 constexpr std::size_t kMostRuns = 100'000;
-
-Duration bounded(Duration d) {
-  return std::clamp(d, Duration::zero(), limits::kLongestDuration);
-}
 
 /// The terms that go on after the start.
 Care care_of(const StartOrder& order) {
@@ -102,13 +97,13 @@ void Runs::launch(const StartOrder& order) {
   HeldRun& run = live.run;
   run.launched = {{order.key, pid, at, spool_.path(file)}, since_boot};
   run.care = care_of(order);
-  run.kill_grace = bounded(order.kill_grace);
+  run.kill_grace = order.kill_grace;
   live.output = std::move(file);
   pids_[order.key] = pid;
   journal_.add(run.launched);
   start_unwritten_ = true;
   if (order.timeout > Duration::zero()) {
-    set_deadline(pid, run, clock_.awake() + bounded(order.timeout));
+    set_deadline(pid, run, clock_.awake() + order.timeout);
   }
   if (run.care.max_output > 0 && !live.output.name.empty() && !cut_at_) {
     cut_at_ = clock_.awake() + kCutEvery;
@@ -183,7 +178,7 @@ void Runs::end(const RunKey& key, Duration kill_grace) {
   if (known == pids_.end()) return;
   HeldRun& run = live_.at(known->second).run;
   run.ended_on_order = true;
-  begin_end(known->second, run, bounded(kill_grace));
+  begin_end(known->second, run, kill_grace);
 }
 
 void Runs::signal(const RunKey& key, int signo) {

@@ -26,7 +26,7 @@ namespace schedctl::keeper {
 
 /// The commands in the keeper's care, from the order to the acknowledgement: starts them, ends them
 /// at their timeout or on demand, notices their ends, and writes each step into the journal before
-/// it tells. Driven by the loop of serve(); never blocks.
+/// it tells. Driven by the loop of serve(); never blocks. Durations are what decode() lets in.
 class Runs {
  public:
   /// Of something that happened, which the daemon should know if one is there.

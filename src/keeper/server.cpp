@@ -55,14 +55,7 @@ Result<void> Server::listen(Runs& runs, std::uint64_t last_epoch) {
 
 void Server::report(const Report& report) {
   if (!daemon_) return;
-  struct Teller {
-    host::Connection& daemon;
-    std::uint32_t version;
-    void operator()(const Started& m) const { post(daemon, m); }
-    void operator()(const StartFailed& m) const { post(daemon, as_told_in(version, m)); }
-    void operator()(const Ended& m) const { post(daemon, as_told_in(version, m)); }
-  };
-  std::visit(Teller{*daemon_, daemon_version_}, report);
+  std::visit([this](const auto& m) { post(*daemon_, as_told_in(daemon_version_, m)); }, report);
 }
 
 void Server::turn() {

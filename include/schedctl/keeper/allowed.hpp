@@ -18,7 +18,5 @@ struct Rules {
 /// They stand in the config file, which counts only if nobody but root can have written it, or put
 /// it where it is. Environment and flags do not count. Kind config: it cannot be gone by, and why.
 Result<Rules> read_rules(const KeeperPaths& paths);
-/// Whatever is wrong with the file, nobody is allowed.
-std::vector<std::string> allowed_users(const std::string& config_file);
 
 }  // namespace schedctl::keeper
