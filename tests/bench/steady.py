@@ -181,7 +181,7 @@ def tell(report, found, seconds):
                 note=f"{cpu_us[0]:.0f} + {cpu_us[1]:.0f} - {found['bare_us']:.0f}")
     if "together_us" in found:
         report.line("steady", "the same where all of a second are due at one instant",
-                    sum(found["together_us"]) - found["bare_us"], "us",
+                    sum(found["together_us"]) - found["bare_us"], "us", goal=150,
                     note=" + ".join(f"{us:.0f}" for us in found["together_us"])
                     + f" - {found['bare_us']:.0f}")
     grown = [after - before for before, after in zip(quarter["kib"], end["kib"])]
