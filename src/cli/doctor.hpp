@@ -80,6 +80,9 @@ void look_at_zone_data(Findings& findings, const job::ZoneSource& zones);
 void look_at_daemon(Findings& findings, const Patient& patient);
 void look_at_keeper(Findings& findings, const Patient& patient);
 void look_at_limits(Findings& findings, const Patient& patient);
+/// It waits for a disk or a network file system, and got on with nothing for a second. One look
+/// would not tell: a parent in vfork(2) waits in the same state, for its child to exec.
+bool is_stuck_in_kernel(std::int64_t pid);
 
 // Whether anybody would hear (doctor_alerts.cpp).
 void look_at_notifiers(Findings& findings, const Patient& patient);

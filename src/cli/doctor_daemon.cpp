@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
@@ -47,6 +48,30 @@ bool is_stopped(std::int64_t pid) {
   return state == 'T' || state == 't';
 }
 
+std::string_view take_word(std::string_view& line) {
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  const std::string_view word = line.substr(0, line.find(' '));
+  line.remove_prefix(word.size());
+  return word;
+}
+
+/// Changes with whatever the process does: its processor time, and how often it has waited.
+std::string progress_of(std::int64_t pid) {
+  const std::string stat = read_small(proc(pid, "stat"));
+  // The name is in parentheses and may hold anything. After it come the fields from the third on.
+  std::string_view fields = std::string_view(stat).substr(std::min(stat.rfind(')'), stat.size()));
+  constexpr int kUserTime = 14, kSystemTime = 15;  // proc(5)
+  std::string progress;
+  for (int field = 2; field <= kSystemTime; ++field) {
+    const std::string_view word = take_word(fields);
+    if (field >= kUserTime) progress += std::string(word) + " ";
+  }
+  const std::string status = read_small(proc(pid, "status"));
+  const std::size_t waited = status.find("\nvoluntary_ctxt_switches:");
+  if (waited == std::string::npos) return progress;
+  return progress + status.substr(waited + 1, status.find('\n', waited + 1) - waited - 1);
+}
+
 /// It runs a program file that was replaced or removed since.
 bool is_of_old_file(std::int64_t pid) {
   std::array<char, 4096> target{};
@@ -68,7 +93,7 @@ void look_at_silent_daemon(Findings& findings, const Patient& patient) {
   if (is_stopped(pid))
     return findings.error(name + " is stopped, by SIGSTOP or a debugger: nothing starts",
                           "kill -CONT " + number);
-  if (process_state(pid) == 'D')
+  if (is_stuck_in_kernel(pid))
     return findings.error(name + " waits for a disk or a network file system: nothing starts",
                           "dmesg | tail; cat /proc/" + number + "/stack");
   findings.error(name + " holds its lock and does not answer: " + patient.daemon.words,
@@ -133,13 +158,6 @@ std::int64_t number_of(rlim_t value) {
                                 : static_cast<std::int64_t>(std::min<rlim_t>(value, kUnlimited));
 }
 
-std::string_view take_word(std::string_view& line) {
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  const std::string_view word = line.substr(0, line.find(' '));
-  line.remove_prefix(word.size());
-  return word;
-}
-
 /// Of a living process, by a line of /proc/PID/limits: "Max open files   1024   4096   files".
 std::optional<Limit> limit_of(std::int64_t pid, std::string_view name) {
   const std::string text = read_small(proc(pid, "limits"));
@@ -170,6 +188,17 @@ std::string limit_text(std::int64_t value) {
 }
 
 }  // namespace
+
+bool is_stuck_in_kernel(std::int64_t pid) {
+  constexpr int kLooks = 20;
+  constexpr timespec kPause{0, 50'000'000};
+  const std::string before = progress_of(pid);
+  for (int look = 0; look < kLooks; ++look) {
+    if (process_state(pid) != 'D' || progress_of(pid) != before) return false;
+    ::nanosleep(&kPause, nullptr);
+  }
+  return process_state(pid) == 'D' && progress_of(pid) == before;
+}
 
 void look_at_daemon(Findings& findings, const Patient& patient) {
   findings.begin("daemon");
@@ -221,7 +250,7 @@ void look_at_keeper(Findings& findings, const Patient& patient) {
   if (is_stopped(pid))
     return findings.error(name + " is stopped, by SIGSTOP or a debugger: nothing starts",
                           "kill -CONT " + number);
-  if (process_state(pid) == 'D')
+  if (is_stuck_in_kernel(pid))
     return findings.error(name + " waits for a disk or a network file system: nothing starts",
                           "dmesg | tail; cat /proc/" + number + "/stack");
   if (asked && patient.daemon.health.keeper != "ok")

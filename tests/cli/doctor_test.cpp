@@ -1,5 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "schedctl/host/processes.hpp"
 #include "src/cli/doctor.hpp"
 
 namespace schedctl::cli {
@@ -44,6 +49,54 @@ TEST_CASE("a finding may quote what does things to a terminal") {
         "jobs\n"
         "  error    \\x1b[2J\\x0djob\n"
         "           -> say \\x07\n");
+}
+
+/// A process that starts one child after the other, each of which takes so long to begin; in the
+/// state in which it spends most of its time.
+class Starter {
+ public:
+  explicit Starter(useconds_t slowness) : pid_(::fork()) {
+    if (pid_ == 0) start_for_ever(slowness);
+    while (state() != 'D') ::usleep(1000);
+  }
+  ~Starter() {
+    // Its child, too, which it waits for without hearing signals.
+    ::kill(-pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Starter(const Starter&) = delete;
+  Starter& operator=(const Starter&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+ private:
+  [[noreturn]] static void start_for_ever(useconds_t slowness) {
+    ::setpgid(0, 0);
+    while (true) {
+      const pid_t child = ::vfork();
+      if (child == 0) {
+        ::usleep(slowness);
+        ::_exit(0);
+      }
+      ::waitpid(child, nullptr, 0);
+    }
+  }
+  char state() const {
+    const auto stat = host::process_stat(pid_);
+    return stat ? stat->state : '?';
+  }
+
+  pid_t pid_;
+};
+
+TEST_CASE("who starts one process after the other is busy, though it never seems to do anything") {
+  const Starter busy(100'000);
+  for (int look = 0; look < 3; ++look) CHECK_FALSE(is_stuck_in_kernel(busy.pid()));
+}
+
+TEST_CASE("who gets on with nothing for a second while the kernel holds it is stuck") {
+  const Starter stuck(60'000'000);
+  CHECK(is_stuck_in_kernel(stuck.pid()));
 }
 
 TEST_CASE("the nearest directory is the one above what is not there") {
