@@ -31,11 +31,13 @@ Result<Outcome> dispatch(const std::vector<std::string>& argv) {
   return call.command->function(call);
 }
 
-/// Flushes what was printed; a failure of that counts unless something worse was reported.
-Outcome finish(Outcome outcome, bool json) {
+/// Flushes what was printed; a failure of that counts unless something worse was reported. To a
+/// monitoring system a state that comes without its words is unknown.
+Outcome finish(Outcome outcome, bool json, bool check) {
   const Result<void> flushed = finish_output();
   if (flushed) return outcome;
   const int code = report(flushed.error(), json);
+  if (check) return Done{static_cast<int>(CheckState::unknown)};
   const Done* done = std::get_if<Done>(&outcome);
   return done != nullptr && done->exit_code == 0 ? Done{code} : outcome;
 }
@@ -44,8 +46,9 @@ Outcome finish(Outcome outcome, bool json) {
 
 Outcome run(const std::vector<std::string>& argv) {
   const bool json = wants_json(argv);
+  const bool check = is_check(argv);
   const auto failed = [&](const Error& error) -> Outcome {
-    return is_check(argv) ? report_check(error, json) : Done{report(error, json)};
+    return check ? report_check(error, json) : Done{report(error, json)};
   };
   if (argv.size() > 1 && argv[1] == kComplete) {
     print(complete(argv));
@@ -54,11 +57,11 @@ Outcome run(const std::vector<std::string>& argv) {
   }
   try {
     Result<Outcome> outcome = dispatch(argv);
-    if (!outcome) return finish(failed(outcome.error()), json);
-    return finish(std::move(*outcome), json);
+    if (!outcome) return finish(failed(outcome.error()), json, check);
+    return finish(std::move(*outcome), json, check);
   } catch (const std::exception& error) {
-    return finish(failed({ErrorKind::failed, std::string("internal error: ") + error.what()}),
-                  json);
+    return finish(failed({ErrorKind::failed, std::string("internal error: ") + error.what()}), json,
+                  check);
   }
 }
 

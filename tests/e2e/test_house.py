@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -127,6 +128,16 @@ class Check(Broken):
         self.assertIn("no daemon is running", self.check(2))
         self.kill(self.start())
         self.assertIn("no daemon is running", self.check(2))
+
+    def test_words_that_cannot_be_written_are_unknown_whatever_they_would_have_said(self):
+        words = shlex.join([BINARY, "--config", str(self.m.config), "check"])
+        for _ in ("no daemon", "a healthy one"):
+            for redirection in (">&-", ">/dev/full"):
+                done = subprocess.run(f"{words} {redirection}", shell=True, capture_output=True,
+                                      text=True, timeout=60, env=self.m.environment(), check=False)
+                self.assertEqual(done.returncode, 3, done)
+                self.assertIn("cannot write to standard output", done.stderr)
+            self.start()
 
     def test_a_silent_daemon_is_told_from_an_idle_one(self):
         pid = self.start()
