@@ -76,6 +76,26 @@ std::optional<LocalDate> read_date(Scanner& in) {
   return LocalDate{date};
 }
 
+/// Why there is no date where text looks like one: "2026-1-1", "2026-02-30".
+std::string fault_of_date(Scanner in) {
+  constexpr const char* kNone = "there is no such date";
+  const auto one_or_two_digits = [&in] {
+    const std::optional<int> two = in.digits(2);
+    return two ? two : in.digits(1);
+  };
+  const auto two_digits = [](int n) { return (n < 10 ? "0" : "") + std::to_string(n); };
+  const std::string year(in.rest.substr(0, 4));
+  if (!in.digits(4) || !in.take('-')) return kNone;
+  const std::optional<int> month = one_or_two_digits();
+  if (!month || !in.take('-')) return kNone;
+  const std::optional<int> day = one_or_two_digits();
+  if (!day || (!in.done() && is_digit(in.rest.front()))) return kNone;
+  const std::string meant = year + "-" + two_digits(*month) + "-" + two_digits(*day);
+  Scanner again{meant};
+  if (!read_date(again)) return kNone;
+  return "month and day need two digits (" + meant + ")";
+}
+
 /// "02:30", "02:30:15", "02:30:15.250"
 std::optional<Duration> read_time_of_day(Scanner& in) {
   Scanner at = in;
@@ -194,8 +214,8 @@ Result<Time> parse_time(std::string_view text, const Zone& zone, Time now, DstGa
   if (!time_of_day) {
     if (date) return refuse(text, "the time after the date is not HH:MM or HH:MM:SS");
     const bool like_a_date = in.rest.find('-') == 4;
-    return refuse(
-        text, like_a_date ? "there is no such date" : "it begins with no date and no time of day");
+    return refuse(text,
+                  like_a_date ? fault_of_date(in) : "it begins with no date and no time of day");
   }
   if (in.done()) {
     if (!date) return next_time_of_day(text, *time_of_day, zone, now, gap, fold);

@@ -132,3 +132,16 @@ TEST_CASE("a date that no calendar has is told as such") {
   CHECK(read("2027-13-01").error().message.find("no such date") != std::string::npos);
   CHECK(read("nonsense").error().message.find("no such date") == std::string::npos);
 }
+
+TEST_CASE("a date without its leading zeros is told how it is written") {
+  const auto says = [](const std::string& text, std::string_view words) {
+    return read(text).error().message.find(words) != std::string::npos;
+  };
+  CHECK(says("2026-1-1", "month and day need two digits (2026-01-01)"));
+  CHECK(says("2026-1-1 02:30", "month and day need two digits (2026-01-01)"));
+  CHECK(says("2026-12-1T02:30Z", "month and day need two digits (2026-12-01)"));
+  CHECK(says("2026-1-12", "month and day need two digits (2026-01-12)"));
+  for (const char* text :
+       {"2026-2-30", "2026-13-1", "2026-1-123", "2026-1", "2026-", "2026-1-", "2026-x-1"})
+    CHECK(says(text, "there is no such date"));
+}
