@@ -17,6 +17,8 @@ enum class Do {
   nothing,  ///< cannot happen in this state: a late or doubled report
   run,      ///< running
   end,      ///< the state and reason of the cell
+  drop,     ///< likewise, but one that has been tried goes on to its retry
+  abandon,  ///< likewise, but one that has been tried did run: cancelled, with the cell's reason
   requeue,  ///< pending at once, same attempt
   restart,  ///< pending after a growing pause, same attempt; gives up as the cell says
   retry,    ///< pending after the policy's backoff, next attempt; gives up as the cell says
@@ -48,8 +50,8 @@ constexpr std::array<Row, kHappenings> kTable{{
     {Happening::replaced,            {Do::end, S::cancelled, R::replaced},
                                      {Do::end, S::cancelled, R::replaced}},
     {Happening::expired,             {Do::end, S::missed, R::expired},            {}},
-    {Happening::withdrawn_changed,   {Do::end, S::skipped, R::schedule_changed},  {}},
-    {Happening::withdrawn_removed,   {Do::end, S::skipped, R::removed},           {}},
+    {Happening::withdrawn_changed,   {Do::drop, S::skipped, R::schedule_changed}, {}},
+    {Happening::withdrawn_removed,   {Do::abandon, S::skipped, R::removed},       {}},
     {Happening::waited_too_long,     {Do::end, S::missed, R::waited_too_long},    {}},
     {Happening::exhausted,           {Do::end, S::skipped, R::max_runs},          {}},
     {Happening::cancelled_pending,   {Do::end, S::cancelled, R::operator_},       {}},
@@ -132,6 +134,12 @@ std::optional<Step> transition(const Run& run, Happening happening, const Policy
       return std::nullopt;
     case Do::run:
     case Do::end:
+      return end;
+    case Do::drop:
+      if (run.has_been_tried()) return std::nullopt;
+      return end;
+    case Do::abandon:
+      if (run.has_been_tried()) return step_to(run, RunState::cancelled, cell.reason);
       return end;
     case Do::requeue: {
       if (run.cancel_requested) return call_off(run);

@@ -82,7 +82,14 @@ class Ran final : RunAccount {
       headline("ran " + when() + ", and was ended because the daemon was stopped: " + id);
       return;
     }
-    const bool began = run_.result.started_at.has_value();
+    // What could not be executed has no start, and was tried all the same.
+    const bool began = run_.result.started_at.has_value() || run_.has_been_tried();
+    if (run_.reason == Reason::removed) {
+      headline("ran " + when() + ": attempt " + std::to_string(run_.result.attempt) + " of " + id +
+               " " + last_attempt() + ", and it was not tried again because the job was removed " +
+               deed_words(f_.life ? f_.life->removed : std::nullopt, m_));
+      return;
+    }
     const bool replaced = run_.reason == Reason::replaced;
     if (replaced) {
       headline(std::string(began ? "ran " : "did not run ") + when() + ": " + id + " was " +
@@ -92,6 +99,16 @@ class Ran final : RunAccount {
     }
     headline(std::string(began ? "ran " : "did not run ") + when() + ": " + id + " was cancelled " +
              deed_words(f_.cancelled, m_));
+  }
+
+  /// How an attempt ended after which the run waited: its row has no reason of its own.
+  std::string last_attempt() const {
+    const job::AttemptResult& result = run_.result;
+    if (!result.error.empty()) return "failed (" + quoted_line(result.error) + ")";
+    job::Run failed = run_;
+    failed.reason = result.signal != 0 ? Reason::signal : Reason::exit_status;
+    if (result.signal == 0 && result.exit_code.value_or(0) == 0) return "did not succeed";
+    return "failed (" + alert::failure_words(failed) + ")";
   }
 
   void started(const std::string& took) {

@@ -133,6 +133,30 @@ class Running(Story):
         self.m.ok("cancel", f"#{run['id']}")
         self.assertEqual(self.m.runs("later")[0]["state"], "cancelled")
 
+    def test_a_failed_attempt_keeps_its_retry_when_the_schedule_changes(self):
+        self.m.ok("add", "rt", "--every", "1h", "--immediately", "--max-attempts", "2",
+                  "--backoff", "2s", "--shell", "exit 3")
+        self.m.wait_runs("rt", lambda r: r and r[0]["attempt"] == 2, "the retry to wait")
+        self.m.ok("set", "rt", "--every", "2h")
+        run = self.m.wait_runs("rt", lambda r: r[0]["state"] == "failed", "the retry to fail")[-1]
+        self.assertEqual((run["attempt"], run["reason"]), (2, "exit_status"))
+
+    def test_a_failed_attempt_whose_job_goes_from_its_file_is_told(self):
+        file = self.m.jobs_dir / "rt.toml"
+        file.write_text('[job.rt]\nevery = "1h"\nimmediately = true\nshell = "exit 3"\n'
+                        'retry = { max_attempts = 2, backoff = "1h" }\n')
+        file.chmod(0o600)
+        self.m.ok("reload")
+        self.m.wait_runs("rt", lambda r: r and r[0]["attempt"] == 2, "the retry to wait")
+        file.unlink()
+        self.m.ok("reload")
+        run = self.m.runs("rt")[0]
+        self.assertEqual((run["state"], run["reason"], run["exit_code"]),
+                         ("cancelled", "removed", 3))
+        told = self.m.ok("why", "rt", "--at", run["fire_time"]).out
+        self.assertIn("failed (exit status 3), and it was not tried again", told)
+        self.assertNotIn("did not run", told)
+
     def test_trigger_follows_overlap_and_force_overrides(self):
         self.m.ok("add", "busy", "--manual", "--", "sleep", "600")
         self.m.ok("trigger", "busy")

@@ -98,6 +98,28 @@ TEST_CASE("every state meets every happening as the table says") {
   }
 }
 
+TEST_CASE("a run that has been tried never becomes one that did not run") {
+  Run failed = run_in(S::pending);
+  failed.attempt = 2;
+  Run recovered = run_in(S::pending);
+  recovered.attempt = 2;
+  recovered.lost_count = 1;
+  Run refused = run_in(S::pending);
+  refused.start_failures = 3;
+  for (const Run& tried : {failed, recovered}) {
+    CHECK_FALSE(transition(tried, H::withdrawn_changed, Policy{}, kNow).has_value());
+    const auto step = transition(tried, H::withdrawn_removed, Policy{}, kNow);
+    REQUIRE(step.has_value());
+    CHECK(step->state == S::cancelled);
+    CHECK(step->reason == R::removed);
+    CHECK(step->attempt == 2);
+    CHECK(step->lost_count == tried.lost_count);
+  }
+  // The machine could not start this one: it has not begun.
+  CHECK(transition(refused, H::withdrawn_changed, Policy{}, kNow)->state == S::skipped);
+  CHECK(transition(refused, H::withdrawn_removed, Policy{}, kNow)->state == S::skipped);
+}
+
 TEST_CASE("a failed attempt is tried again until max_attempts, later each time") {
   const Policy policy = retrying();
   for (const H failure : kFailures) {

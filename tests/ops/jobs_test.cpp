@@ -1,10 +1,25 @@
 #include <filesystem>
 #include <fstream>
 
+#include "schedctl/store/record_plan.hpp"
 #include "tests/ops/world.hpp"
 
 using namespace schedctl;
 using namespace schedctl::ops;
+
+namespace {
+
+/// The next fire of a job, as the daemon plans it.
+job::Run planned(World& world, const std::string& name) {
+  world.clock.advance(hours(1));
+  const job::Job job = world.stored(name);
+  job::Run run = store::new_run(job, job::Policy{}, job::Cause::schedule, world.now(), world.now());
+  World::must(world.store->insert_run(run));
+  World::must(world.store->set_planned(job.id, world.now(), job.next_fire));
+  return run;
+}
+
+}  // namespace
 
 TEST_CASE("add stores the job, says so in the audit, and wakes the daemon") {
   World world;
@@ -278,6 +293,42 @@ TEST_CASE("a job that a file manages is changed there, but operated here") {
   std::filesystem::remove(file);
   World::must(world.ops.remove({"x"}, false));
   CHECK_FALSE(world.exists("x"));
+}
+
+TEST_CASE("a run that waits for its retry keeps it when the schedule is changed") {
+  World world;
+  world.add("rt", every("3s"));
+  const job::Run tried =
+      world.wait_for_retry(world.start(World::must(world.ops.trigger("rt", false))));
+  World::must(world.ops.trigger("rt", true));
+  World::must(world.ops.set("rt", change_every("10m"), {}));
+  const job::Run scheduled = world.wait_for_retry(world.start(planned(world, "rt")));
+  const job::Run fresh = planned(world, "rt");
+  World::must(world.ops.set("rt", change_every("20m"), {}));
+  for (const job::Run& run : {tried, scheduled}) {
+    const auto now = World::must(world.store->get_run(run.id));
+    REQUIRE(now.has_value());
+    CHECK(brief(*now) == "pending");
+    CHECK(now->attempt == 2);
+    CHECK(now->due_at == run.due_at);
+  }
+  // One that has not begun belongs to the old schedule.
+  CHECK(brief(*World::must(world.store->get_run(fresh.id))) == "skipped schedule_changed");
+}
+
+TEST_CASE("a run that was tried and loses its job is cancelled, not one that did not run") {
+  World world;
+  for (const bool force : {false, true}) {
+    world.add("rt", every("3s"));
+    job::Run run = world.start(planned(world, "rt"));
+    run.result.exit_code = 1;
+    run = world.wait_for_retry(run);
+    World::must(world.ops.remove({"rt"}, force));
+    const auto ended = World::must(world.store->get_run(run.id));
+    REQUIRE(ended.has_value());
+    CHECK(brief(*ended) == (force ? "cancelled operator" : "cancelled removed"));
+    CHECK(ended->result.exit_code == 1);
+  }
 }
 
 TEST_CASE("a removed job leaves its history, and a new one of its name is another job") {

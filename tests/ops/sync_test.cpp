@@ -198,6 +198,14 @@ TEST_CASE("a job that is removed from its file while it runs runs on to its end"
   CHECK_FALSE(world.runs("a")[0].cancel_requested);
 }
 
+TEST_CASE("a run that waits for its retry when its job goes from its file was not skipped") {
+  World world;
+  sync(world, reading({file_job("a.toml", "a", every("5m"))}));
+  world.wait_for_retry(world.start(World::must(world.ops.trigger("a", false))));
+  CHECK(sync(world, reading({})).removed == Names{"a"});
+  CHECK(brief(world.runs("a")) == Briefs{"cancelled removed"});
+}
+
 TEST_CASE("what is over is an error of its time, which a file judged by itself may have") {
   World world;
   job::JobDraft over = at("2000-01-01T00:00:00Z");

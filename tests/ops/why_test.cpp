@@ -234,6 +234,27 @@ TEST_CASE("a cancel, also by remove --force, names who") {
   CHECK(contains(world.text(world.one("backup")), "was cancelled by alice at 00:00:00."));
 }
 
+TEST_CASE("a retry whose job was removed is told as a run, with how its last attempt ended") {
+  WhyWorld world;
+  world.add("backup", every("10m"));
+  world.clock.advance(minutes(10));
+  world.plan("backup");
+  job::Run run = world.start(world.runs("backup").back());
+  run.result.ended_at = world.now() + seconds(1);
+  run.result.exit_code = 7;
+  World::must(world.store->insert_attempt(run.id, run.result, Reason::exit_status));
+  world.wait_for_retry(run);
+  world.clock.advance(minutes(1));
+  World::must(world.ops.remove({"backup"}, false));
+  const Finding finding = world.one("backup", "00:10");
+  CHECK(world.brief(finding) == "cancelled removed");
+  CHECK(contains(finding.headline,
+                 "attempt 1 of #1 failed (exit status 7), and it was not tried "
+                 "again because the job was removed by alice at 00:11:00"));
+  CHECK_FALSE(contains(world.text(finding), "did not run"));
+  CHECK(contains(world.text(finding), "It was waiting for attempt 2"));
+}
+
 TEST_CASE("a clock change is told of the occurrence that it moved, and of the one it removed") {
   WhyWorld world;
   world.clock.set_wall(Time{std::chrono::sys_days{std::chrono::year{2026} / 3 / 28}});

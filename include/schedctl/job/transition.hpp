@@ -53,7 +53,8 @@ struct Step {
 /// report), and the caller leaves it alone. An operator's cancel that reaches a run which ended by
 /// itself with exit 0 is still success: pass what happened, not what was asked for. But a run with
 /// cancel_requested is never pending again: a failure is final, and one that was not started is
-/// cancelled. Pure.
+/// cancelled. A retry that waits is not withdrawn by a new schedule, and ends as cancelled, not as
+/// skipped, when its job is removed: it has run. Pure.
 std::optional<Step> transition(const Run& run, Happening happening, const Policy& policy, Time now);
 
 }  // namespace schedctl::job
