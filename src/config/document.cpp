@@ -24,6 +24,7 @@
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "src/config/bounds.hpp"
 
 namespace schedctl::config {
 namespace {
@@ -94,20 +95,28 @@ std::string written(const T& moment) {
   return out.str();
 }
 
-Value convert(const toml::node& node, const std::string& path);
+/// More levels than are allowed; check_bounds() sees to it that they are few.
+struct TooDeep {
+  toml::source_position at;
+};
 
-void convert_table(const toml::table& table, const std::string& path, Value& value) {
+Value convert(const toml::node& node, const std::string& path, std::size_t level);
+
+void convert_table(const toml::table& table, const std::string& path, std::size_t level,
+                   Value& value) {
   std::vector<std::tuple<toml::source_position, const toml::key*, const toml::node*>> parts;
   for (const auto& [key, node] : table) parts.emplace_back(key.source().begin, &key, &node);
   std::stable_sort(parts.begin(), parts.end(),
                    [](const auto& a, const auto& b) { return std::get<0>(a) < std::get<0>(b); });
   for (const auto& [position, key, node] : parts) {
     value.table.push_back(
-        Entry{std::string(key->str()), place(path, position), convert(*node, path)});
+        Entry{std::string(key->str()), place(path, position), convert(*node, path, level)});
   }
 }
 
-Value convert(const toml::node& node, const std::string& path) {
+/// `level` of the node itself; the document has none.
+Value convert(const toml::node& node, const std::string& path, std::size_t level) {
+  if (level > kDocumentDepth) throw TooDeep{node.source().begin};
   Value value;
   value.where = place(path, node.source().begin);
   switch (node.type()) {
@@ -140,11 +149,12 @@ Value convert(const toml::node& node, const std::string& path) {
       break;
     case toml::node_type::array:
       value.kind = Value::Kind::list;
-      for (const toml::node& item : *node.as_array()) value.list.push_back(convert(item, path));
+      for (const toml::node& item : *node.as_array())
+        value.list.push_back(convert(item, path, level + 1));
       break;
     case toml::node_type::table:
       value.kind = Value::Kind::table;
-      convert_table(*node.as_table(), path, value);
+      convert_table(*node.as_table(), path, level + 1, value);
       break;
     case toml::node_type::none:
       break;
@@ -225,8 +235,11 @@ Result<std::string> read_trusted_file(const std::string& path, uid_t uid) {
 
 Result<Value> read_document(const std::string& path, uid_t uid) {
   TRY(const std::string text, read_trusted(path, uid));
+  TRY_VOID(check_bounds(text, path));
   try {
-    return convert(toml::parse(text), path);
+    return convert(toml::parse(text), path, 0);
+  } catch (const TooDeep& error) {
+    return fail(too_deep(place(path, error.at)));
   } catch (const toml::parse_error& error) {
     return fail(ErrorKind::config, escape_control(error.description()),
                 place(path, error.source().begin));

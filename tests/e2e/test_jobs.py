@@ -65,6 +65,18 @@ class Defining(Story):
         for command in (["list"], ["show", "a"]):
             self.assertNotIn("\x1b[2J", self.m.ok(*command).out)
 
+    def test_a_job_file_as_deep_as_the_sea_is_an_error_at_its_place(self):
+        self.m.start()
+        file = self.m.jobs_dir / "deep.toml"
+        file.write_text("job" + ".a" * 1_000_000 + " = 1\n")
+        file.chmod(0o600)
+        answer = self.m("validate", self.m.jobs_dir)
+        self.assertGreater(answer.code, 0, answer.err)
+        self.assertIn(f"{file}:1:66", answer.out + answer.err)
+        self.m("reload")
+        self.m.wait(lambda: "job-file-error" in self.m.log.read_text(), "the error in the log")
+        self.m.ok("status")
+
     def test_job_files_own_their_jobs(self):
         (self.m.jobs_dir / "x.toml").write_text(
             '[job.filed]\ncron = "0 4 * * *"\nshell = "echo hi"\nretry = { max_attempts = 3 }\n')
