@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "schedctl/base/signals.hpp"
 #include "schedctl/base/text.hpp"
@@ -10,6 +12,17 @@ namespace schedctl::ops {
 namespace {
 
 using job::RunState;
+
+/// So many waiting runs are cancelled in one transaction: it holds up a beat for some milliseconds.
+constexpr std::size_t kCancelledAtOnce = 1000;
+/// No more than max_running of all jobs run at once, so that these fit into one transaction.
+constexpr std::size_t kAllThatRun = 1'000'000;
+
+/// By name, not by id: a run may outlive a job that was removed while it ran.
+Result<std::vector<job::Run>> runs_named(const Context& context, const std::string& name,
+                                         RunState state, std::size_t limit) {
+  return context.store.list_runs({.job_name = name, .states = {state}, .limit = limit});
+}
 
 std::string number(const job::Run& run) {
   return "#" + std::to_string(run.id.value);
@@ -45,36 +58,12 @@ Result<std::vector<job::Run>> runs_to_signal(const Context& context, const std::
     TRY(job::Run run, run_of_number(context, target));
     runs.push_back(std::move(run));
   } else {
-    TRY(runs, context.store.list_runs({.job_name = target, .states = {RunState::running}}));
+    TRY(runs, runs_named(context, target, RunState::running, kAllThatRun));
     TRY(const std::optional<job::Job> job, context.store.find_job(target));
     if (runs.empty() && !job) return fail(no_such_job(context, target));
   }
   std::erase_if(runs, [](const job::Run& run) { return run.state != RunState::running; });
   if (runs.empty()) return fail(ErrorKind::conflict, target + " does not run");
-  return runs;
-}
-
-/// Of a job also ends the open backfill, which would only start the next run.
-Result<std::vector<job::Run>> runs_to_cancel(const Context& context, const std::string& target,
-                                             Time now) {
-  if (target.starts_with('#')) {
-    TRY(job::Run run, run_of_number(context, target));
-    return std::vector<job::Run>{std::move(run)};
-  }
-  // By name, not by id: a run may outlive a job that was removed while it ran.
-  store::RunFilter filter;
-  filter.job_name = target;
-  filter.states = {RunState::pending, RunState::running};
-  TRY(std::vector<job::Run> runs, context.store.list_runs(filter));
-  TRY(const std::optional<job::Job> job, context.store.find_job(target));
-  std::size_t ended = 0;
-  if (job) {
-    TRY(ended, end_backfills(context, job->id, now));
-  }
-  if (runs.empty() && ended == 0) {
-    if (!job) return fail(no_such_job(context, target));
-    return fail(ErrorKind::conflict, "job " + target + " neither runs nor waits to run");
-  }
   return runs;
 }
 
@@ -95,6 +84,71 @@ Result<Cancelled> cancel_one(const Context& context, job::Run run, Time now) {
       job::resolve(job ? job->definition.policy : job::PolicyDraft{}, context.config.defaults);
   TRY_VOID(step_run(context, run, job::Happening::cancelled_pending, policy, now));
   return Cancelled{.run = run, .was_running = false};
+}
+
+/// Cancels a job's runs, in transactions of a bounded size.
+class CancelJob {
+ public:
+  CancelJob(const Context& context, const std::string& name, Time now)
+      : context_(context), name_(name), now_(now) {}
+
+  Result<std::vector<Cancelled>> run() {
+    bool more = true;
+    while (more) {
+      TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+      TRY(more, page());
+      TRY_VOID(transaction.commit());
+      context_.poke();
+    }
+    return std::move(cancelled_);
+  }
+
+ private:
+  /// Those that run first, and in each page again: a daemon may have started one in between. True:
+  /// there may be more that wait.
+  Result<bool> page() {
+    const bool first = seen_.empty();
+    TRY(const std::optional<job::Job> job, context_.store.find_job(name_));
+    std::size_t ended = 0;
+    // An open backfill would only start the next run.
+    if (job) {
+      TRY(ended, end_backfills(context_, job->id, now_));
+    }
+    TRY(std::vector<job::Run> runs, runs_named(context_, name_, RunState::running, kAllThatRun));
+    TRY(std::vector<job::Run> waiting,
+        runs_named(context_, name_, RunState::pending, kCancelledAtOnce));
+    if (first && ended == 0 && runs.empty() && waiting.empty()) {
+      if (!job) return fail(no_such_job(context_, name_));
+      return fail(ErrorKind::conflict, "job " + name_ + " neither runs nor waits to run");
+    }
+    const bool more = waiting.size() == kCancelledAtOnce;
+    runs.insert(runs.end(), std::make_move_iterator(waiting.begin()),
+                std::make_move_iterator(waiting.end()));
+    for (job::Run& run : runs) {
+      if (!seen_.insert(run.id).second) continue;
+      TRY(Cancelled one, cancel_one(context_, std::move(run), now_));
+      TRY_VOID(audit(context_, "cancel", one.run.job_name, number(one.run), now_));
+      cancelled_.push_back(std::move(one));
+    }
+    return more;
+  }
+
+  const Context& context_;
+  const std::string& name_;
+  const Time now_;
+  std::set<RunId> seen_;
+  std::vector<Cancelled> cancelled_;
+};
+
+Result<std::vector<Cancelled>> cancel_run(const Context& context, const std::string& target,
+                                          Time now) {
+  TRY(store::Transaction transaction, store::Transaction::begin(context.store));
+  TRY(job::Run run, run_of_number(context, target));
+  TRY(Cancelled one, cancel_one(context, std::move(run), now));
+  TRY_VOID(audit(context, "cancel", one.run.job_name, number(one.run), now));
+  TRY_VOID(transaction.commit());
+  context.poke();
+  return std::vector<Cancelled>{std::move(one)};
 }
 
 }  // namespace
@@ -143,17 +197,8 @@ Result<std::vector<job::Run>> Ops::signal(const std::string& target, int number_
 
 Result<std::vector<Cancelled>> Ops::cancel(const std::string& target) {
   const Time now = context_.clock.wall();
-  TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
-  TRY(std::vector<job::Run> runs, runs_to_cancel(context_, target, now));
-  std::vector<Cancelled> cancelled;
-  for (job::Run& run : runs) {
-    TRY(Cancelled one, cancel_one(context_, std::move(run), now));
-    TRY_VOID(audit(context_, "cancel", one.run.job_name, number(one.run), now));
-    cancelled.push_back(std::move(one));
-  }
-  TRY_VOID(transaction.commit());
-  context_.poke();
-  return cancelled;
+  if (target.starts_with('#')) return cancel_run(context_, target, now);
+  return CancelJob(context_, target, now).run();
 }
 
 }  // namespace schedctl::ops

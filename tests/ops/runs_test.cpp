@@ -1,3 +1,6 @@
+#include <csignal>
+
+#include "schedctl/store/record_plan.hpp"
 #include "tests/ops/world.hpp"
 
 using namespace schedctl;
@@ -59,6 +62,27 @@ TEST_CASE("cancel ends what waits and asks for the end of what runs") {
   CHECK(World::must(world.store->get_run(running.id))->cancel_requested);
   CHECK(world.last_audit().action == "cancel");
   CHECK(world.last_audit().job == "x");
+}
+
+TEST_CASE("cancel and signal reach every run of a job, however many there are") {
+  World world;
+  const job::Job job = world.add("many", manual());
+  constexpr int kRunning = 1100, kWaiting = 2100;
+  for (int i = 0; i < kRunning + kWaiting; ++i) {
+    // Those that run are the oldest.
+    job::Run run = store::new_run(job, {}, job::Cause::manual, world.now(), world.now());
+    if (i < kRunning) run.state = job::RunState::running;
+    World::must(world.store->insert_run(run));
+  }
+  CHECK(World::must(world.ops.signal("many", SIGHUP)).size() == kRunning);
+  const auto cancelled = World::must(world.ops.cancel("many"));
+  REQUIRE(cancelled.size() == kRunning + kWaiting);
+  for (int i = 0; i < kRunning + kWaiting; ++i) CHECK(cancelled[i].was_running == (i < kRunning));
+  CHECK(World::must(world.store->runs_in_state(job::RunState::pending)).empty());
+  CHECK(World::must(world.store->cancel_requests()).size() == kRunning);
+  // A page that is exactly full has nothing after it.
+  for (int i = 0; i < 1000; ++i) World::must(world.ops.trigger("many", true));
+  CHECK(World::must(world.ops.cancel("many")).size() == kRunning + 1000);
 }
 
 TEST_CASE("cancel of one run leaves the others") {
