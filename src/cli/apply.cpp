@@ -57,6 +57,7 @@ void print_difference(const Invocation& call, const ops::Difference& difference)
 }
 
 void talk_of_rest(const Invocation& call, const ops::Difference& difference) {
+  for (const std::string& words : difference.warnings) warn(call, words);
   if (!difference.left.empty()) {
     const bool one = difference.left.size() == 1;
     talk(call, first_of(difference.left) + (one ? " is" : " are") +

@@ -35,6 +35,8 @@ Result<ops::Synced> sync_job_files(store::Store& store, const Parts& parts,
   for (const std::string& name : synced.added) log::info("job-added", {{"job", name}});
   for (const std::string& name : synced.changed) log::info("job-changed", {{"job", name}});
   for (const std::string& name : synced.removed) log::info("job-removed", {{"job", name}});
+  for (const std::string& words : synced.warnings)
+    log::warning("job-file-warning", {{"warning", words}});
   log::flush();
   alert::Episodes episodes(store, node);
   TRY_VOID(episodes.settle(job::AlertKind::job_file, wrong,

@@ -1,5 +1,6 @@
 #include "src/ops/after.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "schedctl/base/text.hpp"
@@ -63,6 +64,38 @@ Result<void> check_after(const Context& context, const std::string& name, const 
                          const AfterOf& together) {
   if (after.empty()) return {};
   return Walk(context, name, together).visit(after);
+}
+
+Result<std::vector<job::Job>> jobs_after(const Context& context, const std::string& name) {
+  TRY(std::vector<store::JobListing> all, context.store.list_jobs(""));
+  std::vector<job::Job> found;
+  for (store::JobListing& listing : all) {
+    const auto& after = listing.job.definition.policy.after;
+    if (after && std::ranges::find(*after, name) != after->end())
+      found.push_back(std::move(listing.job));
+  }
+  return found;
+}
+
+Result<Names> left_alone(const Context& context, const Names& going, const AfterOf& together) {
+  Names found;
+  if (going.empty()) return found;
+  const std::set<std::string> gone(going.begin(), going.end());
+  TRY(const std::vector<store::JobListing> all, context.store.list_jobs(""));
+  for (const store::JobListing& listing : all) {
+    const job::Job& job = listing.job;
+    if (gone.contains(job.name)) continue;
+    const auto as_it_will_be = together.find(job.name);
+    const Names after = as_it_will_be != together.end()
+                            ? as_it_will_be->second
+                            : job.definition.policy.after.value_or(Names{});
+    for (const std::string& name : after) {
+      if (!gone.contains(name)) continue;
+      found.push_back("job " + job.name + " comes after " + name +
+                      " (after), which is removed: it will wait in vain until that is changed");
+    }
+  }
+  return found;
 }
 
 }  // namespace schedctl::ops

@@ -16,4 +16,13 @@ using AfterOf = std::map<std::string, std::vector<std::string>>;
 Result<void> check_after(const Context& context, const std::string& name,
                          const std::vector<std::string>& after, const AfterOf& together);
 
+/// The jobs that come after this one.
+Result<std::vector<job::Job>> jobs_after(const Context& context, const std::string& name);
+
+/// "job b comes after a (after), which ...": for each job that stays and comes after one of those
+/// that go. What jobs come after is as `together` says, else as the store does.
+Result<std::vector<std::string>> left_alone(const Context& context,
+                                            const std::vector<std::string>& going,
+                                            const AfterOf& together);
+
 }  // namespace schedctl::ops

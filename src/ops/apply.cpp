@@ -9,6 +9,7 @@
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/ops/ops.hpp"
+#include "src/ops/after.hpp"
 #include "src/ops/compile.hpp"
 #include "src/ops/declared.hpp"
 #include "src/ops/manager.hpp"
@@ -219,6 +220,7 @@ class Comparison {
       difference_.removed.push_back(job.name);
       removals_.push_back(std::move(job));
     }
+    TRY(difference_.warnings, left_alone(context_, difference_.removed, together_));
     return {};
   }
 

@@ -69,7 +69,6 @@ Result<void> check_removable(const job::Job& job) {
 
 Result<void> remove_one(const Context& context, const std::string& name, bool force, Time now) {
   TRY(const job::Job job, find_job(context, name));
-  TRY_VOID(check_removable(job));
   TRY(std::vector<job::Run> live, runs_of(context, job.id, {job::RunState::running}));
   if (!live.empty() && !force) {
     return fail(ErrorKind::conflict, "job " + name + " is running (#" +
@@ -85,18 +84,6 @@ Result<void> remove_one(const Context& context, const std::string& name, bool fo
       force ? job::Happening::cancelled_pending : job::Happening::withdrawn_removed;
   TRY_VOID(erase(context, job, pending, now));
   return audit(context, "remove", name, live.empty() ? "" : "stops its running runs", now);
-}
-
-/// The jobs that come after this one.
-Result<std::vector<job::Job>> jobs_after(const Context& context, const std::string& name) {
-  TRY(std::vector<store::JobListing> all, context.store.list_jobs(""));
-  std::vector<job::Job> found;
-  for (store::JobListing& listing : all) {
-    const auto& after = listing.job.definition.policy.after;
-    if (after && std::ranges::find(*after, name) != after->end())
-      found.push_back(std::move(listing.job));
-  }
-  return found;
 }
 
 /// Those that come after a job go on doing so under its new name.
@@ -232,6 +219,11 @@ Result<job::Job> Ops::rename(const std::string& from, const std::string& to) {
 Result<void> Ops::remove(const std::vector<std::string>& names, bool force) {
   const Time now = context_.clock.wall();
   TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
+  // First, for what it says no --force helps against.
+  for (const std::string& name : names) {
+    TRY(const job::Job job, find_job(context_, name));
+    TRY_VOID(check_removable(job));
+  }
   if (!force) TRY_VOID(check_nobody_after(context_, names));
   std::vector<std::string> done;
   for (const std::string& name : names) {

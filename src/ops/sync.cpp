@@ -4,6 +4,7 @@
 #include <set>
 
 #include "schedctl/ops/ops.hpp"
+#include "src/ops/after.hpp"
 #include "src/ops/change.hpp"
 #include "src/ops/declared.hpp"
 #include "src/ops/manager.hpp"
@@ -155,6 +156,7 @@ Result<Synced> Ops::sync_job_files(const config::JobFiles& files,
   TRY(store::Transaction transaction, store::Transaction::begin(context_.store));
   TRY(Synced synced, Sync(context_, files, directories, context_.clock.wall()).run());
   if (synced.added.empty() && synced.changed.empty() && synced.removed.empty()) return synced;
+  TRY(synced.warnings, left_alone(context_, synced.removed, {}));
   TRY_VOID(transaction.commit());
   context_.poke();
   return synced;

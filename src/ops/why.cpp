@@ -250,8 +250,9 @@ Result<void> Inquiry::collect_fires(const Life& life, Time from, Time to) {
   if (!alive || history_.is_used_up() || to <= planned) return {};
   const Time after = std::max(planned, from - kTick);
   const Time now = std::clamp(history_.now(), after, to - kTick);
-  add_fires(life, after, now, false);
-  add_fires(life, now, to - kTick, false);
+  const Time through = history_.end_of_runs(to - kTick);
+  add_fires(life, after, std::min(now, through), false);
+  add_fires(life, now, through, false);
   return {};
 }
 

@@ -445,7 +445,7 @@ NotDue History::why_not(const Life& life, std::size_t version, Time t, Time end,
   if (schedule.kind == job::ScheduleKind::at) return NotDue::once;
   if (schedule.not_before && t < *schedule.not_before) return NotDue::not_before;
   if (schedule.until && t > *schedule.until) return NotDue::until;
-  if (lives_now(life) && is_used_up() && t > job_->planned_through) return NotDue::used_up;
+  if (lives_now(life) && t > end_of_runs(t)) return NotDue::used_up;
   // What the same schedule would do without one of its conditions.
   const auto fires_there = [&](const job::Schedule& other) {
     const auto series = ops::series_of(context_, other, seed_of(life));

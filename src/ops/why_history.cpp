@@ -263,7 +263,7 @@ std::optional<Time> History::fire_before(const Life& life, Time t) const {
     const Time begin = i == 0 ? life.created : life.versions[i].since;
     Time end = std::min(t - kTick, end_of(life, i));
     // Of what came after its last run nothing was an occurrence.
-    if (lives_now(life) && is_used_up()) end = std::min(end, job_->planned_through);
+    if (lives_now(life)) end = end_of_runs(end);
     const job::FireSeries* series = begin < end ? series_of(life, i) : nullptr;
     if (series == nullptr) continue;
     const job::FireSeries::Stretch stretch = series->count(begin, end);
@@ -279,7 +279,7 @@ std::optional<Time> History::fire_after(const Life& life, Time t) const {
     if (series == nullptr) continue;
     const std::optional<Time> fire = series->next_after(begin);
     if (!fire || *fire > end_of(life, i)) continue;
-    if (lives_now(life) && is_used_up() && *fire > job_->planned_through) return std::nullopt;
+    if (lives_now(life) && *fire > end_of_runs(*fire)) return std::nullopt;
     return fire;
   }
   return std::nullopt;
@@ -297,6 +297,28 @@ bool History::has_fire(const Life& life, Time t) const {
 bool History::is_used_up() const {
   if (!job_) return false;
   return job_->has_had_all_runs(job::resolve(job_->definition.policy, context_.config.defaults));
+}
+
+// A fire in a pause is not counted, for it will have no run.
+Time History::end_of_runs(Time through) const {
+  if (!job_) return through;
+  const job::Policy policy = job::resolve(job_->definition.policy, context_.config.defaults);
+  Time low = job_->planned_through;
+  if (policy.max_runs <= 0 || through <= low) return through;
+  if (job_->has_had_all_runs(policy)) return low;
+  if (job_->paused && !job_->paused_until) return through;
+  if (job_->paused) low = std::max(low, *job_->paused_until);
+  const job::FireSeries* series = series_of(lives_.back(), lives_.back().versions.size() - 1);
+  if (series == nullptr || through <= low) return through;
+  const Time since = low;
+  const std::int64_t left = policy.max_runs - job_->run_count;
+  if (series->count(since, through).count <= left) return through;
+  Time high = through;  // (since, low] has at most `left`, (since, high] more
+  while (high - low > kTick) {
+    const Time middle = low + (high - low) / 2;
+    (series->count(since, middle).count <= left ? low : high) = middle;
+  }
+  return low;
 }
 
 job::Policy History::policy_of(const Life& life, std::size_t version) const {

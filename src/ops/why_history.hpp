@@ -47,6 +47,9 @@ class History {
   bool has_fire(const Life& life, Time t) const;
   /// Whether the job, as it stands, will not be planned any more whatever its schedule says.
   bool is_used_up() const;
+  /// How much of the time up to `through` max_runs leaves to the job that lives now: the fires
+  /// after that have no run, if all before have one. `through` itself where it leaves all.
+  Time end_of_runs(Time through) const;
 
   // Rows.
   /// The row of the occurrence at `t`, or of the last one before.

@@ -131,8 +131,10 @@ class Moment {
         say("It is a job for one moment only");
         break;
       case NotDue::used_up:
-        say((f_.at < f_.now ? "It had had " : "It has had ") + all_runs(f_.policy.max_runs) +
-            " (max_runs)");
+        say((f_.at < f_.now                                   ? "It had had "
+             : f_.job && !f_.job->has_had_all_runs(f_.policy) ? "By then it will have had "
+                                                              : "It has had ") +
+            all_runs(f_.policy.max_runs) + " (max_runs)");
         break;
       case NotDue::gap_skipped:
         say(capital(f_.gap_words));

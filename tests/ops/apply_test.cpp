@@ -141,6 +141,26 @@ TEST_CASE("one wrong job keeps all of them from being applied") {
   CHECK(world.contents() == before);
 }
 
+TEST_CASE("a job that comes after a removed one is named together with it") {
+  World world;
+  job::JobDraft draft = every("1h");
+  draft.policy.after = {"a"};
+  apply(world, reading({file_job("a", every("5m")), file_job("b", draft)}));
+  world.add("mine", draft);
+  CHECK(apply(world, reading({file_job("b", draft)})).warnings.empty());
+  const Difference kept = apply(world, reading({file_job("b", draft)}), options(true));
+  CHECK(kept.removed == Names{"a"});
+  REQUIRE(kept.warnings.size() == 2);
+  CHECK(contains(kept.warnings[0], "job b comes after a (after), which is removed"));
+  CHECK(contains(kept.warnings[1], "job mine comes after a (after), which is removed"));
+  // What a file says now counts, not what is stored still.
+  apply(world, reading({file_job("c", every("5m")), file_job("b", every("1h"))}));
+  job::JobDraft later = every("1h");
+  later.policy.after = {"c"};
+  apply(world, reading({file_job("c", every("5m")), file_job("b", later)}));
+  CHECK(apply(world, reading({file_job("b", every("1h"))}), options(true)).warnings.empty());
+}
+
 TEST_CASE(
     "jobs that are gone from the files are named, and removed with prune, but only the set's") {
   World world;

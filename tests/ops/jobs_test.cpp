@@ -372,6 +372,26 @@ TEST_CASE("remove refuses a running job, unless it may stop it") {
   CHECK(World::must(world.store->cancel_requests()).size() == 1);
 }
 
+TEST_CASE("remove does not advise what it would refuse for another reason") {
+  World world;
+  AddOptions options;
+  options.managed_by = "apply:nightly";
+  world.add("first", every("1h"), options);
+  job::JobDraft draft = every("1h");
+  draft.policy.after = {"first"};
+  world.add("second", draft);
+  const Error error = world.refused([&] { return world.ops.remove({"first"}, false); });
+  CHECK_FALSE(contains(error.message, "--force"));
+  CHECK(contains(error.message, "defined by the set nightly; remove it in that set's files"));
+  // Of one that can be removed by hand the advice holds.
+  world.add("free", every("1h"));
+  draft.policy.after = {"free"};
+  world.add("third", draft);
+  const Error advice = world.refused([&] { return world.ops.remove({"free"}, false); });
+  CHECK(contains(advice.message, "--force"));
+  World::must(world.ops.remove({"free"}, true));
+}
+
 TEST_CASE("a job whose zone this machine has lost can be moved to another, or removed") {
   World world;
   for (const char* name : {"moved", "removed"}) {

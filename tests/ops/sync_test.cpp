@@ -198,6 +198,20 @@ TEST_CASE("a job that is removed from its file while it runs runs on to its end"
   CHECK_FALSE(world.runs("a")[0].cancel_requested);
 }
 
+TEST_CASE("a job that comes after one that goes from its file is named together with it") {
+  World world;
+  job::JobDraft draft = every("5m");
+  draft.policy.after = {"first"};
+  sync(world, reading({file_job("a.toml", "first", every("5m")),
+                       file_job("b.toml", "second", draft), file_job("c.toml", "fourth", draft)}));
+  world.add("third", draft);
+  const Synced synced = sync(world, reading({file_job("b.toml", "second", draft)}));
+  CHECK(synced.removed == Names{"first", "fourth"});
+  REQUIRE(synced.warnings.size() == 2);
+  CHECK(contains(synced.warnings[0], "job second comes after first (after), which is removed"));
+  CHECK(contains(synced.warnings[1], "job third comes after first (after), which is removed"));
+}
+
 TEST_CASE("a run that waits for its retry when its job goes from its file was not skipped") {
   World world;
   sync(world, reading({file_job("a.toml", "a", every("5m"))}));

@@ -289,6 +289,25 @@ TEST_CASE("in a fold the other of the two times is named") {
   CHECK(contains(world.text(finding), "fires only once, at 2026-10-25 02:30:00+01:00."));
 }
 
+TEST_CASE("a fire that max_runs leaves no run for is not to come, as next says") {
+  WhyWorld world;
+  job::JobDraft draft = cron("0 3 * * *");
+  draft.policy.max_runs = 2;
+  world.add("twice", draft);
+  CHECK(world.brief(world.one("twice", "2026-03-02 03:00")) == "upcoming");
+  CHECK(world.brief(world.one("twice", "2026-03-03 03:00")) == "upcoming");
+  CHECK_FALSE(contains(world.text(world.one("twice", "2026-03-03 02:00")), "all its 2 runs"));
+  const Finding third = world.one("twice", "2026-03-04 03:00");
+  CHECK(world.brief(third) == "not_due max_runs");
+  CHECK(contains(world.text(third), "By then it will have had all its 2 runs (max_runs)."));
+  CHECK(contains(world.text(third), "The occurrence before: 2026-03-03 03:00:00+00:00"));
+  CHECK(world.brief(world.one("twice", "2026-03-06")) == "not_due max_runs");
+  // What is due in a pause has no run, and leaves it to others.
+  World::must(world.ops.pause({"twice"}, "", World::kStart + days(3)));
+  CHECK(world.brief(world.one("twice", "2026-03-06 03:00")) == "upcoming");
+  CHECK(world.brief(world.one("twice", "2026-03-07 03:00")) == "not_due max_runs");
+}
+
 TEST_CASE("what bounds a schedule is told") {
   WhyWorld world;
   job::JobDraft draft = every("1h");

@@ -45,6 +45,7 @@ struct Difference {
   /// What keeps all of it from being done: errors of the reading, of single jobs, and jobs that
   /// somebody else manages (kind conflict). `where` is FILE:LINE:COLUMN.
   std::vector<Error> errors = {};
+  std::vector<std::string> warnings = {};  ///< jobs that come after one of those removed
 
   bool empty() const { return added.empty() && changed.empty() && removed.empty(); }
   bool same_changes(const Difference& other) const {

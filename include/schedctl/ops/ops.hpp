@@ -68,7 +68,8 @@ struct Backfilled {
 /// A change of what one file or directory says.
 struct Synced {
   std::vector<std::string> added, changed, removed;
-  std::vector<Error> errors;  ///< jobs left as they were; `where` is FILE:LINE:COLUMN
+  std::vector<Error> errors;          ///< jobs left as they were; `where` is FILE:LINE:COLUMN
+  std::vector<std::string> warnings;  ///< jobs that come after a removed one
 };
 
 /// What a user can do to jobs and runs: check, one transaction with its audit row, poke. Used by
