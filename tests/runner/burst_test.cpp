@@ -92,7 +92,8 @@ TEST_CASE_FIXTURE(Burst, "what waits behind runs that go on has its rows within 
                                                   {RunState::pending, kJobs - kSlots}});
 }
 
-TEST_CASE_FIXTURE(Burst, "one that lasts has rows for all that wait before the next fires are due") {
+TEST_CASE_FIXTURE(Burst,
+                  "one that lasts has rows for all that wait before the next fires are due") {
   add_jobs(kJobs, {.misfire_grace = seconds(1)});
   clock.advance(minutes(1));
   settle();
@@ -189,8 +190,7 @@ TEST_CASE_FIXTURE(Burst, "in a crowd a young start waits for its end, and is rec
   clock.advance(minutes(1));
   settle();
   REQUIRE(executor.started.size() == 50);
-  for (const executor::StartRequest& start : executor.started)
-    runner->take(started_report(start));
+  for (const executor::StartRequest& start : executor.started) runner->take(started_report(start));
   clock.advance(milliseconds(5));
   const Runner::Beat held = end_some(5);
   CHECK(held.holds_starts);
