@@ -31,19 +31,25 @@ bool is_within(const std::optional<Duration>& instant, Duration now, Duration sp
 /// Whether it waits for a slot behind what was due before it, and for nothing else.
 bool is_next_by_time(const job::Job& job, const job::Policy& policy) {
   return !job.paused && policy.priority == 0 && policy.jitter == Duration::zero() &&
-         policy.group.empty() && policy.after.empty() && policy.max_runs == 0;
+         policy.max_wait == Duration::zero() && policy.group.empty() && policy.after.empty() &&
+         policy.max_runs == 0;
 }
 
 }  // namespace
 
 bool Runner::can_be_left(const job::Job& job, Time now) const {
+  const job::Policy policy = policy_of(job);
   const Time due = job.next_fire.value_or(now);
-  if (now - due >= kLeftAtMost || !is_next_by_time(job, policy_of(job))) return false;
-  if (now - due + 2 * kTurnover < limits::kShortestEvery) return true;
+  // As it will be when it is looked at again.
+  const Duration left = now - due + 2 * kTurnover;
+  // Who is to be told of a late start is told by its row.
+  if (!is_next_by_time(job, policy) || left >= std::min(kLeftAtMost, policy.alert_grace))
+    return false;
+  if (left < limits::kShortestEvery) return true;
   const auto fires = series_of(job);
   if (!fires) return false;
   const std::optional<Time> next = fires->next_after(due);
-  return !next || *next - now > 2 * kTurnover;
+  return !next || *next > due + left;
 }
 
 std::size_t Runner::jobs_to_read(Work& work) const {

@@ -128,6 +128,19 @@ TEST_CASE_FIXTURE(Burst, "where one of them has a priority, rank decides as ever
   CHECK(rows()[RunState::pending] == kJobs + 1 - kSlots);
 }
 
+TEST_CASE_FIXTURE(Burst, "a job whose wait is bounded, or told of soon, has its row at once") {
+  add_jobs(kJobs);
+  SUBCASE("max_wait") {
+    add("bounded", minutes(1), {.max_wait = seconds(1)});
+  }
+  SUBCASE("alert_grace") {
+    add("bounded", minutes(1), {.alert_grace = milliseconds(150)});
+  }
+  clock.advance(minutes(1));
+  settle();
+  CHECK(runs("bounded").back().state == RunState::pending);
+}
+
 TEST_CASE_FIXTURE(Burst, "one with a priority is found behind all that one beat reads") {
   const std::size_t many = limits::kJobsPerBeat + 50;
   add_jobs(many);
