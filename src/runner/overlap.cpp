@@ -18,7 +18,7 @@ using job::RunState;
 
 /// Runs in one job's line: more than a backfill has, a queue, and what is caught up.
 constexpr std::size_t kLooked = static_cast<std::size_t>(limits::kMaxParallel) +
-                                limits::kMaxInstances * 2 + limits::kMaxCatchup;
+                                std::size_t{2} * limits::kMaxInstances + limits::kMaxCatchup;
 
 bool is_queued(const job::Run& run) {
   return run.state == RunState::pending && run.waits && !run.occupies_slot();
