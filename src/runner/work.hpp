@@ -54,15 +54,13 @@ struct Runner::Watches {
   std::uint64_t revision = 0;  ///< of the store, after the last commit
   /// Somebody's cancel, signal or backfill may be in the rows, though nobody has written since.
   bool may_have_wishes = true;
-  std::optional<Duration> walked_at;  ///< Clock::elapsed of the last walk over all that wait
-  /// Since when jobs are left due, as Work says, and when all were looked at last;
-  /// when a beat last took or freed many slots. All as Clock::elapsed.
-  std::optional<Duration> left_since;
-  bool in_step = false;  ///< of Work, as it was
-  std::optional<Duration> looked_at;
-  std::optional<Duration> turned_over_at;
-  bool gates_stale = true;    ///< what waits for other jobs is to be asked again
-  bool awaits_again = false;  ///< the rows have been asked which starts are awaited
+  std::optional<Duration> walked_at;       ///< Clock::elapsed of the last walk over all that wait
+  bool in_step = false;                    ///< of Work, as it was
+  std::optional<Duration> left_since;      ///< Clock::elapsed; jobs are left due, as Work says
+  std::optional<Duration> looked_at;       ///< Clock::elapsed of the last look at all that are due
+  std::optional<Duration> turned_over_at;  ///< Clock::elapsed of the last beat with many slots
+  bool gates_stale = true;                 ///< what waits for other jobs is to be asked again
+  bool awaits_again = false;               ///< the rows have been asked which starts are awaited
 };
 
 /// What one beat has decided and may do only after its commit. Thrown away if it fails.
