@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <string_view>
 
+#include "held_starts.hpp"
 #include "keeper_link.hpp"
+#include "schedctl/base/clock.hpp"
 #include "schedctl/base/crash_point.hpp"
 #include "schedctl/base/limits.hpp"
 
@@ -210,14 +212,19 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
                                                                  ReportSink& sink) {
   TRY(loop::Mailbox<Order> orders, loop::Mailbox<Order>::create());
   TRY(loop::MonotonicTimer telling, loop::MonotonicTimer::create());
-  std::unique_ptr<CommandExecutor> executor(
-      new CommandExecutor(loop, std::move(options), sink, std::move(orders), std::move(telling)));
+  TRY(HeldStarts held, HeldStarts::create());
+  std::unique_ptr<CommandExecutor> executor(new CommandExecutor(
+      loop, std::move(options), sink, std::move(orders), std::move(telling), std::move(held)));
   CommandExecutor* raw = executor.get();
   TRY(raw->link_,
       KeeperLink::create(
           loop, raw->options_.paths, raw->options_.program,
           {.connected = [raw](keeper::Client& client) { raw->adopt(client.inventory()); },
-           .lost = [raw](const std::string& why) { raw->sink_.keeper_lost(why); },
+           .lost =
+               [raw](const std::string& why) {
+                 raw->give_back(raw->held_->take_all());
+                 raw->sink_.keeper_lost(why);
+               },
            .keeper_is_roots = raw->options_.keeper_is_roots,
            .orphaned =
                [raw] {
@@ -240,19 +247,23 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
     raw->tells_soon_ = false;
     raw->carry_out_orders();
   }));
+  TRY_VOID(loop.watch(raw->held_->fd(), EPOLLIN, [raw](auto) { raw->start_due(); }));
   return executor;
 }
 
 CommandExecutor::CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink,
-                                 loop::Mailbox<Order> orders, loop::MonotonicTimer telling)
+                                 loop::Mailbox<Order> orders, loop::MonotonicTimer telling,
+                                 HeldStarts held)
     : loop_(loop),
       options_(std::move(options)),
       accounts_(options_.job_user),
       sink_(sink),
       orders_(std::move(orders)),
-      telling_(std::move(telling)) {}
+      telling_(std::move(telling)),
+      held_(std::make_unique<HeldStarts>(std::move(held))) {}
 
 CommandExecutor::~CommandExecutor() {
+  loop_.unwatch(held_->fd());
   loop_.unwatch(orders_.fd());
   loop_.unwatch(telling_.fd());
 }
@@ -262,6 +273,7 @@ Result<void> CommandExecutor::connect(Duration patience) {
 }
 
 void CommandExecutor::adopt(const keeper::Inventory& known) {
+  give_back(held_->take_all());
   Adoption adoption;
   adoption.keeper = known.instance;
   adoption.keeper_pid = keeper_pid();
@@ -321,9 +333,11 @@ void CommandExecutor::carry_out_orders() {
       start_all(client, std::move(*requests));
       continue;
     }
+    const auto* end = std::get_if<EndOrder>(&order);
+    if (end != nullptr && end_held(*end)) continue;
     // Without a keeper there is nobody to tell: what it knows comes with the next adoption.
     if (client == nullptr) continue;
-    if (const auto* end = std::get_if<EndOrder>(&order)) {
+    if (end != nullptr) {
       client->end(key_of(end->run, end->fence), end->kill_grace);
     } else if (const auto* signal = std::get_if<SignalOrder>(&order)) {
       client->signal(key_of(signal->run, signal->fence), signal->number);
@@ -340,11 +354,18 @@ void CommandExecutor::carry_out_orders() {
 }
 
 void CommandExecutor::start_all(keeper::Client* client, std::vector<StartRequest> requests) {
+  const Time now = SystemClock().wall();
+  bool holds = false;
   for (StartRequest& request : requests) {
     // An order from before the keeper was connected anew: the adoption has told the runner that
     // this run was never started, so it must not be started now.
     if (client == nullptr || request.generation != generation_) {
       sink_.report(never_started(request));
+      continue;
+    }
+    if (request.not_before > now) {
+      held_->hold(std::move(request));
+      holds = true;
       continue;
     }
     keeper::StartOrder order;
@@ -359,6 +380,31 @@ void CommandExecutor::start_all(keeper::Client* client, std::vector<StartRequest
     order.kill_grace = request.policy.kill_grace;
     client->start(order);
   }
+  if (holds) held_->arm();
+}
+
+// A clock that was set says nothing of when those that wait are due; whoever ordered them does.
+void CommandExecutor::start_due() {
+  if (held_->was_clock_set()) {
+    give_back(held_->take_all());
+  } else {
+    start_all(link_->client(), held_->take_due(SystemClock().wall()));
+    link_->send_orders();
+  }
+  held_->arm();
+}
+
+bool CommandExecutor::end_held(const EndOrder& order) {
+  const std::optional<StartRequest> held = held_->take(order.run, order.fence);
+  if (!held) return false;
+  Report report = never_started(*held);
+  report.ended_on_order = true;
+  sink_.report(std::move(report));
+  return true;
+}
+
+void CommandExecutor::give_back(const std::vector<StartRequest>& requests) {
+  for (const StartRequest& request : requests) sink_.report(never_started(request));
 }
 
 }  // namespace schedctl::executor

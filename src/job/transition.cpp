@@ -19,7 +19,7 @@ enum class Do {
   end,      ///< the state and reason of the cell
   drop,     ///< likewise, but one that has been tried goes on to its retry
   abandon,  ///< likewise, but one that has been tried did run: cancelled, with the cell's reason
-  requeue,  ///< pending at once, same attempt
+  requeue,  ///< pending at once, though not before its fire time; same attempt
   restart,  ///< pending after a growing pause, same attempt; gives up as the cell says
   retry,    ///< pending after the policy's backoff, next attempt; gives up as the cell says
   recover,  ///< pending like a retry if on_lost = retry; else as the cell says
@@ -143,7 +143,7 @@ std::optional<Step> transition(const Run& run, Happening happening, const Policy
       return end;
     case Do::requeue: {
       if (run.cancel_requested) return call_off(run);
-      return wait_until(run, now);
+      return wait_until(run, run.cause == Cause::schedule ? std::max(now, run.fire_time) : now);
     }
     case Do::restart: {
       if (run.cancel_requested) return call_off(run);

@@ -33,13 +33,12 @@ bool needs_only_slot(const job::Policy& policy) {
   return policy.after.empty() && policy.group.empty() && policy.max_runs == 0;
 }
 
-/// Whether it waits for a slot behind what was due before it, and for nothing else.
+}  // namespace
+
 bool is_next_by_time(const job::Job& job, const job::Policy& policy) {
   return !job.paused && policy.priority == 0 && policy.jitter == Duration::zero() &&
          policy.max_wait == Duration::zero() && needs_only_slot(policy);
 }
-
-}  // namespace
 
 bool Runner::can_be_left(const job::Job& job, Time now) const {
   const job::Policy policy = policy_of(job);
@@ -130,7 +129,7 @@ Result<std::optional<std::size_t>> Runner::slots_at_once(const Work& work) {
 }
 
 Result<void> Runner::claim_at_once(Work& work, const job::Policy& policy, job::Run& run) {
-  const bool is_plain = run.state == job::RunState::pending && run.due_at <= work.now &&
+  const bool is_plain = run.state == job::RunState::pending && run.due_at <= work.claims_until &&
                         !run.waits && needs_only_slot(policy);
   if (work.at_once == 0 || !is_plain || work.busy_jobs.contains(run.job_id)) return {};
   TRY(const bool busy, store_.is_busy(run.job_id));

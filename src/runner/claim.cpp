@@ -18,7 +18,7 @@ namespace {
 // more: reading what cannot be started costs more than starting. While no slot is free, only those
 // are looked at that can be settled without one; else they would stand behind all that wait for a
 // slot.
-constexpr std::size_t kLookAhead = 50;
+constexpr std::size_t kWindow = 50;
 // Those that need no slot are found by walking all that wait: not in each of many short beats.
 constexpr Duration kBetweenWalks = std::chrono::milliseconds(50);
 
@@ -157,7 +157,7 @@ Result<void> Runner::claim(Work& work) {
   TRY_VOID(open_gates(work));
   std::size_t free = free_slots(work);
   const bool full = free == 0;
-  const std::size_t window = std::max(free, kLookAhead);
+  const std::size_t window = std::max(free, kWindow);
   InGroups in_groups = count_groups(work);
   // Without a keeper nothing is claimed and nothing marked: what is due stays so, and so does what
   // is known of the slots.
@@ -282,6 +282,7 @@ void Runner::begin_run(Work& work, const job::Run& run, const job::Job& job,
       Live{run.fence, policy.kill_grace, run.job_name, false, run.group, judges_output(policy)};
   executor::StartRequest request = executor::request_of(run, job.definition, policy);
   request.generation = work.adopted ? work.adopted->generation : generation_;
+  if (run.due_at > work.now) request.not_before = run.due_at;
   work.starts.push_back(std::move(request));
 }
 

@@ -181,7 +181,7 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
   TRY(store::Transaction transaction, store::Transaction::begin(store_));
   // Now that the lock is ours: it may have been waited for.
   const Moment moment = moment_of(clock_);
-  work.now = moment.now;
+  work.now = work.claims_until = moment.now;
   work.elapsed = moment.elapsed;
   work.awake = moment.awake;
   work.may_have_wishes = watches_->may_have_wishes || store_.revision() != watches_->revision;
@@ -198,6 +198,7 @@ Result<Runner::Beat> Runner::do_beat(Work& work) {
     TRY_VOID(claim(work));
     TRY_VOID(note_slots(work));
     if (work.may_have_wishes) TRY_VOID(backfill(work));
+    TRY_VOID(look_ahead(work));
   }
   TRY_VOID(watch_starts(work));
   TRY_VOID(watch_keeper(work));
@@ -292,6 +293,7 @@ void Runner::finish(Work& work) {
 
 // What was decided is durable now: the others may hear of it.
 void Runner::hand_out(Work& work) {
+  if (work.claims_until > work.now) watches_->ahead_until = work.elapsed + kLookAhead;
   if (!work.starts.empty()) {
     CRASH_POINT("daemon.claimed");
     watches_->keeper.ordered(work.elapsed);

@@ -9,6 +9,9 @@ namespace {
 
 // An end can wait this long for a beat that is about to be anyway, as a start can for its end.
 constexpr Duration kCompany = Runner::kStartAlone;
+// While the next starts are claimed already, nothing is gained by recording each alone; but before
+// what follows them is due.
+constexpr Duration kCompanyAhead = Runner::kLookAhead - std::chrono::milliseconds(10);
 // In a crowd ends, too, gather for a moment.
 constexpr Duration kCrowdedCompany = std::chrono::milliseconds(3);
 // After a beat that failed (database locked, disk full) nothing is to be gained by hurrying.
@@ -163,7 +166,9 @@ void RunnerThread::read_inbox() {
       const bool finished = report->kind == executor::Report::Kind::finished;
       runner_->take(std::move(*report));
       if (!finished) {
-        want_company(Gathering::starts, kCompany);
+        want_company(Gathering::starts, runner_->is_ahead() ? kCompanyAhead : kCompany);
+      } else if (runner_->is_ahead()) {
+        want_company(Gathering::ends, kCompanyAhead);
       } else if (runner_->is_crowded()) {
         want_company(Gathering::ends, kCrowdedCompany);
       } else if (next_fall_due_ && *next_fall_due_ - clock_.wall() <= kCompany) {
@@ -262,6 +267,10 @@ void RunnerThread::on_beat_failed(const Error& error) {
 bool RunnerThread::stop_is_complete() {
   if (!stop_) return false;
   const bool failing = failing_until_.has_value();
+  if (stop_->how == Stop::leave && !failing && runner_->is_ahead()) {
+    wake_at(clock_.elapsed() + Runner::kLookAhead);
+    return false;
+  }
   if (stop_->how == Stop::leave) return !due_ || failing;
   const Duration now = clock_.elapsed();
   if (runner_->live() == 0) return !due_ || failing;

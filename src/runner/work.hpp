@@ -16,6 +16,9 @@
 
 namespace schedctl::runner {
 
+/// Whether a run of the job waits for a slot behind what was due before it, and for nothing else.
+bool is_next_by_time(const job::Job& job, const job::Policy& policy);
+
 /// What the runner keeps an eye on between beats, to tell people of it.
 struct Runner::Watches {
   /// The store cannot be written. Told from memory, so it lives here.
@@ -59,6 +62,7 @@ struct Runner::Watches {
   std::optional<Duration> left_since;      ///< Clock::elapsed; jobs are left due, as Work says
   std::optional<Duration> looked_at;       ///< Clock::elapsed of the last look at all that are due
   std::optional<Duration> turned_over_at;  ///< Clock::elapsed of the last beat with many slots
+  Duration ahead_until{};                  ///< Clock::elapsed; no start is held for longer
   bool gates_stale = true;                 ///< what waits for other jobs is to be asked again
   bool awaits_again = false;               ///< the rows have been asked which starts are awaited
 };
@@ -96,6 +100,7 @@ struct Runner::Work {
   std::set<RunId> over;
   std::set<JobId> busy_jobs;  ///< claimed in this beat
   std::size_t at_once = 0;    ///< so many runs may yet be claimed as they are planned
+  Time claims_until{};        ///< if they are due then
   /// What is in the way of further runs of a job, as read in this beat.
   std::map<JobId, std::vector<job::Run>> lines_of_jobs;
   bool looks = false;       ///< at all jobs that are due, not only at as many as have slots

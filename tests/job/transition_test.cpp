@@ -201,6 +201,15 @@ TEST_CASE("an order that never reached the keeper is pending again at once") {
   CHECK(*step->due_at == kNow);
 }
 
+TEST_CASE("an order that was given back before the fire time waits for it") {
+  Run run = run_in(S::running);
+  run.cause = Cause::schedule;
+  run.fire_time = kNow + std::chrono::milliseconds(20);
+  const auto step = transition(run, H::never_started, Policy{}, kNow);
+  CHECK(step->state == S::pending);
+  CHECK(*step->due_at == run.fire_time);
+}
+
 TEST_CASE("a lost run is started again only if on_lost says so, three times at most") {
   for (const H lost : {H::lost_keeper, H::lost_reboot}) {
     Run run = run_in(S::running);

@@ -18,6 +18,7 @@
 
 namespace schedctl::executor {
 
+class HeldStarts;
 class KeeperLink;
 
 /// The users that commands run as. The user database may be slow, or on a network: an answer holds
@@ -97,10 +98,13 @@ class CommandExecutor final : public Executor {
   using Order = std::variant<std::vector<StartRequest>, EndOrder, SignalOrder, Recorded, PingOrder>;
 
   CommandExecutor(loop::Loop& loop, Options options, ReportSink& sink, loop::Mailbox<Order> orders,
-                  loop::MonotonicTimer telling);
+                  loop::MonotonicTimer telling, HeldStarts held);
   void adopt(const keeper::Inventory& known);
   void carry_out_orders();
   void start_all(keeper::Client* client, std::vector<StartRequest> requests);
+  void start_due();
+  bool end_held(const EndOrder& order);
+  void give_back(const std::vector<StartRequest>& requests);
   keeper::RunKey key_of(RunId run, std::int64_t fence) const;
 
   loop::Loop& loop_;
@@ -110,6 +114,7 @@ class CommandExecutor final : public Executor {
   loop::Mailbox<Order> orders_;
   loop::MonotonicTimer telling_;  ///< when orders that can wait are given at the latest
   std::atomic<bool> tells_soon_ = false;
+  std::unique_ptr<HeldStarts> held_;
   std::unique_ptr<KeeperLink> link_;
   std::int64_t generation_ = 0;
 };

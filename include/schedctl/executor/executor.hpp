@@ -18,6 +18,9 @@ struct StartRequest {
   RunId run;
   std::int64_t fence = 0;
   std::int64_t generation = 0;  ///< of the Adoption the claim was made under
+  /// By the wall clock, and only a moment ahead. If the clock is set or the keeper is lost before
+  /// it, the run is reported as never_started.
+  Time not_before{};
   int attempt = 1;
   std::string job;
   std::string key;  ///< SCHEDCTL_KEY

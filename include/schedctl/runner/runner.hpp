@@ -61,6 +61,10 @@ class Runner {
   /// whoever looks at `ps` sees no difference.
   static constexpr Duration kStartAlone = std::chrono::milliseconds(20);
 
+  /// So long before its fire time a run may be claimed, if it shares the commit of a beat that is
+  /// anyway; the executor holds it until then.
+  static constexpr Duration kLookAhead = std::chrono::milliseconds(50);
+
   Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier,
          const job::ZoneSource& zones, const Clock& clock, Settings settings);
   ~Runner();
@@ -112,6 +116,8 @@ class Runner {
   /// So many that the keeper is busy whatever the runner does: what shares a commit leaves more of
   /// the machine to the jobs.
   bool is_crowded() const { return in_flight() > kCrowd; }
+  /// Starts may still be held for their fire times, and the next beat is not far.
+  bool is_ahead() const;
   /// "backup #42, report #43": for people who wait.
   std::string live_words() const;
   const store::Node& node() const { return settings_.node; }
@@ -218,6 +224,9 @@ class Runner {
   Duration left_for(const Work& work) const;
   static Time next_look(const Work& work);
   Result<void> claim_at_once(Work& work, const job::Policy& policy, job::Run& run);
+  // ahead.cpp
+  Result<void> look_ahead(Work& work);
+  Result<void> plan_ahead(Work& work, const job::Job& job);
   Result<void> withdraw(Work& work, job::Run run, job::Happening happening);
   /// What becomes of a run that is due while its job is busy.
   enum class WhenBusy { starts, waits, overlapped, queue_full };
