@@ -266,13 +266,14 @@ void look_at_keeper(Findings& findings, const Patient& patient) {
 
 void look_at_limits(Findings& findings, const Patient& patient) {
   findings.begin("limits");
-  const std::int64_t running = patient.config().max_running;
-  const std::string many = "max_running = " + std::to_string(running);
+  const config::Config::Slots slots = patient.config().command_slots();
+  const std::int64_t running = slots.most;
+  const std::string many = slots.setting + " = " + std::to_string(running);
   const auto remedy = [&](const char* directive, const char* flag, std::int64_t needed,
                           std::int64_t most) {
     return std::string(directive) + "=" + std::to_string(needed) + " in the unit, or ulimit " +
            flag + " " + std::to_string(needed) + " before schedctl start, in a new keeper" +
-           (most > 0 ? "; or max_running = " + std::to_string(most) : "");
+           (most > 0 ? "; or " + slots.setting + " = " + std::to_string(most) : "");
   };
   const Limit files = keepers_limit(patient, "Max open files", true);
   const std::int64_t files_needed = running + kKeepersOwnFiles;

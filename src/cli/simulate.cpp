@@ -154,8 +154,8 @@ void print_people(Session& session, const Simulation& s) {
         " from " + absolute(s.from, zone) + " to " + absolute(s.to, zone) + "\n");
   std::string peak = "nothing that is known to take time";
   if (s.peak > 0)
-    peak = thousands(s.peak) + " at once, first at " + absolute(s.peak_at, zone) +
-           "; max_running is " + thousands(s.max_running);
+    peak = thousands(s.peak) + " at once, first at " + absolute(s.peak_at, zone) + "; at most " +
+           thousands(s.max_running) + " may run at once";
   if (s.peak > s.max_running) peak = paint(Color::yellow, peak + ": some will wait");
   print("most runs: " + peak + "\n");
   if (!s.unmeasured.empty())

@@ -29,6 +29,12 @@ constexpr std::string_view kReserved[] = {"SCHEDCTL_RUN_ID",  "SCHEDCTL_JOB", "S
 
 using Origins = std::map<std::string, std::string>;
 
+bool has_settings_under(const std::string& key) {
+  return std::ranges::any_of(setting_specs(), [prefix = key + "."](const SettingSpec& spec) {
+    return spec.key.starts_with(prefix);
+  });
+}
+
 /// Paths that hold where nothing else is said.
 struct Places {
   bool own = false;
@@ -179,11 +185,7 @@ Result<void> Loader::read_file() {
 Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
   for (const Entry& entry : table.table) {
     const std::string key = prefix + entry.key;
-    if (key == "defaults" && entry.value.kind == Value::Kind::table) {
-      TRY_VOID(read_table(entry.value, "defaults."));
-      continue;
-    }
-    const bool is_table = key == "alerts" || key == "alerts.slack" || key == "retention";
+    const bool is_table = has_settings_under(key);
     if (is_table && entry.value.kind == Value::Kind::table) {
       TRY_VOID(read_table(entry.value, key + "."));
       continue;
@@ -201,10 +203,6 @@ Result<void> Loader::read_table(const Value& table, const std::string& prefix) {
     if (key == "groups") {
       TRY_VOID(read_groups(entry));
       continue;
-    }
-    if (key == "defaults") {
-      return fail(ErrorKind::config, "defaults is a table, with [defaults] on a line of its own",
-                  entry.where);
     }
     if (key == "defaults.retry" && entry.value.kind == Value::Kind::table) {
       TRY_VOID(check_retry_table(entry.value));
@@ -423,6 +421,12 @@ bool Config::is_own_file(const std::string& directory, const std::string& name) 
   return is_here(keeper_dir) || is_here(lock_file()) || is_here(pid_file()) ||
          is_here(control_socket()) || is_here(sqlite_path()) || is_here(log_file) ||
          (is_here(runtime_dir) && runtime_dir == directory + "/" + name);
+}
+
+Config::Slots Config::command_slots() const {
+  if (command_max_running && *command_max_running < max_running)
+    return {*command_max_running, "executors.command.max_running"};
+  return {max_running, "max_running"};
 }
 
 std::string Config::sqlite_path() const {

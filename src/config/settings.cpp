@@ -150,18 +150,23 @@ Result<void> read_timezone(Config& config, const std::string&, const Given& give
   return {};
 }
 
-Result<void> read_max_running(Config& config, const std::string&, const Given& given) {
+template <auto Member>
+Result<void> read_slots(Config& config, const std::string& key, const Given& given) {
   const std::optional<std::int64_t> number = parse_int(given.text);
   if (!number || *number < 1 || *number > kMostRunning) {
-    return wrong("max_running must be a number from 1 to " + std::to_string(kMostRunning) +
-                 ", not '" + escape_control(given.text) + "'");
+    return wrong(key + " must be a number from 1 to " + std::to_string(kMostRunning) + ", not '" +
+                 escape_control(given.text) + "'");
   }
-  config.max_running = static_cast<int>(*number);
+  config.*Member = static_cast<int>(*number);
   return {};
 }
 
 std::string print_max_running(const Config& config, const std::string&) {
   return std::to_string(config.max_running);
+}
+
+std::string print_command_max_running(const Config& config, const std::string&) {
+  return config.command_max_running ? std::to_string(*config.command_max_running) : "";
 }
 
 Result<void> read_stop_timeout(Config& config, const std::string&, const Given& given) {
@@ -363,7 +368,9 @@ std::vector<SettingSpec> make_specs() {
       {"jobs_dirs", Type::list, read_jobs_dirs, print_jobs_dirs},
       {"environment", Type::string, read_environment, print_text<&Config::environment>},
       {"timezone", Type::string, read_timezone, print_text<&Config::timezone>},
-      {"max_running", Type::text_or_integer, read_max_running, print_max_running},
+      {"max_running", Type::text_or_integer, read_slots<&Config::max_running>, print_max_running},
+      {"executors.command.max_running", Type::text_or_integer,
+       read_slots<&Config::command_max_running>, print_command_max_running},
       {"stop_timeout", Type::text_or_integer, read_stop_timeout, print_stop_timeout},
       {"on_sigterm", Type::string, read_on_sigterm, print_on_sigterm},
       {"keeper", Type::string, read_keeper, print_keeper},

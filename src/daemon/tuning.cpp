@@ -32,7 +32,9 @@ Result<runner::Runner::Tuning> tuning_of(const config::Config& config,
   if (!zone) return fail(ErrorKind::config, zone.error().message, "timezone");
   const alert::SlackOptions slack{config.alerts.slack.channel, config.alerts.slack.username};
   runner::Runner::Tuning tuning;
-  tuning.max_running = config.max_running;
+  const config::Config::Slots slots = config.command_slots();
+  tuning.max_running = slots.most;
+  tuning.max_running_setting = slots.setting;
   tuning.defaults = config.defaults;
   tuning.voice = {.notifiers = config.alerts.notifiers(),
                   .sender = {config.environment, hostname},

@@ -48,7 +48,7 @@ class Simulator {
     out_.from = from;
     out_.to = to;
     out_.slot = slot_of(to - from);
-    out_.max_running = context.config.max_running;
+    out_.max_running = context.config.command_slots().most;
     divide(zone);
     const Duration looked_at = std::min(to - minutes_begin_, Simulation::kMinutesSpan);
     out_.minutes_cut = minutes_begin_ + looked_at < to;

@@ -105,9 +105,10 @@ struct WhyFacts {
   std::optional<job::Run> other;  ///< overlap: the one in the way; coalesced: the one that ran
   std::vector<job::Run> running;  ///< of a waiting one: all that run now
   int max_running = 0;
-  int group_limit = 1;                    ///< of its group, if it is in one
-  std::vector<std::string> awaited_gone;  ///< of these, the ones that no job is called
-  std::vector<std::string> awaited;       ///< of a gated one: the jobs that have not succeeded yet
+  std::string max_running_setting = "max_running";  ///< which setting says so
+  int group_limit = 1;                              ///< of its group, if it is in one
+  std::vector<std::string> awaited_gone;            ///< of these, the ones that no job is called
+  std::vector<std::string> awaited;  ///< of a gated one: the jobs that have not succeeded yet
 
   // The scheduler.
   bool served = false;         ///< a daemon runs now

@@ -80,7 +80,9 @@ WhyFacts History::base(const Life& life, std::size_t version, Time at) const {
   facts.policy = policy_of(life, version);
   facts.served = served_;
   facts.down = down_;
-  facts.max_running = context_.config.max_running;
+  const config::Config::Slots slots = context_.config.command_slots();
+  facts.max_running = slots.most;
+  facts.max_running_setting = slots.setting;
   facts.unreadable = !unreadable_.empty();
   return facts;
 }

@@ -202,7 +202,7 @@ class NotRun final : RunAccount {
         not_run("it could not start within its max_wait of " + format_duration(f_.policy.max_wait));
         for (const Gap& gap : f_.gaps) say("Meanwhile " + gap_words(gap, m_));
         if (f_.gaps.empty()) {
-          say("No row says more: all slots were taken (max_running = " +
+          say("No row says more: all slots were taken (" + f_.max_running_setting + " = " +
               std::to_string(f_.max_running) + "), or an earlier run of it had not ended");
         }
         return;

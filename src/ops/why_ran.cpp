@@ -150,8 +150,8 @@ class Ran final : RunAccount {
     } else {
       say("It was " + rough(late) +
           " late, and no row says why: the machine was busy, or no slot was free for a moment "
-          "(max_running = " +
-          std::to_string(f_.max_running) + ")");
+          "(" +
+          f_.max_running_setting + " = " + std::to_string(f_.max_running) + ")");
     }
   }
 

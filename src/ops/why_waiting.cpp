@@ -195,7 +195,7 @@ class Waiting final : RunAccount {
     out_.reason = "slots";
     taken((f_.max_running == 1 ? "The only slot is taken"
                                : "All " + std::to_string(f_.max_running) + " slots are taken") +
-              " (max_running)",
+              " (" + f_.max_running_setting + ")",
           f_.running);
   }
 

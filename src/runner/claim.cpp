@@ -240,7 +240,7 @@ Result<void> Runner::note_slots(Work& work) {
   return store_.add_event({work.now, settings_.node.id, "slots-full",
                            "since " + format_rfc3339(*since) + ": all " +
                                std::to_string(settings_.tuning.max_running) +
-                               " slots were taken (max_running)"});
+                               " slots were taken (" + settings_.tuning.max_running_setting + ")"});
 }
 
 Result<void> Runner::claim_run(Work& work, job::Run run, const job::Job& job,

@@ -178,7 +178,8 @@ Result<std::string> Runner::why_waiting(const job::Run& run) {
   }
   const auto most = static_cast<std::size_t>(std::max(settings_.tuning.max_running, 0));
   if (live_.size() >= most) {
-    return "all " + std::to_string(most) + " slots are taken (max_running)";
+    return "all " + std::to_string(most) + " slots are taken (" +
+           settings_.tuning.max_running_setting + ")";
   }
   return std::string();
 }

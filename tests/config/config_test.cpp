@@ -156,6 +156,19 @@ TEST_CASE("flags win over the environment, the environment over the file, the fi
   CHECK(setting(all, "log_level").value == "info");
 }
 
+TEST_CASE("of the slots of a node and of an executor the fewer count, and are named") {
+  const Scratch scratch;
+  const auto slots = [&](const std::string& text) {
+    return loaded(with_file(scratch, text)).config.command_slots();
+  };
+  CHECK(slots("").most == 100);
+  CHECK(slots("").setting == "max_running");
+  CHECK(slots("[executors.command]\nmax_running = 3\n").most == 3);
+  CHECK(slots("executors.command.max_running = 3\n").setting == "executors.command.max_running");
+  CHECK(slots("max_running = 2\nexecutors.command.max_running = 3\n").most == 2);
+  CHECK(slots("max_running = 2\nexecutors.command.max_running = 3\n").setting == "max_running");
+}
+
 TEST_CASE("the address of a webhook is a secret that nothing prints, and may lie in a file") {
   const Scratch scratch;
   config::Sources sources = user_sources(scratch);
@@ -472,6 +485,7 @@ TEST_CASE("values that cannot be are refused at their place") {
   CHECK(refused_file("max_running = 0\n").where == "F:1:15");
   CHECK(refused_file("max_running = 10001\n").where == "F:1:15");
   CHECK(refused_file("max_running = 1.5\n").where == "F:1:15");
+  CHECK(refused_file("executors.command.max_running = 0\n").where == "F:1:33");
   CHECK(refused_file("stop_timeout = 30\n").where == "F:1:16");
   CHECK(refused_file("stop_timeout = \"30\"\n").where == "F:1:16");
   CHECK(refused_file("stop_timeout = \"999999999999999999999h\"\n").where == "F:1:16");

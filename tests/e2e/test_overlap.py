@@ -48,6 +48,21 @@ class Overlap(Story):
         self.assertIn("as many runs of it lived as may (max_instances = 2)",
                       self.why("many", "--at", skipped["fire_time"]))
 
+    def test_commands_have_a_limit_of_their_own_which_is_named_where_they_wait(self):
+        self.m.write_config("executors.command.max_running = 1\n" + self.settings)
+        self.m.ok("reload")
+        for name in ("first", "second"):
+            self.m.ok("add", name, "--manual", "--", "sleep", "60")
+        self.m.ok("trigger", "first")
+        self.m.wait_state("first", "running")
+        self.m.ok("trigger", "second")
+        self.m.wait_state("second", "pending")
+        self.assertIn("The only slot is taken (executors.command.max_running), by first",
+                      self.why("second"))
+        self.m.write_config("executors.command.max_running = 2\n" + self.settings)
+        self.m.ok("reload")
+        self.m.wait_state("second", "running")
+
     def test_a_newer_one_replaces_the_one_that_runs(self):
         self.m.ok("add", "fresh", "--manual", "--overlap", "replace", "--", "sleep", "600")
         self.m.ok("trigger", "fresh")

@@ -52,7 +52,9 @@ struct Config {
   std::vector<std::string> jobs_dirs;
   std::string environment;  ///< "production": a label
   std::string timezone;     ///< of jobs that name none; never empty after load()
-  int max_running = 100;    ///< commands at once on this node
+  int max_running = 100;    ///< runs at once on this node
+  /// Of these, commands; none: as many.
+  std::optional<int> command_max_running;
   Duration stop_timeout = std::chrono::seconds(30);
   OnSigterm on_sigterm = OnSigterm::drain;
   KeeperFrom keeper = KeeperFrom::spawn;
@@ -76,6 +78,12 @@ struct Config {
   bool own = false;         ///< a user's own daemon, not the machine's
   std::string config_file;  ///< the file that was read; empty: none
 
+  /// How many commands run at once, and which setting says so.
+  struct Slots {
+    int most = 0;
+    std::string setting;
+  };
+  Slots command_slots() const;
   std::string sqlite_path() const;  ///< the path inside `store`
   /// Whether an entry of that directory, one of the above, is something that schedctl makes there.
   bool is_own_file(const std::string& directory, const std::string& name) const;

@@ -32,6 +32,7 @@ class Runner {
   /// What a reload may change.
   struct Tuning {
     int max_running = 100;
+    std::string max_running_setting = "max_running";  ///< for words
     job::PolicyDraft defaults = {};
     alert::Voice voice = {};
     std::vector<alert::Outbox::Setup> outbox = {};
