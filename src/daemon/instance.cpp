@@ -152,6 +152,7 @@ Result<void> Instance::check_place_of_store() const {
 Result<void> Instance::begin_work() {
   courier_.reset();
   executor_.reset();
+  judge_.reset();
   runner_.reset();
   TRY_VOID(check_place_of_store());
   TRY(store_, parts_.open_store(config_));
@@ -290,8 +291,10 @@ Result<void> Instance::start_runner() {
   TRY(courier_, alert::HttpCourier::create(*loop_, *http_, addresses_, *runner_));
   TRY(runner::Runner::Tuning tuning, tuning_of(config_, addresses_, parts_, node_.hostname));
   TRY_VOID(connect_keeper());
+  judge_ = std::make_unique<runner::OutputJudge>(
+      [this](runner::Judge::Verdict verdict) { runner_->judged(std::move(verdict)); });
   auto runner = std::make_unique<runner::Runner>(
-      *store_, *executor_, *courier_, *parts_.zones, *parts_.clock,
+      *store_, *executor_, *courier_, *judge_, *parts_.zones, *parts_.clock,
       runner::Runner::Settings{node_, std::move(tuning), last_boot_, down_since_, down_words_,
                                config_.output_dir()});
   std::promise<Result<void>> first_beat;

@@ -105,6 +105,7 @@ class Instance {
   host::ServiceManager manager_;
   std::optional<loop::MonotonicTimer> feeding_;  ///< when it is to hear of us again
   std::unique_ptr<runner::RunnerThread> runner_;
+  std::unique_ptr<runner::OutputJudge> judge_;
   std::unique_ptr<executor::CommandExecutor> executor_;
   std::unique_ptr<loop::Http> http_;
   std::unique_ptr<alert::HttpCourier> courier_;

@@ -54,6 +54,7 @@ void Instance::exec_successor() {
   courier_.reset();
   http_.reset();
   executor_.reset();
+  judge_.reset();
   runner_.reset();
   store_.reset();
   // Whatever a library opened without close-on-exec would be open in every successor, for ever.

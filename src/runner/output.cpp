@@ -84,8 +84,11 @@ Result<std::string> fault_of(const job::Policy& policy, const job::AttemptResult
 }  // namespace
 
 bool judges_output(const job::Policy& policy) {
-  return !policy.success_match.empty() || !policy.fail_match.empty() || policy.min_output > 0 ||
-         policy.output == job::Output::log;
+  return searches_output(policy) || policy.min_output > 0 || policy.output == job::Output::log;
+}
+
+bool searches_output(const job::Policy& policy) {
+  return !policy.success_match.empty() || !policy.fail_match.empty();
 }
 
 std::string output_fault(const job::Policy& policy, const job::AttemptResult& result) {

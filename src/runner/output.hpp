@@ -12,6 +12,9 @@ namespace schedctl::runner {
 /// Whether anything of that is to be done.
 bool judges_output(const job::Policy& policy);
 
+/// Whether a regular expression is to be looked for in it, which takes time.
+bool searches_output(const job::Policy& policy);
+
 /// What is wrong with it under success_match, fail_match and min_output, in words; empty: nothing.
 /// Reads what is there of the file, at most limits::kJudgedOutput of it, half at either end.
 std::string output_fault(const job::Policy& policy, const job::AttemptResult& result);

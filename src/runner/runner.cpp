@@ -45,6 +45,13 @@ job::Happening true_happening(const executor::Report& report, const job::Run& ru
   return report.happening;
 }
 
+/// As far as its exit code says.
+bool has_good_exit(const executor::Report& report, const job::Policy& policy) {
+  if (report.happening == job::Happening::exited_zero) return true;
+  return report.happening == job::Happening::exited_nonzero &&
+         policy.is_success(report.result.exit_code.value_or(1));
+}
+
 struct Moment {
   Time now{};
   Duration elapsed{};
@@ -73,10 +80,11 @@ std::optional<Duration> absence_before(const Runner::Settings& settings) {
 }  // namespace
 
 Runner::Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier,
-               const job::ZoneSource& zones, const Clock& clock, Settings settings)
+               Judge& judge, const job::ZoneSource& zones, const Clock& clock, Settings settings)
     : store_(store),
       executor_(executor),
       courier_(courier),
+      judge_(judge),
       zones_(zones),
       clock_(clock),
       settings_(std::move(settings)),
@@ -117,6 +125,13 @@ void Runner::take(executor::Report report) {
 void Runner::take(executor::Adoption adoption) {
   adoptions_.clear();
   adoptions_.push_back(std::move(adoption));
+}
+
+void Runner::take(Judge::Verdict verdict) {
+  const Attempt attempt(verdict.report.run, verdict.report.fence);
+  judging_.erase(attempt);
+  judged_.insert_or_assign(attempt, std::move(verdict.fault));
+  ends_.push_back(std::move(verdict.report));
 }
 
 void Runner::keeper_alive() {
@@ -328,18 +343,32 @@ void Runner::hand_out(Work& work) {
 
 // --- record ----------------------------------------------------------------------------------
 
-// Before the transaction: reading a long output must not keep others from the database.
+// Ends whose outputs are to be searched wait for what the judge says; until then their runs live.
 Result<void> Runner::judge_outputs() {
-  for (const executor::Report& report : ends_) {
-    const auto live = live_.find(report.run);
-    if (live == live_.end() || !live->second.judges_output ||
-        judged_.contains({report.run, report.fence}))
-      continue;
-    TRY(const std::optional<job::Run> run, store_.get_run(report.run));
-    if (!run) continue;
-    TRY(const std::optional<job::Job> job, store_.get_job(run->job_id));
-    judged_[{report.run, report.fence}] = output_fault(policy_of(job), report.result);
+  for (const executor::Report& report : ends_) TRY_VOID(hand_to_judge(report));
+  for (const executor::Adoption& adoption : adoptions_) {
+    for (const executor::Report& report : adoption.reports) TRY_VOID(hand_to_judge(report));
   }
+  std::erase_if(ends_, [this](const executor::Report& report) {
+    return judging_.contains({report.run, report.fence});
+  });
+  return {};
+}
+
+Result<void> Runner::hand_to_judge(const executor::Report& report) {
+  const Attempt attempt(report.run, report.fence);
+  const auto live = live_.find(report.run);
+  const bool may_judge = live == live_.end() || live->second.judges_output;
+  if (report.kind != executor::Report::Kind::finished || !may_judge || judging_.contains(attempt) ||
+      judged_.contains(attempt))
+    return {};
+  TRY(const std::optional<job::Run> run, store_.get_run(report.run));
+  if (!run || run->fence != report.fence || run->state != job::RunState::running) return {};
+  TRY(const std::optional<job::Job> job, store_.get_job(run->job_id));
+  job::Policy policy = policy_of(job);
+  if (!searches_output(policy) || !has_good_exit(report, policy)) return {};
+  judging_.insert(attempt);
+  judge_.judge({report, std::move(policy)});
   return {};
 }
 
@@ -385,7 +414,9 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
   TRY(std::vector<job::Run> running, store_.runs_in_state(job::RunState::running));
   for (job::Run& run : running) {
     const auto found = known.find({run.id, run.fence});
-    if (found != known.end() && found->second->kind == executor::Report::Kind::started) {
+    const bool judged_yet = !judging_.contains({run.id, run.fence});
+    if (!judged_yet ||
+        (found != known.end() && found->second->kind == executor::Report::Kind::started)) {
       TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
       work.begun[run.id] =
           Live{run.fence, policy_of(job).kill_grace, run.job_name, false, run.group, true};
@@ -393,7 +424,7 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
       // Its end can be ordered once it counts as living.
       if (run.cancel_requested) work.again = work.wishes = true;
     }
-    if (found != known.end()) continue;
+    if (found != known.end() || !judged_yet) continue;
     const bool same_keeper = run.keeper == adoption.keeper;
     const job::Happening happening = same_keeper               ? job::Happening::never_started
                                      : first && was_rebooted() ? job::Happening::lost_reboot
@@ -402,7 +433,9 @@ Result<void> Runner::adopt(Work& work, const executor::Adoption& adoption) {
     result.ended_at = work.now;
     TRY_VOID(record_end(work, std::move(run), happening, result));
   }
-  for (const auto& [key, report] : known) TRY_VOID(record_report(work, *report));
+  for (const auto& [key, report] : known) {
+    if (!judging_.contains(key)) TRY_VOID(record_report(work, *report));
+  }
   if (first) TRY_VOID(expire_old_triggers(work));
   work.adopted = adoption;
   work.dirty = true;

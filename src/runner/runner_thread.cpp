@@ -96,6 +96,9 @@ void RunnerThread::alive() {
 void RunnerThread::delivered(alert::Outcome outcome) {
   inbox_.post(Message(std::move(outcome)));
 }
+void RunnerThread::judged(Judge::Verdict verdict) {
+  inbox_.post(Message(std::move(verdict)));
+}
 void RunnerThread::poke() {
   inbox_.post(Message(Poke{}));
 }
@@ -189,6 +192,9 @@ void RunnerThread::read_inbox() {
       // One without a message was told from memory, because there can be no beat.
       due_ = due_ || outcome->message;
       runner_->take(std::move(*outcome));
+    } else if (auto* verdict = std::get_if<Judge::Verdict>(&message)) {
+      runner_->take(std::move(*verdict));
+      due_ = true;
     } else if (std::holds_alternative<Poke>(message)) {
       runner_->poked();
       due_ = true;

@@ -22,6 +22,25 @@ class Running(Story):
         self.assertEqual(len({r["fire_time"] for r in runs}), len(runs))
         self.assertTrue(all(r["exit_code"] == 0 and r["cause"] == "schedule" for r in good))
 
+    def test_who_searches_an_output_for_seconds_holds_up_nobody_else(self):
+        slow = [f"slow-{n}" for n in range(4)]
+        for name in slow:
+            # Some microseconds a byte: each search is given up after two seconds.
+            self.m.ok("add", name, "--manual", "--fail-match", "((a{0,100}){0,10})b",
+                      "--shell", f"head -c 5000000 /dev/zero | tr '\\0' a; echo x >> {self.m.root}/ended")
+        self.m.ok("add", "tick", "--every", "1s", "--", "/bin/true")
+        for name in slow:
+            self.m.ok("trigger", name)
+        self.m.wait(lambda: (self.m.root / "ended").exists()
+                    and len((self.m.root / "ended").read_text()) == 2 * len(slow), "all to end")
+        before = len(self.m.runs("tick"))
+        ticks = self.m.wait_runs("tick", lambda all_: len(all_) >= before + 2, "two more runs")
+        states = {name: self.m.runs(name)[0]["state"] for name in slow}
+        self.assertIn("running", states.values(), "they were searched before anything else ran")
+        self.assertEqual([r for r in ticks if r["state"] == "skipped"], [])
+        for name in slow:
+            self.assertEqual(self.m.wait_state(name, "failed")["reason"], "output")
+
     def test_a_change_takes_effect_at_once_without_a_restart(self):
         self.m.ok("add", "soon", "--in", "1s", "--", "/bin/true")
         self.m.wait_state("soon", "succeeded")

@@ -141,8 +141,8 @@ TEST_CASE("being held up while the clocks are read is no step and no sleep") {
     CAPTURE(answer);
     ClockWorld w;
     HoldingClock holding(w.clock);
-    w.runner =
-        std::make_unique<Runner>(*w.store, w.executor, w.courier, *w.zones, holding, w.settings);
+    w.runner = std::make_unique<Runner>(*w.store, w.executor, w.courier, w.judge, *w.zones, holding,
+                                        w.settings);
     w.adopt("keeper-1", {});
     w.settle();
     w.clock.advance(minutes(1));

@@ -53,7 +53,7 @@ struct ZoneWorld : World {
     settle();
   }
   void start() {
-    runner = std::make_unique<Runner>(*store, executor, courier, data, clock, settings);
+    runner = std::make_unique<Runner>(*store, executor, courier, judge, data, clock, settings);
     adopt("keeper-1", {});
   }
   void settle() {

@@ -112,6 +112,87 @@ TEST_CASE("a run whose output is wrong has failed, and is tried again like any o
   CHECK(run.result.error.find("fail_match") != std::string::npos);
 }
 
+namespace {
+
+/// "a" has ended with an output that says ERROR, and nobody has looked at it yet.
+struct JudgingWorld : World {
+  File file{"ERROR\n"};
+
+  explicit JudgingWorld(Happening happening = Happening::exited_zero) {
+    judge_answers = false;
+    beat();
+    add("a", std::chrono::hours(1), {.fail_match = "ERROR"});
+    add("b", std::chrono::minutes(61));
+    clock.advance(std::chrono::hours(1));
+    beat();
+    runner->take(end(happening));
+    beat();
+  }
+  executor::Report end(Happening happening) {
+    executor::Report ended = report(executor.started.front(), happening);
+    ended.result.output_path = file.path;
+    ended.result.output_bytes = 6;
+    return ended;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("while an output is searched its run lives, and what else is due goes on") {
+  JudgingWorld w;
+  REQUIRE(w.judge.cases.size() == 1);
+  CHECK(w.judge.cases[0].policy.fail_match == "ERROR");
+  CHECK(w.runs("a").at(0).state == RunState::running);
+  CHECK(w.runner->live() == 1);
+  CHECK(w.executor.acknowledged.empty());
+  w.clock.advance(std::chrono::minutes(1));
+  w.beat();
+  CHECK(w.runs("b").at(0).state == RunState::running);
+  CHECK(w.judge.cases.size() == 1);
+  w.judge_all();
+  w.beat();
+  CHECK(w.runs("a").at(0).state == RunState::failed);
+  CHECK(w.runs("a").at(0).reason == Reason::output);
+  CHECK(w.runner->live() == 1);
+  CHECK(w.executor.acknowledged.size() == 1);
+}
+
+TEST_CASE("an end that the keeper tells again is searched once, and by a new daemon anew") {
+  JudgingWorld w;
+  w.adopt("keeper-1", {w.end(Happening::exited_zero)});
+  w.beat();
+  CHECK(w.judge.cases.size() == 1);
+  CHECK(w.runs("a").at(0).state == RunState::running);
+  w.judge.cases.clear();
+  w.start_runner();
+  w.adopt("keeper-1", {w.end(Happening::exited_zero)});
+  w.beat();
+  CHECK(w.runs("a").at(0).state == RunState::running);
+  CHECK(w.runner->live() == 1);
+  REQUIRE(w.judge.cases.size() == 1);
+  w.judge_all();
+  w.beat();
+  CHECK(w.runs("a").at(0).reason == Reason::output);
+  CHECK(w.runner->live() == 0);
+}
+
+TEST_CASE("a run that is being judged is not lost with its keeper") {
+  JudgingWorld w;
+  w.runner->keeper_lost("it is gone");
+  w.adopt("keeper-2", {});
+  w.beat();
+  CHECK(w.runs("a").at(0).state == RunState::running);
+  w.judge_all();
+  w.beat();
+  CHECK(w.runs("a").at(0).reason == Reason::output);
+}
+
+TEST_CASE("the output of a run that has failed anyway is not searched") {
+  const JudgingWorld w(Happening::exited_nonzero);
+  CHECK(w.judge.cases.empty());
+  CHECK(w.runner->live() == 0);
+}
+
 TEST_CASE("output that goes to the info log leaves no file, and no other file is touched") {
   std::string name = "/tmp/schedctl-outputs-XXXXXX";
   REQUIRE(::mkdtemp(name.data()) != nullptr);

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "schedctl/alert/scripted.hpp"
@@ -12,8 +13,15 @@
 #include "schedctl/runner/runner.hpp"
 #include "schedctl/store/store.hpp"
 #include "schedctl/zone/system_zones.hpp"
+#include "src/runner/output.hpp"
 
 namespace schedctl::runner {
+
+/// A judge that keeps its cases until it is asked.
+struct ScriptedJudge final : Judge {
+  std::vector<Case> cases;
+  void judge(Case one) override { cases.push_back(std::move(one)); }
+};
 
 /// A runner among fakes: a clock that stands still, a store in memory, an executor that starts
 /// nothing.
@@ -24,6 +32,8 @@ struct World {
   std::unique_ptr<store::Store> store = store::open_memory();
   executor::ScriptedExecutor executor;
   alert::ScriptedCourier courier;
+  ScriptedJudge judge;
+  bool judge_answers = true;
   std::unique_ptr<job::ZoneSource> zones = zone::system_zones();
   Runner::Settings settings{.node = {.id = "node-1",
                                      .hostname = "here",
@@ -44,7 +54,7 @@ struct World {
   }
 
   void start_runner() {
-    runner = std::make_unique<Runner>(*store, executor, courier, *zones, clock, settings);
+    runner = std::make_unique<Runner>(*store, executor, courier, judge, *zones, clock, settings);
   }
 
   void adopt(const std::string& keeper, std::vector<executor::Report> known) {
@@ -55,10 +65,21 @@ struct World {
     runner->take(std::move(adoption));
   }
 
-  /// One beat; and, if it asked the keeper for a sign of life, the one after the answer.
+  /// The verdicts on all that has ended and is to be judged.
+  void judge_all() {
+    for (const Judge::Case& one : std::exchange(judge.cases, {}))
+      runner->take(Judge::Verdict{one.report, output_fault(one.policy, one.report.result)});
+  }
+
+  /// One beat; and, if it asked the keeper for a sign of life or the judge for a verdict, the one
+  /// after the answer.
   Runner::Beat beat() {
     auto done = runner->beat();
     REQUIRE_MESSAGE(done.has_value(), (done ? "" : done.error().message));
+    if (judge_answers && !judge.cases.empty()) {
+      judge_all();
+      return beat();
+    }
     if (!keeper_answers || executor.pings == pings_answered) return *done;
     pings_answered = executor.pings;
     runner->keeper_alive();

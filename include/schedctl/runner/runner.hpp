@@ -18,6 +18,7 @@
 #include "schedctl/job/job.hpp"
 #include "schedctl/job/plan.hpp"
 #include "schedctl/job/retention.hpp"
+#include "schedctl/runner/judge.hpp"
 #include "schedctl/store/backfill_fires.hpp"
 #include "schedctl/store/store.hpp"
 
@@ -66,7 +67,7 @@ class Runner {
   /// anyway; the executor holds it until then.
   static constexpr Duration kLookAhead = std::chrono::milliseconds(50);
 
-  Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier,
+  Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier, Judge& judge,
          const job::ZoneSource& zones, const Clock& clock, Settings settings);
   ~Runner();
 
@@ -76,6 +77,7 @@ class Runner {
   // What happened since the last beat; kept until a beat has committed it.
   void take(executor::Report report);
   void take(executor::Adoption adoption);
+  void take(Judge::Verdict verdict);
   void take(alert::Outcome outcome);
   void keeper_lost(const std::string& why);
   /// And this daemon cannot have another one: people must know at once.
@@ -176,6 +178,7 @@ class Runner {
   Result<void> tell_next_fires(Work& work, const Recheck& recheck);
   Result<job::FireSeries> series_of(const job::Job& job) const;
   Result<void> judge_outputs();
+  Result<void> hand_to_judge(const executor::Report& report);
   Result<void> record(Work& work);
   Result<void> adopt(Work& work, const executor::Adoption& adoption);
   bool was_rebooted() const;
@@ -267,6 +270,7 @@ class Runner {
   store::Store& store_;
   executor::Executor& executor_;
   alert::Courier& courier_;
+  Judge& judge_;
   const job::ZoneSource& zones_;
   const Clock& clock_;
   Settings settings_;
@@ -281,8 +285,9 @@ class Runner {
   };
   std::vector<Start> starts_;
   std::vector<executor::Report> ends_;
-  /// What is wrong with the outputs of ended runs, by run and fence.
-  std::map<std::pair<RunId, std::int64_t>, std::string> judged_;
+  using Attempt = std::pair<RunId, std::int64_t>;  ///< run and fence
+  std::set<Attempt> judging_;                      ///< ended, and the judge has their outputs
+  std::map<Attempt, std::string> judged_;          ///< what is wrong with them
   std::map<RunId, Live> live_;
   std::set<RunId> shutdown_;                ///< runs that end_all() has ended
   std::optional<std::string> keeper_loss_;  ///< to be written as an event

@@ -42,6 +42,7 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
   void keeper_lost(std::string why) override;
   void alive() override;
   void delivered(alert::Outcome outcome) override;
+  void judged(Judge::Verdict verdict);
   void poke();
   void post(Task task);
   /// The same without a beat after it: what only asks.
@@ -69,7 +70,7 @@ class RunnerThread final : public executor::ReportSink, public alert::OutcomeSin
     ends,  ///< and starts
   };
   using Message = std::variant<executor::Report, executor::Adoption, KeeperLost, Alive,
-                               alert::Outcome, Poke, Task, Question, StopOrder>;
+                               alert::Outcome, Judge::Verdict, Poke, Task, Question, StopOrder>;
 
   RunnerThread(const Clock& clock, std::unique_ptr<loop::Loop> loop, loop::Mailbox<Message> inbox,
                loop::WallTimer wall, loop::MonotonicTimer delay, loop::MonotonicTimer tidying);
