@@ -28,13 +28,6 @@ std::string number(const job::Run& run) {
   return "#" + std::to_string(run.id.value);
 }
 
-Result<bool> job_is_busy(const Context& context, JobId id) {
-  TRY(const std::vector<job::Run> runs,
-      runs_of(context, id, {RunState::running, RunState::pending}));
-  return std::any_of(runs.begin(), runs.end(),
-                     [](const job::Run& run) { return run.occupies_slot(); });
-}
-
 /// The run that "#42" means.
 Result<job::Run> run_of_number(const Context& context, const std::string& target) {
   const std::optional<std::int64_t> id = parse_int(std::string_view(target).substr(1));
@@ -167,7 +160,7 @@ Result<job::Run> Ops::trigger(const std::string& name, bool force) {
   TRY_VOID(context_.store.update_run(run, run.fence));
   // Whether there is room for it under another policy the daemon decides.
   if (!force && policy.overlap == job::Overlap::skip) {
-    TRY(const bool busy, job_is_busy(context_, job.id));
+    TRY(const bool busy, context_.store.is_busy(job.id));
     if (busy) TRY_VOID(step_run(context_, run, job::Happening::overlapped, policy, now));
   }
   TRY_VOID(audit(context_, "trigger", name, number(run), now));

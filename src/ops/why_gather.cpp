@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "schedctl/base/limits.hpp"
+#include "schedctl/job/busy.hpp"
 #include "schedctl/job/plan.hpp"
 #include "schedctl/store/gate.hpp"
 #include "src/ops/change.hpp"
@@ -254,13 +255,14 @@ Result<void> History::add_obstacles(WhyFacts& facts) const {
     }
   }
   for (const job::Run& other : facts.running) {
-    if (other.job_id == run.job_id && other.id != run.id && !run.forced) facts.other = other;
+    const bool in_the_way = other.job_id == run.job_id && other.id != run.id && !run.forced;
+    if (in_the_way && job::keeps_job_busy(other)) facts.other = other;
   }
   if (!facts.other && !run.forced) {
     TRY(const auto waiting,
         context_.store.list_runs({.job_id = run.job_id, .states = {job::RunState::pending}}));
     for (const job::Run& other : waiting) {
-      if (other.id < run.id && other.occupies_slot()) facts.other = other;
+      if (other.id < run.id && job::keeps_job_busy(other)) facts.other = other;
     }
   }
   TRY(const auto alerts, context_.store.list_alerts({.open_only = true, .job_id = JobId{}}));
@@ -278,7 +280,7 @@ Result<void> History::add_overlap(WhyFacts& facts) const {
   std::optional<std::pair<bool, Time>> best;
   TRY(const std::vector<job::Run> all, suspects(run, decided));
   for (const job::Run& suspect : all) {
-    if (suspect.id == run.id) continue;
+    if (suspect.id == run.id || job::is_beside_all(suspect)) continue;
     std::optional<Time> start = suspect.result.started_at;
     if (suspect.has_been_tried()) {
       TRY(const auto attempts, context_.store.list_attempts(suspect.id));

@@ -142,9 +142,7 @@ class Ran final : RunAccount {
       return;
     }
     if (run_.waits) {
-      say("It was " + rough(late) +
-          " late: it is one of several overdue occurrences, which run one after the other "
-          "(coalesce = all)");
+      say("It was " + rough(late) + " late: " + waited_words());
     } else if (!f_.late_words.empty()) {
       say("It was " + rough(late) + " late: " + quoted_line(f_.late_words));
     } else {
@@ -153,6 +151,22 @@ class Ran final : RunAccount {
           "(" +
           f_.max_running_setting + " = " + std::to_string(f_.max_running) + ")");
     }
+  }
+
+  /// Of one whose job was not free when it was due.
+  std::string waited_words() const {
+    switch (f_.policy.overlap) {
+      case job::Overlap::queue:
+        return "it waited for its turn (overlap = queue)";
+      case job::Overlap::replace:
+        return "it waited for another run to end (overlap = replace)";
+      case job::Overlap::skip:
+      case job::Overlap::allow:
+        break;
+    }
+    if (f_.policy.coalesce != job::Coalesce::all) return "it waited for another run to end";
+    return "it is one of several overdue occurrences, which run one after the other (coalesce = "
+           "all)";
   }
 
   void attempts() {

@@ -90,8 +90,9 @@ class Waiting final : RunAccount {
     }
     if (f_.other) {
       out_.reason = "job_busy";
-      say("Its run " + number(*f_.other) + " " + busy_words(*f_.other) + "; this one waits for it" +
-          waits_words());
+      const std::string of = f_.other->cause == Cause::backfill ? " of a backfill " : " ";
+      say("Its run " + number(*f_.other) + of + busy_words(*f_.other) + "; this one waits for it" +
+          waits_words(*f_.other));
       return;
     }
     if (!f_.keeper_trouble.empty()) {
@@ -127,13 +128,15 @@ class Waiting final : RunAccount {
         "); it is tried again at " + m_.brief(run_.due_at));
   }
 
-  std::string waits_words() const {
+  std::string waits_words(const job::Run& other) const {
     if (!run_.waits) return "";
+    if (other.cause == Cause::backfill) return " and goes before the next one of the backfill";
     switch (f_.policy.overlap) {
       case job::Overlap::queue:
         return " (overlap = queue)";
       case job::Overlap::replace:
-        return ", which is ended for it (overlap = replace)";
+        if (other.replaced_by) return ", which is ended for it (overlap = replace)";
+        break;
       case job::Overlap::skip:
       case job::Overlap::allow:
         break;

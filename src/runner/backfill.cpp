@@ -2,8 +2,8 @@
 // was due has had its turn, and in the same transaction `through` moves past its fire: so that a
 // daemon that is killed at any moment goes on with the very next fire, and what is due now never
 // stands behind what was due last year. What falls due while a run of a backfill lives is not
-// skipped for it but waits for that one run; where its runs may be side by side (max_parallel), it
-// starts beside them.
+// skipped for it but waits for that one run; where its runs may be side by side (max_parallel),
+// they are in nobody's way.
 
 #include <algorithm>
 
@@ -125,7 +125,6 @@ Result<void> Runner::start_fire(Work& work, const store::Backfill& backfill, con
   run.waits = true;
   run.forced = backfill.max_parallel > 1;
   TRY_VOID(store_.insert_run(run));
-  work.busy_jobs.insert(job.id);
   return claim_run(work, std::move(run), job, policy);
 }
 

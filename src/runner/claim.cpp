@@ -5,6 +5,7 @@
 
 #include "output.hpp"
 #include "schedctl/base/limits.hpp"
+#include "schedctl/job/busy.hpp"
 #include "schedctl/job/plan.hpp"
 #include "schedctl/job/transition.hpp"
 #include "schedctl/runner/runner.hpp"
@@ -276,7 +277,7 @@ bool Runner::mark_claimed(const Work& work, job::Run& run, const job::Policy& po
 void Runner::begin_run(Work& work, const job::Run& run, const job::Job& job,
                        const job::Policy& policy) const {
   work.dirty = true;
-  work.busy_jobs.insert(run.job_id);
+  if (job::keeps_job_busy(run)) work.busy_jobs.insert(run.job_id);
   work.lines_of_jobs.erase(run.job_id);
   work.begun[run.id] =
       Live{run.fence, policy.kill_grace, run.job_name, false, run.group, judges_output(policy)};

@@ -1,6 +1,6 @@
 // What becomes of a run that is due while its job still runs. Its job's word decides (skip, queue,
 // replace, allow), but a backfill is no reason to skip anything: what falls due beside it waits for
-// the one run of it that lives, or starts beside them where they may be side by side.
+// the one run of it that lives; where they may be side by side, they are as good as not there.
 //
 // A run that is to wait is marked so in its row (`waits`), which keeps it out of the beats until
 // its job is free; one that may start beside others is marked `forced`, and so are its retries.
@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "schedctl/base/limits.hpp"
+#include "schedctl/job/busy.hpp"
 #include "schedctl/job/transition.hpp"
 #include "work.hpp"
 
@@ -24,21 +25,17 @@ bool is_queued(const job::Run& run) {
   return run.state == RunState::pending && run.waits && !run.occupies_slot();
 }
 
-/// Whether what is in the way of `run` is a backfill and nothing else.
-enum class Backfilling { no, one_by_one, side_by_side };
-Backfilling backfilling(const std::vector<job::Run>& others) {
-  bool any = false, side_by_side = true;
+/// Whether what is in the way is a backfill and nothing else.
+bool is_backfilling(const std::vector<job::Run>& others) {
+  bool any = false;
   for (const job::Run& other : others) {
     const bool of_backfill = other.cause == job::Cause::backfill;
     // One that waits already is enough: otherwise all that fell due behind a long run would follow
     // it in a row.
-    if (!of_backfill && (other.occupies_slot() || other.waits)) return Backfilling::no;
-    if (!of_backfill || !other.occupies_slot()) continue;
-    any = true;
-    side_by_side = side_by_side && other.forced;
+    if (!of_backfill && (other.occupies_slot() || other.waits)) return false;
+    any = any || (of_backfill && other.occupies_slot());
   }
-  if (!any) return Backfilling::no;
-  return side_by_side ? Backfilling::side_by_side : Backfilling::one_by_one;
+  return any;
 }
 
 }  // namespace
@@ -47,11 +44,13 @@ Backfilling backfilling(const std::vector<job::Run>& others) {
 // when somebody has joined it.
 Result<Runner::WhenBusy> Runner::when_busy(Work& work, job::Run& run) {
   if (!work.lines_of_jobs.contains(run.job_id)) {
-    TRY(work.lines_of_jobs[run.job_id],
+    TRY(std::vector<job::Run> line,
         store_.list_runs({.job_id = run.job_id,
                           .states = {RunState::pending, RunState::running},
                           .in_line = true,
                           .limit = kLooked}));
+    std::erase_if(line, job::is_beside_all);
+    work.lines_of_jobs[run.job_id] = std::move(line);
   }
   TRY(const WhenBusy what, judge_busy(work, run, work.lines_of_jobs[run.job_id]));
   if (what == WhenBusy::starts || what == WhenBusy::waits) work.lines_of_jobs.erase(run.job_id);
@@ -61,14 +60,7 @@ Result<Runner::WhenBusy> Runner::when_busy(Work& work, job::Run& run) {
 // `run` itself is not in line: it is due for the first time.
 Result<Runner::WhenBusy> Runner::judge_busy(Work& work, job::Run& run,
                                             const std::vector<job::Run>& others) {
-  switch (backfilling(others)) {
-    case Backfilling::side_by_side:
-      return WhenBusy::starts;
-    case Backfilling::one_by_one:
-      return let_wait(work, run, "backfill");
-    case Backfilling::no:
-      break;
-  }
+  if (is_backfilling(others)) return let_wait(work, run, "backfill");
   TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
   const job::Policy policy = policy_of(job);
   switch (policy.overlap) {

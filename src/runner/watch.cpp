@@ -6,6 +6,7 @@
 
 #include "schedctl/alert/words.hpp"
 #include "schedctl/base/limits.hpp"
+#include "schedctl/job/busy.hpp"
 #include "work.hpp"
 
 namespace schedctl::runner {
@@ -160,7 +161,7 @@ Result<std::string> Runner::why_waiting(const job::Run& run) {
                         .states = {job::RunState::running, job::RunState::pending},
                         .limit = kInTheWay}));
   for (const job::Run& other : in_the_way) {
-    if (other.id == run.id || !other.occupies_slot()) continue;
+    if (other.id == run.id || !job::keeps_job_busy(other)) continue;
     if (other.state == job::RunState::pending && other.start_failures > 0)
       return "its run #" + std::to_string(other.id.value) +
              " could not be started: " + other.result.error;

@@ -40,6 +40,16 @@ TEST_CASE("trigger of a job that runs is a skipped run, unless it is forced") {
   CHECK(forced.forced);
 }
 
+TEST_CASE("a trigger beside a backfill whose runs may be side by side is not skipped for it") {
+  World world;
+  const job::Job job = world.add("x", manual());
+  job::Run old = store::new_run(job, {}, job::Cause::backfill, World::kStart, world.now());
+  old.state = job::RunState::running;
+  old.forced = true;
+  World::must(world.store->insert_run(old));
+  CHECK(World::must(world.ops.trigger("x", false)).state == job::RunState::pending);
+}
+
 TEST_CASE("a run that waits for its retry occupies its job too") {
   World world;
   world.add("x", manual());

@@ -140,6 +140,22 @@ TEST_CASE("what was started is told with how it went, and why it was late") {
                  f.late_words = "its run #41 still runs";
                }),
        Verdict::succeeded, "late", "It was 1m late: its run #41 still runs."},
+      {"late, it queued",
+       changed(ran,
+               [](WhyFacts& f) {
+                 f.first_start = kAt + minutes(1);
+                 f.run->waits = true;
+                 f.policy.overlap = job::Overlap::queue;
+               }),
+       Verdict::succeeded, "late", "It was 1m late: it waited for its turn (overlap = queue)."},
+      {"late, it was caught up",
+       changed(ran,
+               [](WhyFacts& f) {
+                 f.first_start = kAt + minutes(1);
+                 f.run->waits = true;
+                 f.policy.coalesce = job::Coalesce::all;
+               }),
+       Verdict::succeeded, "late", "one after the other (coalesce = all)."},
       {"jitter",
        changed(ran,
                [](WhyFacts& f) {
@@ -228,6 +244,31 @@ TEST_CASE("what waits is told with what it waits for") {
                }),
        Verdict::waiting, "job_busy",
        "Its run #41 still runs, since 02:00:00; this one waits for it"},
+      {"its job runs, and is replaced",
+       changed(waits,
+               [](WhyFacts& f) {
+                 f.other = row(RunState::running);
+                 f.other->id = RunId(41);
+                 f.other->result.started_at = kAt;
+                 f.other->replaced_by = RunId(42);
+                 f.run->waits = true;
+                 f.policy.overlap = job::Overlap::replace;
+               }),
+       Verdict::waiting, "job_busy",
+       "this one waits for it, which is ended for it (overlap = replace)."},
+      {"its job is backfilled",
+       changed(waits,
+               [](WhyFacts& f) {
+                 f.other = row(RunState::running);
+                 f.other->id = RunId(41);
+                 f.other->cause = Cause::backfill;
+                 f.other->result.started_at = kAt;
+                 f.run->waits = true;
+                 f.policy.overlap = job::Overlap::replace;
+               }),
+       Verdict::waiting, "job_busy",
+       "Its run #41 of a backfill still runs, since 02:00:00; this one waits for it and goes "
+       "before the next one of the backfill."},
       {"the keeper", changed(waits, [](WhyFacts& f) { f.keeper_trouble = "it does not answer"; }),
        Verdict::waiting, "keeper", "The keeper cannot be reached (it does not answer)"},
       {"slots",

@@ -80,6 +80,36 @@ TEST_CASE("an overlap names the run that was in the way, though others were skip
   CHECK(contains(world.text(finding), "ran from 00:01:00 to 00:05:00 (4m), and succeeded."));
 }
 
+TEST_CASE("runs of a backfill that may be side by side are not what is in the way") {
+  WhyWorld world;
+  const job::Job job = world.add("slow", every("1m"));
+  world.clock.advance(minutes(1));
+  world.plan("slow");
+  const job::Run blocker = world.settle("slow", RunState::running, Reason::none, world.now(), {});
+  const std::string number = "#" + std::to_string(blocker.id.value);
+  world.clock.advance(seconds(30));
+  store::Backfill backfill;
+  backfill.job_id = job.id;
+  backfill.created_at = world.now();
+  backfill.max_parallel = 2;
+  World::must(world.store->insert_backfill(backfill));
+  job::Run old = store::new_run(job, {}, job::Cause::backfill, World::kStart, world.now());
+  old.state = RunState::running;
+  old.forced = true;
+  old.result.started_at = world.now();
+  old.backfill = backfill.id;
+  World::must(world.store->insert_run(old));
+  world.clock.advance(seconds(30));
+  world.plan("slow");
+  job::Run waiting = world.runs("slow").back();
+  waiting.waits = true;
+  World::must(world.store->update_run(waiting, waiting.fence));
+  CHECK(contains(world.text(world.one("slow", "00:02")), "Its run " + number + " still runs"));
+
+  world.settle("slow", RunState::skipped, Reason::overlap, {}, {});
+  CHECK(contains(world.one("slow", "00:02").headline, "its run " + number + " had not ended"));
+}
+
 TEST_CASE("a retry that waits is in the way since its first attempt") {
   WhyWorld world;
   world.add("slow", every("1m"));

@@ -176,6 +176,86 @@ TEST_CASE("an occurrence starts at once beside a backfill whose runs may be side
   CHECK(w.of(Cause::schedule).back().reason == Reason::overlap);
 }
 
+TEST_CASE(
+    "replace: beside a backfill side by side, each occurrence starts in the last one's place") {
+  job::PolicyDraft policy;
+  policy.overlap = job::Overlap::replace;
+  Past w(policy);
+  w.reach_back(10h);
+  w.ask(kFrom, kFrom + 30min, 2);
+  w.beat();
+  for (std::size_t live = 2; live < 6; ++live) {
+    w.clock.advance(10min);
+    w.beat();
+    if (live > 2) {
+      executor::Report end = w.report(w.executor.started[live - 1], Happening::killed_by_signal);
+      end.ended_on_order = true;
+      w.runner->take(std::move(end));
+      w.beat();
+    }
+    REQUIRE(w.executor.started.size() == live + 1);
+    CHECK(w.executor.started[live].fire_time == w.clock.wall());
+  }
+  for (const job::Run& run : w.of(Cause::backfill)) CHECK(run.state == RunState::running);
+}
+
+TEST_CASE("queue: a backfill side by side has no place in the queue, and does not hold it up") {
+  job::PolicyDraft policy;
+  policy.overlap = job::Overlap::queue;
+  policy.max_queued = 1;
+  Past w(policy);
+  w.reach_back(10h);
+  w.ask(kFrom, kFrom + 20min, 2);
+  w.beat();
+  w.clock.advance(10min);
+  w.beat();
+  REQUIRE(w.executor.started.size() == 3);
+  w.clock.advance(10min);
+  const Time queued = w.clock.wall();
+  w.beat();
+  CHECK(w.of(Cause::schedule).back().state == RunState::pending);
+  w.end(2);
+  REQUIRE(w.executor.started.size() == 4);
+  CHECK(w.executor.started[3].fire_time == queued);
+}
+
+TEST_CASE("allow: the runs of a backfill side by side are none of the job's instances") {
+  job::PolicyDraft policy;
+  policy.overlap = job::Overlap::allow;
+  policy.max_instances = 2;
+  Past w(policy);
+  w.reach_back(10h);
+  w.ask(kFrom, kFrom + 30min, 3);
+  w.beat();
+  CHECK(w.executor.started.size() == 3);
+  for (int i = 0; i < 3; ++i) {
+    w.clock.advance(10min);
+    w.beat();
+  }
+  CHECK(w.executor.started.size() == 5);
+  const auto occurrences = w.of(Cause::schedule);
+  CHECK(occurrences.at(occurrences.size() - 3).state == RunState::running);
+  CHECK(occurrences.at(occurrences.size() - 2).state == RunState::running);
+  CHECK(occurrences.back().reason == Reason::overlap);
+}
+
+TEST_CASE("a retry is tried beside a backfill whose runs may be side by side") {
+  job::PolicyDraft policy;
+  policy.max_attempts = 2;
+  policy.backoff = 60s;
+  Past w(policy);
+  w.reach_back(10h);
+  w.ask(kFrom, kFrom + 20min, 2);
+  w.beat();
+  w.clock.advance(10min);
+  w.beat();
+  w.end(2, Happening::exited_nonzero);
+  w.clock.advance(90s);
+  w.beat();
+  REQUIRE(w.executor.started.size() == 4);
+  CHECK(w.executor.started[3].attempt == 2);
+}
+
 TEST_CASE("what is due now takes the last free slot before any backfill does") {
   Past w;
   w.reach_back(10h);

@@ -304,6 +304,45 @@ FOR_EACH_BACKEND("a due run knows whether another occupies its job's slot") {
   CHECK_FALSE(busy());
 }
 
+FOR_EACH_BACKEND("the runs of a backfill that may be side by side keep their job from nothing") {
+  OPEN_STORE;
+  job::Job job = add_job(store, "a");
+  job::Run live = run_of(job, at(1));
+  live.cause = job::Cause::backfill;
+  live.state = job::RunState::running;
+  live.waits = true;
+  live.forced = true;
+  add_run(store, live);
+  live.fire_time = at(2);
+  live.state = job::RunState::pending;
+  live.attempt = 2;
+  live.due_at = at(60);
+  add_run(store, live);
+  job::Run waiting = run_of(job, at(3));
+  waiting.waits = true;
+  waiting = add_run(store, waiting);
+  job::Run fresh = add_run(store, run_of(job, at(4)));
+  CHECK_FALSE(must(store.is_busy(job.id)));
+  CHECK(must(store.blocked_runs(at(9), 10)).empty());
+  const std::vector<DueRun> due = must(store.due_runs(at(9), 10, {}));
+  REQUIRE(due.size() == 2);
+  CHECK(due[0].run.id == waiting.id);
+  CHECK(due[1].run.id == fresh.id);
+  CHECK_FALSE(due[0].job_busy);
+  CHECK_FALSE(due[1].job_busy);
+
+  // One that runs alone does.
+  job::Run alone = run_of(job, at(5));
+  alone.cause = job::Cause::backfill;
+  alone.state = job::RunState::running;
+  add_run(store, alone);
+  CHECK(must(store.is_busy(job.id)));
+  REQUIRE(must(store.due_runs(at(9), 10, {})).size() == 1);
+  CHECK(must(store.due_runs(at(9), 10, {}))[0].job_busy);
+  REQUIRE(must(store.blocked_runs(at(9), 10)).size() == 1);
+  CHECK(must(store.blocked_runs(at(9), 10))[0].run.id == fresh.id);
+}
+
 FOR_EACH_BACKEND("a run that waits for its own retry does not block itself") {
   OPEN_STORE;
   job::Run run = run_of(add_job(store, "a"), at(1));

@@ -21,8 +21,8 @@ struct JobListing {
   int open_alerts = 0;  ///< episodes that have not ended
 };
 
-/// A pending run that is due, and whether another run occupies its job's slot
-/// (job::Run::occupies_slot).
+/// A pending run that is due, and whether another run keeps its job busy
+/// (job::keeps_job_busy).
 struct DueRun {
   job::Run run;
   bool job_busy = false;
@@ -230,7 +230,7 @@ class Store {
   /// Those whose job is busy, gated ones left out, the earliest due first, then by id: what becomes
   /// of them does not depend on a free slot.
   virtual Result<std::vector<DueRun>> blocked_runs(Time now, std::size_t limit) = 0;
-  /// Whether a run of the job occupies its slot (job::Run::occupies_slot).
+  /// Whether a run of the job keeps it busy (job::keeps_job_busy).
   virtual Result<bool> is_busy(JobId job) = 0;
   /// Pending runs that are gated, oldest first.
   virtual Result<std::vector<job::Run>> gated_runs() = 0;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "schedctl/base/check.hpp"
+#include "schedctl/job/busy.hpp"
 #include "schedctl/store/store.hpp"
 #include "src/store/memory/tables.hpp"
 #include "src/store/new_id.hpp"
@@ -219,7 +220,7 @@ class MemoryStore final : public Store {
         const bool before = row.second.state == job::RunState::running || row.first < run.id ||
                             !run.occupies_slot();
         return row.first != run.id && row.second.job_id == run.job_id &&
-               row.second.occupies_slot() && before;
+               job::keeps_job_busy(row.second) && before;
       };
       const bool job_busy = std::ranges::any_of(now_.runs, busy);
       const bool patient = !run.forced && (run.waits || run.occupies_slot());
@@ -249,7 +250,7 @@ class MemoryStore final : public Store {
 
   Result<bool> is_busy(JobId job) override {
     return std::ranges::any_of(now_.runs, [job](const auto& row) {
-      return row.second.job_id == job && row.second.occupies_slot();
+      return row.second.job_id == job && job::keeps_job_busy(row.second);
     });
   }
 

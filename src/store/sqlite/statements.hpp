@@ -81,12 +81,16 @@ inline constexpr char kUpdateRun[] =
     "UPDATE run SET (" RUN_PROGRESS ", output_tail) = (" RUN_PROGRESS_PARAMETERS
     ", ?) WHERE id = ? AND fence = ?";
 inline constexpr char kGetRun[] = "SELECT " RUN ", output_tail FROM run WHERE id = ?";
+/// job::keeps_job_busy of the row `other`; the first half as the index run_busy has it.
+#define KEEPS_JOB_BUSY                                                                     \
+  "(other.state = 'running' OR (other.state = 'pending' AND (other.attempt > 1 OR "        \
+  "other.lost_count > 0 OR other.start_failures > 0))) AND NOT (other.cause = 'backfill' " \
+  "AND other.forced)"
 inline constexpr char kDueRuns[] =
     "SELECT " RUN
     ", output_tail, EXISTS (SELECT 1 FROM run AS other INDEXED BY run_busy WHERE "
-    "other.job_id = due.job_id AND other.id <> due.id AND (other.state = 'running' OR "
-    "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0 OR "
-    "other.start_failures > 0))) AND (other.state = 'running' OR other.id < due.id OR "
+    "other.job_id = due.job_id AND other.id <> due.id AND " KEEPS_JOB_BUSY
+    " AND (other.state = 'running' OR other.id < due.id OR "
     "(due.attempt = 1 AND due.lost_count = 0 AND due.start_failures = 0))) AS job_busy "
     "FROM run AS due INDEXED BY run_rank WHERE state = 'pending' AND gated = 0 AND due_at <= ?1 "
     "AND rank <= ?3 AND (slot_group = '' OR slot_group NOT IN (SELECT value FROM json_each(?4))) "
@@ -94,16 +98,15 @@ inline constexpr char kDueRuns[] =
     "NOT job_busy) "
     "ORDER BY rank, id LIMIT ?2";
 inline constexpr char kIsBusy[] =
-    "SELECT EXISTS (SELECT 1 FROM run INDEXED BY run_busy WHERE job_id = ? AND (state = 'running' "
-    "OR (state = 'pending' AND (attempt > 1 OR lost_count > 0 OR start_failures > 0))))";
+    "SELECT EXISTS (SELECT 1 FROM run AS other INDEXED BY run_busy WHERE other.job_id = ? "
+    "AND " KEEPS_JOB_BUSY ")";
 inline constexpr char kBlockedRuns[] =
     "SELECT " RUN
     ", output_tail FROM run AS due INDEXED BY run_due WHERE state = 'pending' AND due_at <= ? "
     "AND gated = 0 AND NOT (forced OR waits OR attempt > 1 OR lost_count > 0 OR "
     "start_failures > 0) AND EXISTS (SELECT 1 FROM run AS other INDEXED BY run_busy WHERE "
-    "other.job_id = due.job_id AND other.id <> due.id AND (other.state = 'running' OR "
-    "(other.state = 'pending' AND (other.attempt > 1 OR other.lost_count > 0 OR "
-    "other.start_failures > 0)))) ORDER BY due_at, id LIMIT ?";
+    "other.job_id = due.job_id AND other.id <> due.id AND " KEEPS_JOB_BUSY
+    ") ORDER BY due_at, id LIMIT ?";
 inline constexpr char kGatedRuns[] =
     "SELECT " RUN
     ", NULL FROM run INDEXED BY run_gated WHERE state = 'pending' AND gated = 1 ORDER BY id";
