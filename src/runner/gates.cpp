@@ -19,6 +19,21 @@ std::string listed(const std::vector<std::string>& names) {
   return text;
 }
 
+/// Whether these runs of a job, which have waited for others, run like what is caught up: where all
+/// are wanted, none is skipped for another of them, nor for what its job does at that moment.
+Result<bool> run_in_a_row(store::Store& store, const job::Policy& policy,
+                          const std::vector<job::Run>& runs) {
+  if (policy.coalesce != job::Coalesce::all) return false;
+  if (runs.size() > 1) return true;
+  if (policy.overlap != job::Overlap::skip) return false;
+  TRY(const std::vector<job::Run> in_line,
+      store.list_runs({.job_id = runs.front().job_id,
+                       .states = {job::RunState::pending, job::RunState::running},
+                       .in_line = true,
+                       .limit = 1}));
+  return !in_line.empty();
+}
+
 }  // namespace
 
 void Runner::poked() {
@@ -60,19 +75,28 @@ Result<bool> Runner::stop_at_gate(Work& work, job::Run& run, const job::Job& job
 Result<void> Runner::open_gates(Work& work) {
   if (!work.succeeded && !watches_->gates_stale) return {};
   work.asked_gates = true;
-  TRY(std::vector<job::Run> gated, store_.gated_runs());
-  for (job::Run& run : gated) {
+  TRY(const std::vector<job::Run> gated, store_.gated_runs());
+  std::map<JobId, std::vector<job::Run>> open;
+  for (const job::Run& run : gated) {
     TRY(const std::optional<job::Job> job, store_.get_job(run.job_id));
     if (job) {
       TRY(const std::vector<std::string> awaited, awaited_of(run, *job, policy_of(job)));
       if (!awaited.empty()) continue;
     }
-    run.gated = false;
-    TRY_VOID(store_.update_run(run, run.fence));
-    work.dirty = true;
-    // From now on nothing but a slot is in its way.
-    const Duration grace = policy_of(job).alert_grace;
-    watches_->late.await({run.job_id, run.id, work.now, work.now + grace});
+    open[run.job_id].push_back(run);
+  }
+  for (auto& [id, runs] : open) {
+    TRY(const std::optional<job::Job> job, store_.get_job(id));
+    const job::Policy policy = policy_of(job);
+    TRY(const bool in_a_row, run_in_a_row(store_, policy, runs));
+    for (job::Run& run : runs) {
+      run.gated = false;
+      run.waits = run.waits || in_a_row;
+      TRY_VOID(store_.update_run(run, run.fence));
+      work.dirty = true;
+      // From now on nothing but a slot is in its way, or what was due before it.
+      watches_->late.await({run.job_id, run.id, work.now, work.now + policy.alert_grace});
+    }
   }
   return {};
 }

@@ -131,6 +131,50 @@ TEST_CASE("an occurrence that still waits when the next one is due is missed, an
   CHECK(told);
 }
 
+TEST_CASE("coalesce = all: all that waited for another job run, one after the other") {
+  for (const job::Overlap overlap :
+       {job::Overlap::skip, job::Overlap::queue, job::Overlap::replace, job::Overlap::allow}) {
+    World w;
+    const job::Job load = w.add("load", hours(48));
+    w.add("report", hours(1),
+          {.overlap = overlap,
+           .coalesce = job::Coalesce::all,
+           .max_instances = 2,
+           .max_queued = 1,
+           .after = Names{"load"}});
+    for (int i = 0; i < 4; ++i) {
+      w.clock.advance(hours(1));
+      w.beat();
+    }
+    w.clock.advance(minutes(10));
+    w.trigger(load);
+    w.beat();
+    end_job(w, "load");
+    for (std::size_t done = 0; done < 4; ++done) {
+      CHECK(count_of(w, "report") == done + 1);
+      CHECK(w.executor.started.back().fire_time == World::kStart + hours(1) * (done + 1));
+      end_job(w, "report");
+    }
+    for (const job::Run& run : w.runs("report")) CHECK(run.state == RunState::succeeded);
+  }
+}
+
+TEST_CASE("coalesce = all: what waited for another job waits for a run of its own job, too") {
+  World w;
+  const job::Job load = w.add("load", hours(48));
+  const job::Job report =
+      w.add("report", hours(1), {.coalesce = job::Coalesce::all, .after = Names{"load"}});
+  w.clock.advance(hours(1));
+  w.beat();
+  w.trigger(report);
+  w.trigger(load);
+  w.beat();
+  end_job(w, "load");
+  CHECK(count_of(w, "report") == 1);
+  end_job(w, "report");
+  CHECK(count_of(w, "report") == 2);
+}
+
 TEST_CASE("max_wait bounds the wait for other jobs, too") {
   World w;
   w.add("load", hours(24));
