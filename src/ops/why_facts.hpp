@@ -103,6 +103,10 @@ struct WhyFacts {
   std::optional<Time> first_due;             ///< fire time + jitter
   std::vector<job::AttemptResult> attempts;  ///< earlier ones
   std::optional<job::Run> other;  ///< overlap: the one in the way; coalesced: the one that ran
+  /// Of a late one that waited for its job: its runs that ended meanwhile, the last end last.
+  std::vector<job::Run> in_line;
+  /// Of a late one that came after other jobs: their successes that let it by, the last one last.
+  std::vector<job::Run> let_by;
   std::vector<job::Run> running;  ///< of a waiting one: all that run now
   int max_running = 0;
   std::string max_running_setting = "max_running";  ///< which setting says so

@@ -103,6 +103,8 @@ Result<WhyFacts> History::facts_of(const Life& life, const job::Run& run) const 
   WhyFacts facts = base(life, version, run.fire_time);
   facts.is_fire = true;
   facts.run = run;
+  const auto group = context_.config.groups.find(run.group);
+  if (group != context_.config.groups.end()) facts.group_limit = group->second;
   TRY_VOID(add_asker(facts));
   if (run.cause == job::Cause::schedule && run.count <= 1) {
     facts.dst_note = dst_note(life, version, run.fire_time);
@@ -197,6 +199,8 @@ Result<void> History::add_start(WhyFacts& facts, const Life& life) const {
           alert.kind == job::AlertKind::delayed || alert.kind == job::AlertKind::inactive;
       if (late) facts.late_words = alert.detail;
     }
+    TRY_VOID(add_line(facts, *facts.first_due, *facts.first_start));
+    TRY_VOID(add_gate(facts, life, *facts.first_due, *facts.first_start));
   }
   const bool rebooted = run.state == job::RunState::lost && run.reason == job::Reason::rebooted;
   if (rebooted && run.result.started_at && run.result.ended_at) {
@@ -240,9 +244,10 @@ Result<void> History::add_wait(WhyFacts& facts) const {
 Result<void> History::add_obstacles(WhyFacts& facts) const {
   const job::Run& run = *facts.run;
   TRY(facts.running, context_.store.runs_in_state(job::RunState::running));
-  const auto group = context_.config.groups.find(run.group);
-  if (group != context_.config.groups.end()) facts.group_limit = group->second;
-  if (run.gated && facts.job) {
+  // Whether it has a gate is noted when it is claimed, and that a daemon does.
+  const bool gated =
+      run.gated || (!served_ && run.cause == job::Cause::schedule && run.fence == 0 && !run.forced);
+  if (gated && facts.job) {
     // What it comes after now decides, not what it came after when it was planned.
     const job::Policy now = job::resolve(facts.job->definition.policy, context_.config.defaults);
     TRY(const job::FireSeries fires,

@@ -97,6 +97,9 @@ class History {
   const store::Audit* find_audit(const std::function<bool(const store::Audit&)>& is) const;
   void add_pause(WhyFacts& facts, const Life& life, Time first, Time last) const;
   Result<void> add_start(WhyFacts& facts, const Life& life) const;
+  Result<void> add_line(WhyFacts& facts, Time due, Time start) const;
+  Result<void> add_gate(WhyFacts& facts, const Life& life, Time due, Time start) const;
+  Result<std::optional<job::Run>> first_success(JobId job, Time since, Time until) const;
   Result<void> add_obstacles(WhyFacts& facts) const;
   enum class Blame { all, planning };
   Result<void> add_gaps(WhyFacts& facts, Time from, Time to, Blame blame = Blame::all) const;

@@ -281,6 +281,7 @@ class Moment {
       return;
     }
     say("If a daemon is started by " + m_.brief(latest) + " it still runs" +
+        (f_.policy.after.empty() ? "" : ", once all that it comes after has succeeded (after)") +
         (f_.policy.coalesce == job::Coalesce::all
              ? ""
              : ", or another occurrence that is overdue by then in its place" + coalesce) +

@@ -132,41 +132,114 @@ class Ran final : RunAccount {
     const Duration late = start - f_.first_due.value_or(f_.at);
     if (late <= kLateStart || run_.cause == Cause::backfill) return;
     if (run_.state == RunState::succeeded || run_.state == RunState::running) out_.reason = "late";
-    if (!f_.gaps.empty()) {
-      const std::string prefix = "It was " + rough(late) + " late: ";
-      say(prefix + gap_words(f_.gaps.front(), m_));
-      if (run_.state == RunState::succeeded || run_.state == RunState::running) {
-        out_.reason = gap_reason(f_.gaps.front().kind);
-      }
-      for (std::size_t i = 1; i < f_.gaps.size(); ++i) say("And " + gap_words(f_.gaps[i], m_));
+    const std::string prefix = "It was " + rough(late) + " late";
+    const std::vector<Delay> delays = delays_of(start);
+    if (delays.empty()) {
+      say(prefix + ", and no row says why: " + unknown_words());
       return;
     }
-    if (run_.waits) {
-      say("It was " + rough(late) + " late: " + waited_words());
-    } else if (!f_.late_words.empty()) {
-      say("It was " + rough(late) + " late: " + quoted_line(f_.late_words));
-    } else {
-      say("It was " + rough(late) +
-          " late, and no row says why: the machine was busy, or no slot was free for a moment "
-          "(" +
-          f_.max_running_setting + " = " + std::to_string(f_.max_running) + ")");
+    if (run_.state == RunState::succeeded || run_.state == RunState::running) {
+      out_.reason = delays.front().reason;
     }
+    say(prefix + ": " + delays.front().words);
+    for (std::size_t i = 1; i < delays.size(); ++i) say("And " + delays[i].words);
   }
 
-  /// Of one whose job was not free when it was due.
-  std::string waited_words() const {
+  struct Delay {
+    std::string words;
+    std::string reason;
+  };
+
+  /// All that is known to have kept it from its start.
+  std::vector<Delay> delays_of(Time start) const {
+    std::vector<Delay> delays;
+    for (const Gap& gap : f_.gaps)
+      delays.push_back({gap_words(gap, m_), std::string(gap_reason(gap.kind))});
+    // The first of a series that is caught up waits for nothing but a daemon.
+    if (run_.waits && (delays.empty() || !f_.in_line.empty()))
+      delays.push_back({line_words(), "job_busy"});
+    if (!f_.let_by.empty()) delays.push_back({gate_words(), "after"});
+    if (delays.empty() && !f_.late_words.empty())
+      delays.push_back({quoted_line(f_.late_words), "late"});
+    // Of a line, or a gate, it is known when it was over.
+    Time over = Time::min();
+    for (const auto* runs : {&f_.in_line, &f_.let_by})
+      if (!runs->empty()) over = std::max(over, *runs->back().result.ended_at);
+    if (!f_.gaps.empty() || over == Time::min()) return delays;
+    const Duration rest = start - over;
+    if (rest > kLateStart)
+      delays.push_back(
+          {"for the last " + rough(rest) + " no row says why: " + unknown_words(), ""});
+    return delays;
+  }
+
+  std::string unknown_words() const {
+    return (run_.group.empty() ? ""
+                               : "its group was full ([groups] " + run_.group + " = " +
+                                     std::to_string(f_.group_limit) + "), ") +
+           "the machine was busy, or no slot was free for a moment (" + f_.max_running_setting +
+           " = " + std::to_string(f_.max_running) + ")";
+  }
+
+  /// "it waited for #41 of its job, which ended at 02:05:00 (overlap = queue)".
+  std::string line_words() const {
+    if (f_.in_line.empty()) {
+      return is_caught_up() ? "it is one of several overdue occurrences, which run one after the "
+                              "other (coalesce = all)"
+                            : "it was to wait for its job to be free, and no row says for which "
+                              "run" +
+                                  waited_by();
+    }
+    const job::Run& last = f_.in_line.back();
+    const std::string end = m_.brief(*last.result.ended_at) + waited_by();
+    if (f_.in_line.size() > 1) {
+      return "it waited for earlier runs of its job, the last of which, " + number(last) +
+             ", ended at " + end;
+    }
+    if (last.replaced_by == run_.id) {
+      return "it waited for the end of " + number(last) + ", whose place it took, at " + end;
+    }
+    return "it waited for " + number(last) + " of its job, which ended at " + end;
+  }
+
+  /// "it waited for import to succeed (after), which its run #7 did at 02:05:00".
+  std::string gate_words() const {
+    const job::Run& last = f_.let_by.back();
+    const std::string end = m_.brief(*last.result.ended_at);
+    if (f_.let_by.size() == 1) {
+      return "it waited for " + last.job_name + " to succeed (after), which its run " +
+             number(last) + " did at " + end;
+    }
+    std::string names;
+    for (const job::Run& run : f_.let_by) names += (names.empty() ? "" : ", ") + run.job_name;
+    return "it waited for " + names + " to succeed (after), the last of which was " +
+           last.job_name + ", at " + end + " by its run " + number(last);
+  }
+
+  /// Overdue ones that were planned together wait for each other whatever overlap says; by their
+  /// rows alone they are not told from others where both do.
+  bool is_caught_up() const {
+    if (run_.cause != Cause::schedule || f_.policy.coalesce != job::Coalesce::all) return false;
+    if (f_.in_line.empty()) return f_.policy.overlap == job::Overlap::skip;
+    return f_.in_line.back().cause == Cause::schedule &&
+           f_.in_line.back().created_at == run_.created_at;
+  }
+
+  std::string waited_by() const {
+    if (is_caught_up()) {
+      return " (several overdue occurrences run one after the other: coalesce = all)";
+    }
     switch (f_.policy.overlap) {
       case job::Overlap::queue:
-        return "it waited for its turn (overlap = queue)";
       case job::Overlap::replace:
-        return "it waited for another run to end (overlap = replace)";
-      case job::Overlap::skip:
       case job::Overlap::allow:
+        return " (overlap = " + std::string(job::to_string(f_.policy.overlap)) + ")";
+      case job::Overlap::skip:
         break;
     }
-    if (f_.policy.coalesce != job::Coalesce::all) return "it waited for another run to end";
-    return "it is one of several overdue occurrences, which run one after the other (coalesce = "
-           "all)";
+    // A backfill is no reason to skip what is due beside it.
+    const bool backfill = !f_.in_line.empty() && f_.in_line.back().backfill;
+    return backfill ? " (of a backfill)" : "";
   }
 
   void attempts() {

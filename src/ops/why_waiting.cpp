@@ -69,6 +69,12 @@ class Waiting final : RunAccount {
     if (!f_.served) {
       if (!retry) out_.reason = "daemon_down";
       say(down_sentence(f_, m_));
+      if (!f_.awaited.empty()) {
+        say("A daemon alone does not start it (schedctl start)");
+        gate();
+        out_.reason = "daemon_down";
+        return;
+      }
       std::string words = "It is started when a daemon comes: schedctl start";
       if (run_.cause == Cause::manual && run_.fence == 0) {
         words += " (within its misfire_grace of " + format_duration(f_.policy.misfire_grace) +

@@ -86,6 +86,44 @@ class Ran(WhyStory):
         self.assertIn(f"was cancelled by {ME}", self.why("long"))
 
 
+class Late(WhyStory):
+    def test_a_queued_run_names_the_run_that_it_waited_for(self):
+        self.m.start()
+        gate = self.m.root / "gate"
+        self.m.ok("add", "line", "--manual", "--overlap", "queue", "--shell",
+                  f"until [ -e {gate} ]; do sleep 0.1; done")
+        first = self.m.json("trigger", "line")
+        self.m.wait_state("line", "running")
+        second = self.m.json("trigger", "line")
+        # As if both had been asked for long ago.
+        self.sql("UPDATE run SET fire_time = fire_time - 9000000 WHERE id = ?", first["id"])
+        self.sql("UPDATE run SET due_at = due_at - 5000000 WHERE id = ?", second["id"])
+        gate.touch()
+        self.m.wait_runs("line", lambda runs: {r["state"] for r in runs} == {"succeeded"}, "the end")
+        text = self.why("line")
+        self.assertIn(f"late: it waited for #{first['id']} of its job, which ended at ", text)
+        self.assertIn("(overlap = queue).", text)
+        self.assertNotIn("coalesce", text)
+
+    def test_a_gated_run_names_the_run_that_let_it_by(self):
+        self.m.start()
+        self.m.ok("add", "before", "--manual", "--", "true")
+        self.m.ok("add", "later", "--in", "1s", "--after", "before", "--", "true")
+        self.m.wait_state("later", "pending")
+        self.assertEqual(self.verdict("later"), ("waiting", "after"))
+        self.m.ok("stop")
+        text = self.why("later")
+        self.assertIn("A daemon alone does not start it (schedctl start).", text)
+        self.assertIn("It comes after before (after), which has not succeeded", text)
+        self.assertNotIn("It is started when a daemon comes", text)
+        self.sql("UPDATE run SET due_at = due_at - 5000000 WHERE job_name = 'later'")
+        self.m.start()
+        run = self.m.json("trigger", "before", "--wait")
+        self.m.wait_state("later", "succeeded")
+        self.assertIn(f"waited for before to succeed (after), which its run #{run['id']} did at ",
+                      self.why("later"))
+
+
 class InTheWay(WhyStory):
     settings = "max_running = 1"
 

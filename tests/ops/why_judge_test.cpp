@@ -109,6 +109,23 @@ WhyFacts changed(WhyFacts facts, const std::function<void(WhyFacts&)>& change) {
 
 TEST_CASE("what was started is told with how it went, and why it was late") {
   const WhyFacts ran = with_row(RunState::succeeded);
+  const WhyFacts late_line = changed(ran, [](WhyFacts& f) {
+    f.first_start = kAt + minutes(1);
+    f.run->waits = true;
+    f.in_line = {row(RunState::succeeded)};
+    f.in_line[0].id = RunId(41);
+    f.in_line[0].result.ended_at = kAt + seconds(59);
+  });
+  const WhyFacts late_gate = changed(ran, [](WhyFacts& f) {
+    f.first_start = kAt + minutes(1);
+    f.let_by = {row(RunState::succeeded), row(RunState::succeeded)};
+    f.let_by[0].id = RunId(7);
+    f.let_by[0].job_name = "import";
+    f.let_by[0].result.ended_at = kAt + seconds(30);
+    f.let_by[1].id = RunId(8);
+    f.let_by[1].job_name = "prices";
+    f.let_by[1].result.ended_at = kAt + seconds(59);
+  });
   const auto late = [&](Gap::Kind kind) {
     return changed(ran, [kind](WhyFacts& f) {
       f.first_start = f.run->result.started_at = kAt + hours(5);
@@ -140,22 +157,77 @@ TEST_CASE("what was started is told with how it went, and why it was late") {
                  f.late_words = "its run #41 still runs";
                }),
        Verdict::succeeded, "late", "It was 1m late: its run #41 still runs."},
-      {"late, it queued",
-       changed(ran,
+      {"late, behind a run of its job",
+       changed(late_line, [](WhyFacts& f) { f.policy.overlap = job::Overlap::queue; }),
+       Verdict::succeeded, "job_busy",
+       "It was 1m late: it waited for #41 of its job, which ended at 02:00:59 (overlap = queue)."},
+      {"late, behind several",
+       changed(late_line,
                [](WhyFacts& f) {
-                 f.first_start = kAt + minutes(1);
-                 f.run->waits = true;
+                 f.policy.overlap = job::Overlap::queue;
+                 f.in_line.insert(f.in_line.begin(), f.in_line[0]);
+               }),
+       Verdict::succeeded, "job_busy",
+       "it waited for earlier runs of its job, the last of which, #41, ended at 02:00:59 (overlap "
+       "= queue)."},
+      {"late, in the place of another",
+       changed(late_line,
+               [](WhyFacts& f) {
+                 f.policy.overlap = job::Overlap::replace;
+                 f.in_line[0].replaced_by = RunId(42);
+               }),
+       Verdict::succeeded, "job_busy",
+       "it waited for the end of #41, whose place it took, at 02:00:59 (overlap = replace)."},
+      {"late, beside a backfill",
+       changed(late_line, [](WhyFacts& f) { f.in_line[0].backfill = BackfillId(1); }),
+       Verdict::succeeded, "job_busy", "which ended at 02:00:59 (of a backfill)."},
+      {"late, one of a series",
+       changed(late_line,
+               [](WhyFacts& f) {
+                 f.policy.coalesce = job::Coalesce::all;
                  f.policy.overlap = job::Overlap::queue;
                }),
-       Verdict::succeeded, "late", "It was 1m late: it waited for its turn (overlap = queue)."},
-      {"late, it was caught up",
+       Verdict::succeeded, "job_busy",
+       "overdue occurrences run one after the other: coalesce = all"},
+      {"late, in a queue though overdue ones are all run",
+       changed(late_line,
+               [](WhyFacts& f) {
+                 f.policy.coalesce = job::Coalesce::all;
+                 f.policy.overlap = job::Overlap::queue;
+                 f.in_line[0].created_at = kAt - minutes(1);
+               }),
+       Verdict::succeeded, "job_busy", "which ended at 02:00:59 (overlap = queue)."},
+      {"late, behind a run that is gone",
+       changed(late_line,
+               [](WhyFacts& f) {
+                 f.policy.overlap = job::Overlap::queue;
+                 f.in_line.clear();
+               }),
+       Verdict::succeeded, "job_busy",
+       "it was to wait for its job to be free, and no row says for which run (overlap = queue)."},
+      {"late, longer than the run before it took",
+       changed(late_line, [](WhyFacts& f) { f.first_start = kAt + minutes(3); }),
+       Verdict::succeeded, "job_busy",
+       "And for the last 2m1s no row says why: the machine was busy"},
+      {"down, and then behind a run of its job",
+       changed(late_line, [](WhyFacts& f) { f.gaps = {gap(Gap::Kind::stopped)}; }),
+       Verdict::succeeded, "daemon_down", "And it waited for #41 of its job"},
+      {"late, after another job", changed(late_gate, [](WhyFacts& f) { f.let_by.pop_back(); }),
+       Verdict::succeeded, "after",
+       "It was 1m late: it waited for import to succeed (after), which its run #7 did at "
+       "02:00:30."},
+      {"late, after others", late_gate, Verdict::succeeded, "after",
+       "it waited for import, prices to succeed (after), the last of which was prices, at 02:00:59 "
+       "by its run #8."},
+      {"late, in a group",
        changed(ran,
                [](WhyFacts& f) {
                  f.first_start = kAt + minutes(1);
-                 f.run->waits = true;
-                 f.policy.coalesce = job::Coalesce::all;
+                 f.run->group = "db";
                }),
-       Verdict::succeeded, "late", "one after the other (coalesce = all)."},
+       Verdict::succeeded, "late",
+       "and no row says why: its group was full ([groups] db = 1), the machine was busy, or no "
+       "slot was free for a moment (max_running = 100)."},
       {"jitter",
        changed(ran,
                [](WhyFacts& f) {
@@ -244,31 +316,6 @@ TEST_CASE("what waits is told with what it waits for") {
                }),
        Verdict::waiting, "job_busy",
        "Its run #41 still runs, since 02:00:00; this one waits for it"},
-      {"its job runs, and is replaced",
-       changed(waits,
-               [](WhyFacts& f) {
-                 f.other = row(RunState::running);
-                 f.other->id = RunId(41);
-                 f.other->result.started_at = kAt;
-                 f.other->replaced_by = RunId(42);
-                 f.run->waits = true;
-                 f.policy.overlap = job::Overlap::replace;
-               }),
-       Verdict::waiting, "job_busy",
-       "this one waits for it, which is ended for it (overlap = replace)."},
-      {"its job is backfilled",
-       changed(waits,
-               [](WhyFacts& f) {
-                 f.other = row(RunState::running);
-                 f.other->id = RunId(41);
-                 f.other->cause = Cause::backfill;
-                 f.other->result.started_at = kAt;
-                 f.run->waits = true;
-                 f.policy.overlap = job::Overlap::replace;
-               }),
-       Verdict::waiting, "job_busy",
-       "Its run #41 of a backfill still runs, since 02:00:00; this one waits for it and goes "
-       "before the next one of the backfill."},
       {"the keeper", changed(waits, [](WhyFacts& f) { f.keeper_trouble = "it does not answer"; }),
        Verdict::waiting, "keeper", "The keeper cannot be reached (it does not answer)"},
       {"slots",

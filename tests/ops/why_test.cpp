@@ -463,3 +463,90 @@ TEST_CASE("a job that cannot be planned says why") {
   CHECK(world.brief(answer.findings[0]) == "due set_aside x2");
   CHECK(contains(answer.now.sentences[0], "there is no time zone Mars/Base"));
 }
+
+TEST_CASE("a run that waited for its job is told with the runs that it waited for") {
+  WhyWorld world;
+  job::JobDraft draft = manual();
+  draft.policy.overlap = job::Overlap::queue;
+  world.add("line", draft);
+  // By hand, each a second after the one before; each takes a minute.
+  std::vector<job::Run> line;
+  for (int i = 0; i < 3; ++i) {
+    line.push_back(World::must(world.ops.trigger("line", false)));
+    world.clock.advance(seconds(1));
+  }
+  Time start = world.now();
+  for (job::Run& run : line) {
+    run.waits = run.id != line[0].id;
+    run.state = RunState::succeeded;
+    run.result.started_at = start;
+    run.result.ended_at = start += minutes(1);
+    run.result.exit_code = 0;
+    REQUIRE(World::must(world.store->update_run(run, run.fence)));
+  }
+  world.clock.advance(minutes(10));
+  CHECK(
+      contains(world.text(world.one("line", "00:00:01")),
+               "It was 1m2s late: it waited for #1 of its job, which ended at 00:01:03 (overlap = "
+               "queue)."));
+  CHECK(contains(world.text(world.one("line", "00:00:02")),
+                 "It was 2m1s late: it waited for earlier runs of its job, the last of which, #2, "
+                 "ended at 00:02:03 (overlap = queue)."));
+}
+
+TEST_CASE("a run that waited for another job to succeed is told with when that did") {
+  WhyWorld world;
+  world.add("import", manual());
+  job::JobDraft draft = cron("0 * * * *");
+  draft.policy.after = std::vector<std::string>{"import"};
+  world.add("report", draft);
+  const auto succeed = [&] {
+    World::must(world.ops.trigger("import", false));
+    world.ran("import", world.now(), minutes(1));
+    world.clock.advance(minutes(1));
+  };
+  // In time for 01:00, late for 02:00, and once more before that is told.
+  world.clock.advance(minutes(30));
+  succeed();
+  world.clock.set_wall(World::kStart + hours(1));
+  world.plan("report");
+  world.ran("report", world.now() + minutes(5), seconds(1));
+  world.clock.set_wall(World::kStart + hours(2));
+  world.plan("report");
+  world.clock.advance(minutes(20));
+  succeed();
+  world.ran("report", world.now(), seconds(1));
+  world.clock.advance(minutes(10));
+  succeed();
+  const Finding in_time = world.one("report", "01:00");
+  CHECK(in_time.reason == "late");
+  CHECK(contains(world.text(in_time), "It was 5m late, and no row says why: the machine was busy"));
+  const Finding late = world.one("report", "02:00");
+  CHECK(late.reason == "after");
+  CHECK(
+      contains(world.text(late),
+               "It was 21m late: it waited for import to succeed (after), which its run #4 did at "
+               "02:21:00."));
+}
+
+TEST_CASE("what waits for another job is not promised to whoever starts a daemon") {
+  WhyWorld world;
+  world.add("import", manual());
+  job::JobDraft draft = cron("0 * * * *");
+  draft.policy.after = std::vector<std::string>{"import"};
+  world.add("report", draft);
+  world.clock.advance(hours(1) + minutes(1));
+  CHECK(contains(world.text(world.one("report", {}, false)),
+                 "it still runs, once all that it comes after has succeeded (after)"));
+  world.plan("report");
+  const Finding waits = world.one("report", {}, false);
+  CHECK(waits.reason == "daemon_down");
+  CHECK(
+      contains(world.text(waits),
+               "A daemon alone does not start it (schedctl start). It comes after import (after), "
+               "which has not succeeded since its previous fire"));
+  CHECK_FALSE(contains(world.text(waits), "It is started when a daemon comes"));
+  World::must(world.ops.trigger("import", false));
+  world.ran("import", world.now(), seconds(1));
+  CHECK(contains(world.text(world.one("report", {}, false)), "It is started when a daemon comes"));
+}
