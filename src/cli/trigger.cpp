@@ -37,14 +37,22 @@ std::string name_of(const job::Run& run) {
   return "run #" + std::to_string(run.id.value) + " of " + run.job_name;
 }
 
-/// What a shell would have said of the command.
+/// Whether the command itself is missing, not its working directory or a file that it needs: the
+/// row has only words for what failed, which are the command executor's.
+bool is_not_found(const job::AttemptResult& result) {
+  return result.error.starts_with("cannot execute the command: ") &&
+         result.error.ends_with(errno_text(ENOENT));
+}
+
+/// What a shell would have said of the command; of one that ended with 0 in a run that did not
+/// succeed all the same, that it failed.
 int command_code(const job::Run& run) {
   const job::AttemptResult& result = run.result;
   if (run.reason == job::Reason::timeout) return kExitTimeout;
   if (run.reason == job::Reason::exec_error)
-    return result.error.ends_with(errno_text(ENOENT)) ? kExitNoSuchFile : kExitNotExecutable;
+    return is_not_found(result) ? kExitNoSuchFile : kExitNotExecutable;
   if (result.signal != 0) return 128 + result.signal;
-  if (result.exit_code) return *result.exit_code;
+  if (result.exit_code.value_or(0) != 0) return *result.exit_code;
   return run.state == job::RunState::succeeded ? 0 : kExitFailed;
 }
 

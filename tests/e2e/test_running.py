@@ -83,6 +83,20 @@ class Running(Story):
             self.assertEqual((run["state"], run["reason"]), ("failed", "exec_error"))
             self.assertIn(words, self.m.ok("show", name).out + self.m.log_text())
 
+    def test_the_exit_code_127_means_the_command_and_nothing_else(self):
+        plain = self.m.root / "plain"
+        plain.write_text("#!/bin/sh\n")
+        for name, code, words in (
+                ("gone", 127, ["--", "/no/such/program"]),
+                ("plain", 126, ["--", plain]),
+                ("nowhere", 126, ["--cwd", "/no/such/directory", "--", "true"]),
+                ("bare", 126, ["--env-file", self.m.root / "no-such-file", "--", "true"]),
+                ("mute", 126, ["--stdin-file", self.m.root / "no-such-file", "--", "true"])):
+            self.m.ok("add", name, "--manual", *map(str, words))
+            answer = self.m("trigger", name, "--wait", "--exit-code")
+            self.assertEqual(answer.code, code, (name, answer))
+            self.assertEqual(self.m.runs(name)[0]["reason"], "exec_error")
+
     def test_a_timeout_ends_the_whole_group_even_if_it_ignores_term(self):
         pids = self.m.root / "pids"
         self.m.ok("add", "deaf", "--manual", "--timeout", "1s", "--kill-grace", "300ms", "--shell",

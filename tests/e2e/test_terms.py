@@ -108,6 +108,9 @@ class Terms(Story):
         self.output_of("good", "--success-match", "^done$", "--min-output", "5", "--shell",
                        "echo done")
         self.output_of("short", "--min-output", "6", "--shell", "echo done", state="failed")
+        # A command that ended with 0 does not make its run a success.
+        for job, code in (("judged", 1), ("good", 0), ("short", 1)):
+            self.assertEqual(self.m("trigger", job, "--wait", "--exit-code").code, code, job)
 
     def test_output_can_go_nowhere_or_into_the_log(self):
         self.output_of("quiet", "--output", "discard", "--shell", "echo nothing to see")
