@@ -56,6 +56,8 @@ Result<std::vector<NamedFire>> fires_of_schedule(Session& session, std::size_t n
   TRY(const job::ZonePtr zone, session.zone_of(definition.schedule));
   TRY(const Time from, starting_at(session, *zone));
   TRY(std::vector<ops::Fire> fires, with_flag(session.ops().next(definition.schedule, 0, from, n)));
+  if (draft.at && !fires.empty() && fires.front().note.empty())
+    fires.front().note = ops::note_of_moment(*draft.at, *zone, session.now);
   return named("", std::move(fires), zone);
 }
 

@@ -7,6 +7,7 @@
 #include "schedctl/base/text.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/keeper/allowed.hpp"
+#include "schedctl/ops/next.hpp"
 #include "src/cli/draft.hpp"
 #include "src/cli/json.hpp"
 #include "src/cli/output.hpp"
@@ -48,8 +49,10 @@ Result<void> print_understood(Session& session, const job::Job& job, const char*
   const Time from =
       job.next_fire ? *job.next_fire - Duration(1) : std::max(job.planned_through, session.now);
   const job::Policy policy = job::resolve(definition.policy, session.config().defaults);
-  TRY(const std::vector<ops::Fire> fires,
+  TRY(std::vector<ops::Fire> fires,
       session.ops().next(schedule, job.seed(), from, fires_left(job, policy)));
+  if (const auto at = call.value("at"); at && !fires.empty() && fires.front().note.empty())
+    fires.front().note = ops::note_of_moment(*at, *zone, session.now);
   if (call.globals.json) {
     TRY(const store::JobListing listing, session.listing(job));
     print(json_understood(listing, description, fires) + "\n");

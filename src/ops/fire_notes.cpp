@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "schedctl/ops/next.hpp"
+
 namespace schedctl::ops {
 namespace {
 
@@ -43,7 +45,22 @@ std::string time_of_day(CivilTime civil) {
   return result;
 }
 
+std::string moved_by(const job::ZoneChange& change, CivilTime removed, const job::Zone& zone) {
+  return "clock goes forward at " + time_of_day(FixedZone(change.before).civil(change.at)) + ": " +
+         time_of_day(removed) + " does not exist, runs at " + time_of_day(zone.civil(change.at));
+}
+
 }  // namespace
+
+std::string note_of_moment(const std::string& at, const job::Zone& zone, Time now) {
+  const Result<Time> fire = job::parse_time(at, zone, now);
+  if (!fire || job::parse_time(at, zone, now, job::DstGap::skip)) return "";
+  const auto change = zone.next_change(*fire - kTick);
+  if (!change || change->at != *fire) return "";
+  const FixedZone old_clock(change->before);
+  const Result<Time> said = job::parse_time(at, old_clock, now);
+  return said ? moved_by(*change, old_clock.civil(*said), zone) : "";
+}
 
 FireNotes::FireNotes(job::Schedule schedule, job::ZonePtr zone, std::uint64_t seed)
     : schedule_(std::move(schedule)), zone_(std::move(zone)), seed_(seed) {
@@ -112,9 +129,7 @@ std::string FireNotes::gap(const job::ZoneChange& change) const {
   if (!unmoved || unmoved->next_after(change.at - kTick) == change.at) return "";
   const Removed removed = removed_by(change);
   if (removed.count == 0) return "";
-  return "clock goes forward at " + time_of_day(FixedZone(change.before).civil(change.at)) + ": " +
-         time_of_day(removed.first) + " does not exist, runs at " +
-         time_of_day(zone_->civil(change.at));
+  return moved_by(change, removed.first, *zone_);
 }
 
 FireNotes::Removed FireNotes::removed_by(const job::ZoneChange& change) const {

@@ -323,6 +323,10 @@ class Ahead(WhyStory):
         self.assertIn("clock goes forward at 02:00: 02:30 does not exist, runs at 03:00; starts ",
                       out)
         self.assertIn("later (jitter)", out)
+        moment = ("--at", "2027-03-28 02:30", "--timezone", "Europe/Berlin")
+        note = "clock goes forward at 02:00: 02:30 does not exist, runs at 03:00"
+        self.assertEqual(self.m.json("next", *moment)[0]["note"], note)
+        self.assertIn(note, self.m.ok("add", "moment", *moment, "--", "true").out)
         self.m.ok("add", "twice", "--every", "1h", "--max-runs", "2", "--", "true")
         fires = self.m.json("next", "twice")
         self.assertEqual([f["note"] for f in fires], [None, "the last one (max_runs)"])

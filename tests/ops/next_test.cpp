@@ -53,6 +53,20 @@ TEST_CASE("a fire that the spring gap moves says so, one that belongs there does
   CHECK(fires(skipping, year{2026} / 3 / 29, 1) == Lines{"2026-03-30T02:30:00+02:00"});
 }
 
+TEST_CASE("a moment that the spring gap leaves out says so, any other does not") {
+  const World world;
+  const job::ZonePtr zone = World::must(world.zones->find("Europe/Berlin"));
+  const auto note = [&](const char* at) { return note_of_moment(at, *zone, world.now()); };
+  CHECK(note("2026-03-29 02:30") ==
+        "clock goes forward at 02:00: 02:30 does not exist, runs at 03:00");
+  CHECK(note("2026-03-29 02:00") ==
+        "clock goes forward at 02:00: 02:00 does not exist, runs at 03:00");
+  CHECK(note("2026-03-29 03:00").empty());
+  CHECK(note("2026-03-29 02:30+01:00").empty());
+  CHECK(note("2026-10-25 02:30").empty());
+  CHECK(note("no time at all").empty());
+}
+
 TEST_CASE("a fire in the autumn fold says which of the two it is") {
   const auto day = year{2026} / 10 / 25;
   CHECK(fires(berlin("30 2 * * *"), day, 1) ==
