@@ -84,6 +84,7 @@ std::string launch_text(const Planned& planned) {
   out += "umask    " + value_of(policy, "umask") + "\n";
   out += "timeout  " +
          (policy.timeout > Duration::zero() ? format_duration(policy.timeout) : "none") + "\n";
+  out += "kill_grace " + format_duration(policy.kill_grace) + "\n";
   for (const std::string& key : terms_shown(policy)) {
     out += key + std::string(key.size() < 9 ? 9 - key.size() : 1, ' ') +
            escape_control(value_of(policy, key)) + "\n";
@@ -99,7 +100,8 @@ std::string launch_json(const Planned& planned) {
             {"user", launch.user},
             {"cwd", launch.cwd},
             {"umask", value_of(policy, "umask")},
-            {"timeout_s", static_cast<double>(policy.timeout.count()) / 1e6}};
+            {"timeout_s", static_cast<double>(policy.timeout.count()) / 1e6},
+            {"kill_grace_s", static_cast<double>(policy.kill_grace.count()) / 1e6}};
   for (const std::string& key : terms_shown(policy)) json[key] = value_of(policy, key);
   Json environment = Json::object();
   for (const std::string& entry : launch.environment) {

@@ -81,12 +81,16 @@ class Terms(Story):
         self.assertEqual(out.splitlines(), ["typed", "a b job terms", "0027", "5", "64", "0"])
 
     def test_what_would_run_is_shown_as_it_then_runs(self):
-        self.m.ok("add", "shown", "--manual", "--env", "A=1", "--cwd", "/tmp", "--nice", "3", "--",
-                  "env")
+        self.m.ok("add", "shown", "--manual", "--env", "A=1", "--cwd", "/tmp", "--nice", "3",
+                  "--kill-grace", "90s", "--", "env")
         plan = self.m.json("trigger", "shown", "--dry-run")
         self.assertEqual(self.m.runs("shown"), [])
         self.assertEqual(plan["command"], ["env"])
         self.assertEqual((plan["cwd"], plan["nice"], plan["umask"]), ("/tmp", "3", "0022"))
+        self.assertEqual((plan["timeout_s"], plan["kill_grace_s"]), (0, 90))
+        self.assertIn("kill_grace 1m30s\n", self.m.ok("trigger", "shown", "--dry-run").out)
+        self.assertNotIn("limit_core", plan)
+        self.assertEqual(self.m.json("show", "shown", "--env").keys(), plan.keys())
         shown = dict(line.split("=", 1) for line in
                      self.m.ok("show", "shown", "--env").out.splitlines())
         for env in (shown, plan["env"]):
