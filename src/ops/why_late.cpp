@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "schedctl/job/busy.hpp"
 #include "src/ops/why_history.hpp"
 
 namespace schedctl::ops {
@@ -34,7 +35,8 @@ Result<void> History::add_line(WhyFacts& facts, Time due, Time start) const {
   for (job::Run& one : before) {
     const auto& ended = one.result.ended_at;
     const bool meanwhile = ended && *ended > due && *ended <= start;
-    if (one.id != run.id && meanwhile) facts.in_line.push_back(std::move(one));
+    const bool in_the_way = one.id != run.id && !job::is_beside_all(one);
+    if (in_the_way && meanwhile) facts.in_line.push_back(std::move(one));
   }
   std::ranges::sort(facts.in_line, ended_before);
   return {};
