@@ -52,8 +52,8 @@ constexpr std::size_t kCutAtOnce = 500;
 
 }  // namespace
 
-Runs::Runs(loop::Loop& loop, Launcher launcher, Spool spool, Journal journal, std::string instance,
-           Tell tell)
+Runs::Runs(loop::Loop& loop, Launcher launcher, host::Spool spool, Journal journal,
+           std::string instance, Tell tell)
     : loop_(loop),
       instance_(std::move(instance)),
       launcher_(std::move(launcher)),
@@ -84,7 +84,7 @@ void Runs::launch(const StartOrder& order) {
   const Duration since_boot = clock_.elapsed();
   if (!may_start(order.key, at)) return;
   CRASH_POINT("keeper.ordered");
-  Spool::File file;
+  host::Spool::File file;
   tl::expected<Launch, LaunchFailure> launched = launch(order, file);
   if (!launched) {
     spool_.give_back(std::move(file));
@@ -118,14 +118,14 @@ void Runs::launch(const StartOrder& order) {
 }
 
 /// `file` is what has been taken of the spool, also where it fails.
-tl::expected<Launch, LaunchFailure> Runs::launch(const StartOrder& order, Spool::File& file) {
+tl::expected<Launch, LaunchFailure> Runs::launch(const StartOrder& order, host::Spool::File& file) {
   const Terms& terms = order.terms;
   if (const std::optional<LaunchFailure> objection = launcher_.objection(order)) {
     return tl::unexpected(*objection);
   }
   UniqueFd output;
   if (terms.output == Output::file) {
-    tl::expected<Spool::Taken, int> taken = spool_.take(terms.user);
+    tl::expected<host::Spool::Taken, int> taken = spool_.take(terms.user);
     if (!taken) return tl::unexpected(LaunchFailure{Stage::output, taken.error()});
     file = std::move(taken->file);
     output = std::move(taken->output);
@@ -339,8 +339,8 @@ void Runs::finish(Live& live, const host::Exit& exit) {
   CRASH_POINT("keeper.ended");
   HeldRun& run = live.run;
   Ended ended;
-  ended.output_cut = Spool::cut_middle(live.output, run.care.max_output, run.care.output_cut);
-  Spool::Outcome output = spool_.give_back(std::move(live.output));
+  ended.output_cut = host::Spool::cut_middle(live.output, run.care.max_output, run.care.output_cut);
+  host::Spool::Outcome output = spool_.give_back(std::move(live.output));
   ended.key = run.launched.started.key;
   ended.pid = exit.pid;
   ended.started_at = run.launched.started.at;
@@ -461,7 +461,7 @@ void Runs::cut_outputs(Duration now) {
     for (auto it = live_.begin(b); it != live_.end(b); ++it) {
       auto& [pid, live] = *it;
       Care& care = live.run.care;
-      care.output_cut = Spool::cut_middle(live.output, care.max_output, care.output_cut);
+      care.output_cut = host::Spool::cut_middle(live.output, care.max_output, care.output_cut);
     }
   }
   cut_at_ = live_.empty() ? std::nullopt : std::optional<Duration>(now + kCutEvery / parts);

@@ -18,9 +18,9 @@
 #include "leftovers.hpp"
 #include "schedctl/base/clock.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/spool.hpp"
 #include "schedctl/keeper/messages.hpp"
 #include "schedctl/loop/loop.hpp"
-#include "spool.hpp"
 
 namespace schedctl::keeper {
 
@@ -32,8 +32,8 @@ class Runs {
   /// Of something that happened, which the daemon should know if one is there.
   using Tell = std::function<void(const Report&)>;
 
-  Runs(loop::Loop& loop, Launcher launcher, Spool spool, Journal journal, std::string instance,
-       Tell tell);
+  Runs(loop::Loop& loop, Launcher launcher, host::Spool spool, Journal journal,
+       std::string instance, Tell tell);
   Runs(const Runs&) = delete;
   Runs& operator=(const Runs&) = delete;
 
@@ -81,13 +81,13 @@ class Runs {
   /// A run whose process has not been reaped, so that its pid, group and session are its own.
   struct Live {
     HeldRun run;  ///< but for the descriptors, which are here
-    Spool::File output;
+    host::Spool::File output;
     UniqueFd pending;
   };
   using LiveMap = std::unordered_map<pid_t, Live>;
 
   void launch(const StartOrder& order);
-  tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, Spool::File& file);
+  tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, host::Spool::File& file);
   bool tell_if_known(const RunKey& key);
   bool may_start(const RunKey& key, Time at);
   void watch(Live& live, pid_t pid);
@@ -109,7 +109,7 @@ class Runs {
   loop::Loop& loop_;
   std::string instance_;
   Launcher launcher_;
-  Spool spool_;
+  host::Spool spool_;
   Journal journal_;
   Leftovers leftovers_;
   Tell tell_;

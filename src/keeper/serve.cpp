@@ -36,7 +36,6 @@
 //   runs.cpp       the commands in its care, from the order to the acknowledgement
 //   launcher.cpp   makes their processes; child.cpp: what a process does until its exec;
 //                  allowed.cpp: whose it may be
-//   spool.cpp      where their output goes
 //   leftovers.cpp  what they leave behind when they end
 //   journal.cpp    what is left of the keeper if it is killed
 //   successor.cpp  how it becomes a newer program, children and all (holdings.hpp)
@@ -166,7 +165,7 @@ class Keeper {
 
  private:
   Result<void> set_up(const std::optional<host::Account>& daemon, UniqueFd listener,
-                      Launcher launcher, Spool spool, Journal journal);
+                      Launcher launcher, host::Spool spool, Journal journal);
   void on_signal();
   bool should_end(Duration now);
   bool is_lost() const;
@@ -210,7 +209,7 @@ Result<void> Keeper::prepare() {
   describe_holder(*lock_, instance_);
   if (reader != nullptr) TRY_VOID(show_lock(*lock_, dir_.get(), *reader));
   TRY(Launcher launcher, Launcher::create(lock_->fd(), rules, daemon));
-  TRY(Spool spool, Spool::open(paths_.output_dir, instance_, daemon));
+  TRY(host::Spool spool, host::Spool::open(paths_.output_dir, instance_, daemon));
   TRY(Journal journal,
       Journal::create(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()}));
   TRY(UniqueFd listener, host::listen_in(dir_.get(), kSocket, reader));
@@ -248,7 +247,8 @@ Result<void> Keeper::take_over(int holdings_fd) {
       Launcher::create(lock_->fd(), rules_of(paths_).value_or(Rules{}), daemon, &before));
   TRY_VOID(set_up(
       daemon, UniqueFd(estate.listener), std::move(launcher),
-      Spool(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made, daemon),
+      host::Spool(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made,
+                  daemon),
       Journal::reopen(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()})));
   runs_->take_over(held);
   // Of what came between the two programs no signal may tell.
@@ -257,7 +257,7 @@ Result<void> Keeper::take_over(int holdings_fd) {
 }
 
 Result<void> Keeper::set_up(const std::optional<host::Account>& daemon, UniqueFd listener,
-                            Launcher launcher, Spool spool, Journal journal) {
+                            Launcher launcher, host::Spool spool, Journal journal) {
   TRY(signals_, take_signals());
   TRY(loop_, loop::Loop::create());
   server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_,

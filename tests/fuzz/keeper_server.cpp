@@ -74,7 +74,7 @@ class Keeper {
         *loop_, std::move(*host::listen_in(dir_.get(), keeper::kSocket)), kInstance, ::geteuid());
     runs_ = std::make_unique<keeper::Runs>(
         *loop_, std::move(*keeper::Launcher::create(-1, {})),
-        std::move(*keeper::Spool::open(scratch / "output", kInstance)),
+        std::move(*host::Spool::open(scratch / "output", kInstance)),
         std::move(
             *keeper::Journal::create(dir_.get(), {keeper::kJournalVersion, kInstance, "boot"})),
         kInstance, [this](const keeper::Report& report) { server_->report(report); });

@@ -1,4 +1,4 @@
-#include "spool.hpp"
+#include "schedctl/host/spool.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,10 +16,10 @@
 // granted only when the file has no open description but the one that asks. The lease is given back
 // at once. Where a file system has no leases the answer is no, and the file is simply not reused.
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 namespace {
 
-/// Files that wait for a run; as many as may run at once on a busy machine.
+/// Files that wait for a command; as many as may run at once on a busy machine.
 constexpr std::size_t kMostFree = 256;
 
 /// Where a hole can begin and end on any file system in use.
@@ -32,9 +32,8 @@ bool is_untouched(int fd) {
 }
 
 /// The place of another user's directory is in that user's hands.
-Result<UniqueFd> open_place(const std::string& directory,
-                            const std::optional<host::Account>& owner) {
-  if (owner) return host::open_strictly(directory, owner->uid, false);
+Result<UniqueFd> open_place(const std::string& directory, const std::optional<Account>& owner) {
+  if (owner) return open_strictly(directory, owner->uid, false);
   UniqueFd dir(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!dir) return fail(error_from_errno("cannot open the output directory " + directory, errno));
   return dir;
@@ -49,7 +48,7 @@ bool is_ours_alone(int fd) {
 }  // namespace
 
 Result<Spool> Spool::open(const std::string& directory, const std::string& instance,
-                          std::optional<host::Account> owner) {
+                          std::optional<Account> owner) {
   TRY(UniqueFd dir, open_place(directory, owner));
   return Spool(std::move(dir), directory, instance, 0, std::move(owner));
 }
@@ -85,8 +84,8 @@ bool Spool::reopen(Taken& taken) const {
 
 bool Spool::make_directory_again() {
   // Where the place is in another user's hands, that user makes it.
-  const auto acting = host::ActingAs::begin(owner_);
-  if (!acting || !host::make_directory(directory_, 0700)) return false;
+  const auto acting = ActingAs::begin(owner_);
+  if (!acting || !make_directory(directory_, 0700)) return false;
   dir_ = open_place(directory_, owner_).value_or(UniqueFd());
   return static_cast<bool>(dir_);
 }
@@ -174,4 +173,4 @@ void Spool::sweep_name(const std::string& name) const {
   }
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host
