@@ -27,38 +27,19 @@ namespace {
 /// Runs in care at one time. A daemon that acknowledges what it is told never comes near.
 constexpr std::size_t kMostRuns = 100'000;
 
-/// The terms that go on after the start.
-Care care_of(const StartOrder& order) {
-  const Terms& terms = order.terms;
-  Care care;
-  care.user = terms.user;
-  care.stop_signal = terms.stop_signal;
-  care.keep_children = terms.keep_children;
-  care.has_cgroup = terms.needs_cgroup();
-  care.max_output = terms.max_output;
-  for (const std::string& entry : order.env) {
-    // The key is the same for all attempts of a run.
-    if (entry.starts_with("SCHEDCTL_KEY=") || entry.starts_with("SCHEDCTL_ATTEMPT=")) {
-      care.marks.push_back(entry);
-    }
-  }
-  if (care.marks.size() != 2) care.marks.clear();
-  return care;
-}
-
 /// How often output is looked at that has a bound.
 constexpr Duration kCutEvery = std::chrono::seconds(1);
 constexpr std::size_t kCutAtOnce = 500;
 
 }  // namespace
 
-Runs::Runs(loop::Loop& loop, Launcher launcher, host::Spool spool, Journal journal,
-           std::string instance, Tell tell)
+Runs::Runs(loop::Loop& loop, Means means, std::string instance, Tell tell)
     : loop_(loop),
       instance_(std::move(instance)),
-      launcher_(std::move(launcher)),
-      spool_(std::move(spool)),
-      journal_(std::move(journal)),
+      masters_(std::move(means.masters)),
+      launcher_(std::move(means.launcher)),
+      spool_(std::move(means.spool)),
+      journal_(std::move(means.journal)),
       leftovers_(instance_),
       tell_(std::move(tell)) {}
 
@@ -85,7 +66,7 @@ void Runs::launch(const StartOrder& order) {
   if (!may_start(order.key, at)) return;
   CRASH_POINT("keeper.ordered");
   host::Spool::File file;
-  tl::expected<Launch, LaunchFailure> launched = launch(order, file);
+  tl::expected<host::Launch, LaunchFailure> launched = launch(order, file);
   if (!launched) {
     spool_.give_back(std::move(file));
     return fail_start(order.key, launched.error(), at);
@@ -118,26 +99,28 @@ void Runs::launch(const StartOrder& order) {
 }
 
 /// `file` is what has been taken of the spool, also where it fails.
-tl::expected<Launch, LaunchFailure> Runs::launch(const StartOrder& order, host::Spool::File& file) {
+tl::expected<host::Launch, LaunchFailure> Runs::launch(const StartOrder& order,
+                                                       host::Spool::File& file) {
   const Terms& terms = order.terms;
-  if (const std::optional<LaunchFailure> objection = launcher_.objection(order)) {
-    return tl::unexpected(*objection);
-  }
+  if (const auto objected = objection(order, masters_)) return tl::unexpected(*objected);
+  host::Command command = command_of(order, masters_);
   UniqueFd output;
   if (terms.output == Output::file) {
     tl::expected<host::Spool::Taken, int> taken = spool_.take(terms.user);
     if (!taken) return tl::unexpected(LaunchFailure{Stage::output, taken.error()});
     file = std::move(taken->file);
     output = std::move(taken->output);
+    command.output_fd = output.get();
   }
-  if (!terms.needs_cgroup()) return launcher_.launch(order, {output.get(), -1});
   const host::Cgroup cgroup = cgroup_of(order.key, instance_);
-  const tl::expected<UniqueFd, int> procs = cgroup.make(
-      {.memory_max = terms.memory_max, .cpu_max = terms.cpu_max, .pids_max = terms.pids_max});
-  if (!procs) return tl::unexpected(LaunchFailure{Stage::cgroup, procs.error()});
-  tl::expected<Launch, LaunchFailure> launched =
-      launcher_.launch(order, {output.get(), procs->get()});
-  if (!launched) cgroup.remove();
+  tl::expected<UniqueFd, int> procs;
+  if (terms.needs_cgroup()) {
+    procs = cgroup.make({terms.memory_max, terms.cpu_max, terms.pids_max});
+    if (!procs) return tl::unexpected(LaunchFailure{Stage::cgroup, procs.error()});
+    command.cgroup_fd = procs->get();
+  }
+  auto launched = launcher_.launch(command).map_error(failure_of);
+  if (!launched && terms.needs_cgroup()) cgroup.remove();
   return launched;
 }
 
@@ -237,9 +220,8 @@ void Runs::hand_over(Holdings& holdings) {
   Estate& estate = holdings.estate;
   estate.output_dir = spool_.directory_fd();
   estate.files_made = spool_.files_made();
-  const Before& before = launcher_.before();
-  if (before.files) estate.files = {before.files->rlim_cur, before.files->rlim_max};
-  estate.oom_score = before.oom_score;
+  estate.files = launcher_.before().files;
+  estate.oom_score = launcher_.before().oom_score;
   for (const auto& [pid, live] : live_) {
     HeldRun& held = holdings.runs.emplace_back(live.run);
     held.output = live.output.watch.get();
@@ -303,13 +285,13 @@ void Runs::on_pending(pid_t pid) {
   const auto it = live_.find(pid);
   if (it == live_.end() || it->second.run.phase != RunPhase::pending) return;
   // The event may have been meant for an earlier descriptor of the same number.
-  if (is_settled(it->second.pending)) settle(pid, it->second);
+  if (host::is_settled(it->second.pending)) settle(pid, it->second);
 }
 
 void Runs::settle(pid_t pid, Live& live) {
   HeldRun& run = live.run;
   loop_.unwatch(live.pending.get());
-  const std::optional<LaunchFailure> failure = outcome_of(live.pending);
+  const std::optional<host::NotLaunched> failure = host::outcome_of(live.pending);
   live.pending.reset();
   if (!failure) {
     run.phase = RunPhase::running;
@@ -320,7 +302,7 @@ void Runs::settle(pid_t pid, Live& live) {
   set_deadline(pid, run, std::nullopt);
   const RunKey key = run.launched.started.key;
   pids_.erase(key);
-  fail_start(key, *failure, run.launched.started.at);
+  fail_start(key, failure_of(*failure), run.launched.started.at);
 }
 
 void Runs::on_exit(const host::Exit& exit) {

@@ -14,10 +14,11 @@
 #include "codec.hpp"
 #include "holdings.hpp"
 #include "journal.hpp"
-#include "launcher.hpp"
 #include "leftovers.hpp"
+#include "order.hpp"
 #include "schedctl/base/clock.hpp"
 #include "schedctl/base/unique_fd.hpp"
+#include "schedctl/host/launcher.hpp"
 #include "schedctl/host/spool.hpp"
 #include "schedctl/keeper/messages.hpp"
 #include "schedctl/loop/loop.hpp"
@@ -32,8 +33,15 @@ class Runs {
   /// Of something that happened, which the daemon should know if one is there.
   using Tell = std::function<void(const Report&)>;
 
-  Runs(loop::Loop& loop, Launcher launcher, host::Spool spool, Journal journal,
-       std::string instance, Tell tell);
+  /// What it starts commands with, and remembers them by.
+  struct Means {
+    Masters masters;
+    host::Launcher launcher;
+    host::Spool spool;
+    Journal journal;
+  };
+
+  Runs(loop::Loop& loop, Means means, std::string instance, Tell tell);
   Runs(const Runs&) = delete;
   Runs& operator=(const Runs&) = delete;
 
@@ -87,7 +95,8 @@ class Runs {
   using LiveMap = std::unordered_map<pid_t, Live>;
 
   void launch(const StartOrder& order);
-  tl::expected<Launch, LaunchFailure> launch(const StartOrder& order, host::Spool::File& file);
+  tl::expected<host::Launch, LaunchFailure> launch(const StartOrder& order,
+                                                   host::Spool::File& file);
   bool tell_if_known(const RunKey& key);
   bool may_start(const RunKey& key, Time at);
   void watch(Live& live, pid_t pid);
@@ -108,7 +117,8 @@ class Runs {
 
   loop::Loop& loop_;
   std::string instance_;
-  Launcher launcher_;
+  Masters masters_;
+  host::Launcher launcher_;
   host::Spool spool_;
   Journal journal_;
   Leftovers leftovers_;

@@ -34,13 +34,13 @@
 //                  program of itself is ready
 //   server.cpp     the daemon at the other end, and callers who would be that
 //   runs.cpp       the commands in its care, from the order to the acknowledgement
-//   launcher.cpp   makes their processes; child.cpp: what a process does until its exec;
-//                  allowed.cpp: whose it may be
+//   order.cpp      what an order comes to; allowed.cpp: whose commands it may run
 //   leftovers.cpp  what they leave behind when they end
 //   journal.cpp    what is left of the keeper if it is killed
 //   successor.cpp  how it becomes a newer program, children and all (holdings.hpp)
 //
-// What goes over the connection is in messages.hpp and codec.hpp, how in base/wire.hpp and
+// How processes are made is in host/launcher.hpp, where their output goes in host/spool.hpp. What
+// goes over the connection is in messages.hpp and codec.hpp, how in base/wire.hpp and
 // host/connection.hpp. The daemon's end of it is client/, which is no part of this process.
 
 namespace schedctl::keeper {
@@ -164,8 +164,7 @@ class Keeper {
   void close();
 
  private:
-  Result<void> set_up(const std::optional<host::Account>& daemon, UniqueFd listener,
-                      Launcher launcher, host::Spool spool, Journal journal);
+  Result<void> set_up(UniqueFd listener, Runs::Means means);
   void on_signal();
   bool should_end(Duration now);
   bool is_lost() const;
@@ -191,8 +190,8 @@ class Keeper {
 };
 
 Result<void> Keeper::prepare() {
-  TRY(const Rules rules, rules_of(paths_));
-  TRY(const std::optional<host::Account> daemon, daemon_of(rules));
+  TRY(Rules rules, rules_of(paths_));
+  TRY(std::optional<host::Account> daemon, daemon_of(rules));
   const host::Account* reader = daemon ? &*daemon : nullptr;
   if (reader != nullptr) {
     TRY(dir_, host::open_strictly(paths_.keeper_dir, ::geteuid(), true));
@@ -208,13 +207,15 @@ Result<void> Keeper::prepare() {
   instance_ = make_instance();
   describe_holder(*lock_, instance_);
   if (reader != nullptr) TRY_VOID(show_lock(*lock_, dir_.get(), *reader));
-  TRY(Launcher launcher, Launcher::create(lock_->fd(), rules, daemon));
+  TRY(host::Launcher launcher, host::Launcher::create(lock_->fd()));
   TRY(host::Spool spool, host::Spool::open(paths_.output_dir, instance_, daemon));
   TRY(Journal journal,
       Journal::create(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()}));
   TRY(UniqueFd listener, host::listen_in(dir_.get(), kSocket, reader));
-  TRY_VOID(set_up(daemon, std::move(listener), std::move(launcher), std::move(spool),
-                  std::move(journal)));
+  TRY_VOID(set_up(std::move(listener), {.masters = {std::move(rules), std::move(daemon)},
+                                        .launcher = std::move(launcher),
+                                        .spool = std::move(spool),
+                                        .journal = std::move(journal)}));
   recover(dir_.get(), instance_, *runs_);
   // No file system should be held busy by a keeper that happened to be started there.
   if (paths_.keeper_dir.starts_with('/') && paths_.output_dir.starts_with('/') &&
@@ -237,34 +238,32 @@ Result<void> Keeper::take_over(int holdings_fd) {
   instance_ = estate.instance;
   lock_ = host::FileLock::adopt(estate.lock);
   dir_.reset(estate.keeper_dir);
-  Before before;
-  if (estate.files) before.files = rlimit{estate.files->first, estate.files->second};
-  before.oom_score = estate.oom_score;
+  const host::Launcher::Before before{estate.files, estate.oom_score};
   // The owner of the socket's file, which nobody else can have put there: that holds over a change
   // of settings and of the keeper's program.
   const std::optional<host::Account> daemon = host::other_owner(dir_.get(), kSocket);
-  TRY(Launcher launcher,
-      Launcher::create(lock_->fd(), rules_of(paths_).value_or(Rules{}), daemon, &before));
+  TRY(host::Launcher launcher, host::Launcher::create(lock_->fd(), &before));
   TRY_VOID(set_up(
-      daemon, UniqueFd(estate.listener), std::move(launcher),
-      host::Spool(UniqueFd(estate.output_dir), paths_.output_dir, instance_, estate.files_made,
-                  daemon),
-      Journal::reopen(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()})));
+      UniqueFd(estate.listener),
+      {.masters = {rules_of(paths_).value_or(Rules{}), daemon},
+       .launcher = std::move(launcher),
+       .spool = host::Spool(UniqueFd(estate.output_dir), paths_.output_dir, instance_,
+                            estate.files_made, daemon),
+       .journal = Journal::reopen(dir_.get(), {kJournalVersion, instance_, host::boot_id()})}));
   runs_->take_over(held);
   // Of what came between the two programs no signal may tell.
   runs_->on_child();
   return server_->listen(*runs_, estate.last_epoch);
 }
 
-Result<void> Keeper::set_up(const std::optional<host::Account>& daemon, UniqueFd listener,
-                            Launcher launcher, host::Spool spool, Journal journal) {
+Result<void> Keeper::set_up(UniqueFd listener, Runs::Means means) {
   TRY(signals_, take_signals());
   TRY(loop_, loop::Loop::create());
+  const std::optional<host::Account>& daemon = means.masters.daemon;
   server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_,
                                      daemon ? daemon->uid : ::geteuid());
-  runs_ =
-      std::make_unique<Runs>(*loop_, std::move(launcher), std::move(spool), std::move(journal),
-                             instance_, [this](const Report& report) { server_->report(report); });
+  runs_ = std::make_unique<Runs>(*loop_, std::move(means), instance_,
+                                 [this](const Report& report) { server_->report(report); });
   return loop_->watch(signals_.get(), EPOLLIN, [this](std::uint32_t) { on_signal(); });
 }
 

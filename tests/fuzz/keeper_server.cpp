@@ -13,20 +13,20 @@
 #include "messages.hpp"
 #include "schedctl/host/privilege.hpp"
 #include "schedctl/loop/loop.hpp"
-#include "src/keeper/child.hpp"
+#include "src/host/child.hpp"
 #include "src/keeper/server.hpp"
 #include "target.hpp"
 
-namespace schedctl::keeper {
+namespace schedctl::host {
 
-/// In the place of the one in child.cpp: no command is executed, whatever an order says. A child
-/// that shares the keeper's memory ends at once; a forked one fails, ends, or stays until it is
-/// killed, as the first byte of its argv says.
+/// In the place of the one in host/child.cpp: no command is executed, whatever an order says. A
+/// child that shares the keeper's memory ends at once; a forked one fails, ends, or stays until it
+/// is killed, as the first byte of its argv says.
 __attribute__((no_sanitize("address", "undefined", "coverage"))) int become_command(void* pointer) {
   ChildPlan& plan = *static_cast<ChildPlan*>(pointer);
   const int kind = plan.argv.front() == nullptr ? 0 : plan.argv.front()[0];
   if (plan.report_fd < 0) {
-    if (kind % 4 == 1) plan.failed_stage = static_cast<int>(Stage::exec);
+    if (kind % 4 == 1) plan.failed_step = static_cast<int>(Step::exec);
     ::_exit(3);
   }
   struct sigaction action {};
@@ -34,9 +34,9 @@ __attribute__((no_sanitize("address", "undefined", "coverage"))) int become_comm
   ::sigaction(SIGTERM, &action, nullptr);
   ::setsid();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != plan.keeper) ::_exit(127);
+  if (::getppid() != plan.parent) ::_exit(127);
   if (kind % 4 == 1) {
-    const ChildReport report{static_cast<int>(Stage::exec), 2};
+    const ChildReport report{static_cast<int>(Step::exec), 2};
     if (::write(plan.report_fd, &report, sizeof report) < 0) ::_exit(1);
     ::_exit(127);
   }
@@ -45,7 +45,7 @@ __attribute__((no_sanitize("address", "undefined", "coverage"))) int become_comm
   ::_exit(kind);
 }
 
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host
 
 namespace schedctl::fuzz {
 namespace {
@@ -73,10 +73,12 @@ class Keeper {
     server_ = std::make_unique<keeper::Server>(
         *loop_, std::move(*host::listen_in(dir_.get(), keeper::kSocket)), kInstance, ::geteuid());
     runs_ = std::make_unique<keeper::Runs>(
-        *loop_, std::move(*keeper::Launcher::create(-1, {})),
-        std::move(*host::Spool::open(scratch / "output", kInstance)),
-        std::move(
-            *keeper::Journal::create(dir_.get(), {keeper::kJournalVersion, kInstance, "boot"})),
+        *loop_,
+        keeper::Runs::Means{.masters = {},
+                            .launcher = std::move(*host::Launcher::create(-1)),
+                            .spool = std::move(*host::Spool::open(scratch / "output", kInstance)),
+                            .journal = std::move(*keeper::Journal::create(
+                                dir_.get(), {keeper::kJournalVersion, kInstance, "boot"}))},
         kInstance, [this](const keeper::Report& report) { server_->report(report); });
     require(server_->listen(*runs_).has_value(), "the keeper listens");
   }

@@ -13,7 +13,7 @@
 #include "living_keeper.hpp"
 #include "schedctl/host/privilege.hpp"
 #include "schedctl/keeper/allowed.hpp"
-#include "src/keeper/launcher.hpp"
+#include "src/keeper/order.hpp"
 
 namespace schedctl::keeper {
 namespace {
@@ -352,15 +352,11 @@ TEST_CASE("a keeper does not go where the daemon's user leads it") {
 TEST_CASE("without a rule a root keeper runs nothing as root for a daemon that is not") {
   if (!is_root()) return;
   // As when the settings have lost daemon_user by the time the keeper becomes a newer program.
-  const auto careful = Launcher::create(-1, Rules{}, host::Account{"daemon", 1, 1});
-  REQUIRE(careful);
-  const auto objection = careful->objection(shell(1, "id -u"));
-  REQUIRE(objection);
-  CHECK(objection->stage == Stage::user);
-  CHECK(objection->error_number == EPERM);
-  const auto roots = Launcher::create(-1, Rules{});
-  REQUIRE(roots);
-  CHECK_FALSE(roots->objection(shell(1, "id -u")));
+  const auto refused = objection(shell(1, "id -u"), {Rules{}, host::Account{"daemon", 1, 1}});
+  REQUIRE(refused);
+  CHECK(refused->stage == Stage::user);
+  CHECK(refused->error_number == EPERM);
+  CHECK_FALSE(objection(shell(1, "id -u"), {Rules{}, std::nullopt}));
 }
 
 TEST_CASE("a keeper that is not root runs commands as itself alone") {
