@@ -182,14 +182,11 @@ Result<Holdings> read_holdings(UniqueFd fd) {
 }
 
 std::string to_bytes(const Holdings& holdings) {
-  std::string bytes;
-  encode(holdings.estate, bytes);
-  for (const HeldRun& run : holdings.runs) encode(run, bytes);
-  for (const Leftover& leftover : holdings.leftovers) encode(leftover, bytes);
-  for (const Report& report : holdings.finished) {
-    std::visit([&](const auto& m) { encode(m, bytes); }, report);
-  }
-  encode(InventoryEnd{}, bytes);
+  std::string bytes = encoded(holdings.estate);
+  for (const HeldRun& run : holdings.runs) Frames::encode(run, bytes);
+  for (const Leftover& leftover : holdings.leftovers) Frames::encode(leftover, bytes);
+  for (const Report& report : holdings.finished) Frames::encode(report, bytes);
+  Frames::encode(InventoryEnd{}, bytes);
   return bytes;
 }
 

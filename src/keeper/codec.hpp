@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "holdings.hpp"
+#include "schedctl/base/framed.hpp"
 #include "schedctl/base/result.hpp"
-#include "schedctl/base/wire.hpp"
 #include "schedctl/host/connection.hpp"
 #include "schedctl/keeper/messages.hpp"
 
@@ -128,52 +128,17 @@ using Message = std::variant<Hello, Welcome, Refused, InventoryEnd, StartOrder, 
                              QuitIfIdle, Ping, Pong, Started, StartFailed, Ended, JournalHead,
                              Launched, Reexec, Stayed, Estate, HeldRun, Intended, Signal, Leftover>;
 
-/// What a message is on the wire and in journals: never reused for something else. The second
-/// number means that Message::later follow, the fields of later versions; it is used only where
-/// there is something in them, so that older programs understand all that they can.
-struct Numbers {
-  std::uint8_t plain = 0;
-  std::uint8_t full = 0;
-};
-/// In the order of Message.
-inline constexpr std::array<Numbers, std::variant_size_v<Message>> kNumbers{
+/// What they are on the wire and in journals, in the order of Message.
+inline constexpr std::array<FrameNumbers, std::variant_size_v<Message>> kNumbers{
     {{1},  {2},      {3},  {4},  {5, 21}, {6},  {7},  {8},      {9},  {10}, {11},
      {12}, {13, 22}, {14}, {15}, {16},    {17}, {18}, {19, 23}, {20}, {24}, {25}}};
+using Frames = Framed<Message, kNumbers>;
 
-template <class M, class Variant>
-inline constexpr std::size_t index_in = 0;
-template <class M, class First, class... Ms>
-inline constexpr std::size_t index_in<M, std::variant<First, Ms...>> =
-    std::is_same_v<M, First> ? 0 : 1 + index_in<M, std::variant<Ms...>>;
-
-/// A message is its number (one byte), the length of its body (four bytes) and the body.
-inline constexpr std::size_t kFrame = 5;
-
-/// Appends one message to `out`.
-template <class M>
-void encode(const M& m, std::string& out) {
-  const std::size_t at = out.size();
-  out.resize(at + kFrame);
-  FieldWriter io(out);
-  M::fields(io, m);
-  constexpr Numbers numbers = kNumbers[index_in<M, Message>];
-  std::uint8_t number = numbers.plain;
-  if constexpr (numbers.full != 0) {
-    static const M empty{};
-    if (M::later(m) != M::later(empty)) {
-      number = numbers.full;
-      std::apply(io, M::later(m));
-    }
-  }
-  out[at] = static_cast<char>(number);
-  for (std::size_t i = 0; i < 4; ++i) {
-    out[at + 1 + i] = static_cast<char>((out.size() - at - kFrame) >> (8 * i));
-  }
-}
-
-template <class... Ms>
-void encode(const std::variant<Ms...>& any, std::string& out) {
-  std::visit([&](const auto& m) { encode(m, out); }, any);
+/// One message, or what a variant of messages holds.
+std::string encoded(const auto& message) {
+  std::string bytes;
+  Frames::encode(message, bytes);
+  return bytes;
 }
 
 /// The same news for a daemon that speaks an older version of the protocol.
@@ -188,11 +153,8 @@ Ended as_told_in(std::uint32_t version, Ended m);
 Result<Message> decode(std::string_view& bytes);
 
 /// Puts a message in the queue, as Connection::post().
-template <class M>
-bool post(host::Connection& connection, const M& message) {
-  std::string bytes;
-  encode(message, bytes);
-  return connection.post(bytes);
+bool post(host::Connection& connection, const auto& message) {
+  return connection.post(encoded(message));
 }
 /// The next message; nothing: none is there yet. An error: the peer closed the connection (and
 /// everything it sent has been received), or sent something that is no message.

@@ -52,7 +52,7 @@ void Runs::intend(const StartOrder& order) {
   const Intended& intended =
       intended_.insert_or_assign(order.key, Intended{order.key, clock_.elapsed(), *mark})
           .first->second;
-  journal_.add(intended);
+  journal_.add(encoded(intended));
 }
 
 void Runs::start(const StartOrder& order) {
@@ -81,7 +81,7 @@ void Runs::launch(const StartOrder& order) {
   run.kill_grace = order.kill_grace;
   live.output = std::move(file);
   pids_[order.key] = pid;
-  journal_.add(run.launched);
+  journal_.add(encoded(run.launched));
   start_unwritten_ = true;
   if (order.timeout > Duration::zero()) {
     set_deadline(pid, run, clock_.awake() + order.timeout);
@@ -141,7 +141,7 @@ bool Runs::tell_if_known(const RunKey& key) {
 /// died: it is refused, and nothing is remembered of it.
 bool Runs::may_start(const RunKey& key, Time at) {
   if (live_.size() + finished_.size() >= kMostRuns) {
-    journal_.add(Acknowledge{{key}});
+    journal_.add(encoded(Acknowledge{{key}}));
     tell_(StartFailed{key, Stage::fork, EAGAIN, at});
     return false;
   }
@@ -178,7 +178,7 @@ void Runs::acknowledge(const std::vector<RunKey>& keys) {
     if (finished_.erase(key) > 0) gone.keys.push_back(key);
   }
   if (gone.keys.empty()) return;
-  journal_.add(gone);
+  journal_.add(encoded(gone));
   write_journal();
   if (!journal_ok_ || journal_.is_long()) {
     rewrite_journal();
@@ -360,7 +360,7 @@ void Runs::leave_behind(const HeldRun& run) {
 
 /// Into the journal, then to the daemon.
 void Runs::conclude(Report report) {
-  journal_.add(report);
+  journal_.add(encoded(report));
   const RunKey key = key_of(report);
   tell_(finished_.insert_or_assign(key, std::move(report)).first->second);
 }
@@ -473,12 +473,10 @@ void Runs::write_journal() {
 }
 
 bool Runs::rewrite_journal() {
-  const bool written = journal_.rewrite([this](const Journal::Sink& sink) {
-    for (const auto& [key, intended] : intended_) sink(intended);
-    for (const auto& [key, pid] : pids_) sink(live_.at(pid).run.launched);
-    for (const auto& [key, report] : finished_) {
-      std::visit([&](const auto& m) { sink(m); }, report);
-    }
+  const bool written = journal_.rewrite([this](const RecordFile::Sink& sink) {
+    for (const auto& [key, intended] : intended_) sink(encoded(intended));
+    for (const auto& [key, pid] : pids_) sink(encoded(live_.at(pid).run.launched));
+    for (const auto& [key, report] : finished_) sink(encoded(report));
   });
   if (written) journal_ok_ = true;
   return written;

@@ -38,7 +38,7 @@ class Runs {
     Masters masters;
     host::Launcher launcher;
     host::Spool spool;
-    Journal journal;
+    RecordFile journal;
   };
 
   Runs(loop::Loop& loop, Means means, std::string instance, Tell tell);
@@ -120,7 +120,7 @@ class Runs {
   Masters masters_;
   host::Launcher launcher_;
   host::Spool spool_;
-  Journal journal_;
+  RecordFile journal_;
   Leftovers leftovers_;
   Tell tell_;
   LiveMap live_;

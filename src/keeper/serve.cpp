@@ -209,8 +209,8 @@ Result<void> Keeper::prepare() {
   if (reader != nullptr) TRY_VOID(show_lock(*lock_, dir_.get(), *reader));
   TRY(host::Launcher launcher, host::Launcher::create(lock_->fd()));
   TRY(host::Spool spool, host::Spool::open(paths_.output_dir, instance_, daemon));
-  TRY(Journal journal,
-      Journal::create(dir_.get(), JournalHead{kJournalVersion, instance_, host::boot_id()}));
+  TRY(RecordFile journal,
+      create_journal(dir_.get(), {kJournalVersion, instance_, host::boot_id()}));
   TRY(UniqueFd listener, host::listen_in(dir_.get(), kSocket, reader));
   TRY_VOID(set_up(std::move(listener), {.masters = {std::move(rules), std::move(daemon)},
                                         .launcher = std::move(launcher),
@@ -249,7 +249,7 @@ Result<void> Keeper::take_over(int holdings_fd) {
        .launcher = std::move(launcher),
        .spool = host::Spool(UniqueFd(estate.output_dir), paths_.output_dir, instance_,
                             estate.files_made, daemon),
-       .journal = Journal::reopen(dir_.get(), {kJournalVersion, instance_, host::boot_id()})}));
+       .journal = reopen_journal(dir_.get(), {kJournalVersion, instance_, host::boot_id()})}));
   runs_->take_over(held);
   // Of what came between the two programs no signal may tell.
   runs_->on_child();

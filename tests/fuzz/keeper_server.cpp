@@ -77,7 +77,7 @@ class Keeper {
         keeper::Runs::Means{.masters = {},
                             .launcher = std::move(*host::Launcher::create(-1)),
                             .spool = std::move(*host::Spool::open(scratch / "output", kInstance)),
-                            .journal = std::move(*keeper::Journal::create(
+                            .journal = std::move(*keeper::create_journal(
                                 dir_.get(), {keeper::kJournalVersion, kInstance, "boot"}))},
         kInstance, [this](const keeper::Report& report) { server_->report(report); });
     require(server_->listen(*runs_).has_value(), "the keeper listens");

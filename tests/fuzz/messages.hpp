@@ -11,7 +11,7 @@ namespace schedctl::fuzz {
 template <class M>
 std::string bytes_of(const M& message) {
   std::string bytes;
-  keeper::encode(message, bytes);
+  keeper::Frames::encode(message, bytes);
   return bytes;
 }
 

@@ -111,11 +111,11 @@ TEST_CASE("a journal of another user is not believed") {
     std::filesystem::create_directory(scratch / "keeper");
     const std::string path = scratch / "keeper/journal-0123456789abcdef";
     UniqueFd dir(::open((scratch / "keeper").c_str(), O_RDONLY | O_DIRECTORY));
-    auto journal = Journal::create(dir.get(), {1, "0123456789abcdef", "boot"});
+    auto journal = create_journal(dir.get(), {1, "0123456789abcdef", "boot"});
     REQUIRE(journal);
     Ended ended;
     ended.key = {"store", RunId(1), 1};
-    journal->add(ended);
+    journal->add(encoded(ended));
     REQUIRE(journal->write());
     if (foreign) REQUIRE(::chown(path.c_str(), kNobody, kNobody) == 0);
     KeeperProcess keeper(scratch.paths());

@@ -10,7 +10,7 @@ namespace {
 template <class M>
 std::string bytes_of(const M& message) {
   std::string bytes;
-  encode(message, bytes);
+  Frames::encode(message, bytes);
   return bytes;
 }
 

@@ -33,15 +33,15 @@ struct Directory {
 
 TEST_CASE("a journal says who runs, who failed and who ended") {
   Directory dir;
-  auto journal = Journal::create(dir.fd.get(), {kProtocolVersion, "me", "boot"});
+  auto journal = create_journal(dir.fd.get(), {kProtocolVersion, "me", "boot"});
   REQUIRE(journal);
-  journal->add(launched(1));
-  journal->add(launched(2));
-  journal->add(StartFailed{key(3), Stage::exec, ENOENT, {}});
-  journal->add(ended(2));
-  journal->add(launched(4));
-  journal->add(ended(4));
-  journal->add(Acknowledge{{key(4), key(99)}});
+  journal->add(encoded(launched(1)));
+  journal->add(encoded(launched(2)));
+  journal->add(encoded(StartFailed{key(3), Stage::exec, ENOENT, {}}));
+  journal->add(encoded(ended(2)));
+  journal->add(encoded(launched(4)));
+  journal->add(encoded(ended(4)));
+  journal->add(encoded(Acknowledge{{key(4), key(99)}}));
   CHECK(journal->write());
   CHECK(other_journals(dir.fd.get(), "me").empty());
   CHECK(other_journals(dir.fd.get(), "you") == std::vector<std::string>{"journal-me"});
@@ -59,16 +59,16 @@ TEST_CASE("a journal says who runs, who failed and who ended") {
 
 TEST_CASE("a journal says who was to be started until it says what became of it") {
   Directory dir;
-  auto journal = Journal::create(dir.fd.get(), {kJournalVersion, "me", "boot"});
+  auto journal = create_journal(dir.fd.get(), {kJournalVersion, "me", "boot"});
   REQUIRE(journal);
   for (std::int64_t run = 1; run <= 5; ++run)
-    journal->add(Intended{key(run), Duration(run), "A=B"});
-  journal->add(launched(2));
-  journal->add(StartFailed{key(3), Stage::exec, ENOENT, {}});
-  journal->add(ended(4));
-  journal->add(Acknowledge{{key(5)}});
+    journal->add(encoded(Intended{key(run), Duration(run), "A=B"}));
+  journal->add(encoded(launched(2)));
+  journal->add(encoded(StartFailed{key(3), Stage::exec, ENOENT, {}}));
+  journal->add(encoded(ended(4)));
+  journal->add(encoded(Acknowledge{{key(5)}}));
   // Ordered once more over a new connection: what is known of it stands.
-  journal->add(Intended{key(4), Duration(9), "A=B"});
+  journal->add(encoded(Intended{key(4), Duration(9), "A=B"}));
   CHECK(journal->write());
   const JournalContents contents = read_journal(dir.fd.get(), "journal-me");
   REQUIRE(contents.intended.size() == 1);
@@ -82,12 +82,12 @@ TEST_CASE("a journal says who was to be started until it says what became of it"
 
 TEST_CASE("a torn tail is ignored, wherever it is torn, and so is what follows a damaged record") {
   Directory dir;
-  auto journal = Journal::create(dir.fd.get(), {kProtocolVersion, "me", "boot"});
+  auto journal = create_journal(dir.fd.get(), {kProtocolVersion, "me", "boot"});
   REQUIRE(journal);
   std::vector<std::size_t> ends;
   const std::string path = dir.scratch / "journal-me";
   for (int run = 1; run <= 3; ++run) {
-    journal->add(ended(run));
+    journal->add(encoded(ended(run)));
     CHECK(journal->write());
     ends.push_back(std::filesystem::file_size(path));
   }
@@ -107,22 +107,22 @@ TEST_CASE("a torn tail is ignored, wherever it is torn, and so is what follows a
 
 TEST_CASE("a rewrite keeps what is live, and records go on behind it") {
   Directory dir;
-  auto journal = Journal::create(dir.fd.get(), {kProtocolVersion, "me", "boot"});
+  auto journal = create_journal(dir.fd.get(), {kProtocolVersion, "me", "boot"});
   REQUIRE(journal);
   int run = 0;
   const auto fill = [&] {
     while (!journal->is_long()) {
-      journal->add(ended(++run));
+      journal->add(encoded(ended(++run)));
       CHECK(journal->write());
     }
   };
   fill();
-  CHECK(journal->rewrite([](const Journal::Sink& sink) {
-    sink(launched(1));
-    sink(ended(2));
+  CHECK(journal->rewrite([](const RecordFile::Sink& sink) {
+    sink(encoded(launched(1)));
+    sink(encoded(ended(2)));
   }));
   CHECK_FALSE(journal->is_long());
-  journal->add(ended(1));
+  journal->add(encoded(ended(1)));
   CHECK(journal->write());
   CHECK(std::filesystem::file_size(dir.scratch / "journal-me") < 1000);
   CHECK(read_journal(dir.fd.get(), "journal-me").ended.size() == 2);
@@ -139,23 +139,23 @@ TEST_CASE("a journal that another program goes on with stands until it is rewrit
   Directory dir;
   const JournalHead head{kJournalVersion, "me", "boot"};
   {
-    auto journal = Journal::create(dir.fd.get(), head);
+    auto journal = create_journal(dir.fd.get(), head);
     REQUIRE(journal);
-    journal->add(ended(1));
+    journal->add(encoded(ended(1)));
     CHECK(journal->write());
   }
-  Journal journal = Journal::reopen(dir.fd.get(), head);
+  RecordFile journal = reopen_journal(dir.fd.get(), head);
   CHECK(journal.is_long());
-  journal.add(ended(2));
+  journal.add(encoded(ended(2)));
   CHECK_FALSE(journal.write());
   journal.clear();
   CHECK(read_journal(dir.fd.get(), "journal-me").ended.size() == 1);
-  CHECK(journal.rewrite([](const Journal::Sink& sink) { sink(ended(3)); }));
-  for (int run = 4; run < 1000; ++run) journal.add(ended(run));
+  CHECK(journal.rewrite([](const RecordFile::Sink& sink) { sink(encoded(ended(3))); }));
+  for (int run = 4; run < 1000; ++run) journal.add(encoded(ended(run)));
   CHECK(journal.write());
   CHECK(read_journal(dir.fd.get(), "journal-me").ended.size() == 997);
   journal.clear();
-  journal.add(ended(5));
+  journal.add(encoded(ended(5)));
   CHECK(journal.write());
   const JournalContents contents = read_journal(dir.fd.get(), "journal-me");
   CHECK(contents.head.instance == "me");

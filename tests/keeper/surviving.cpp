@@ -260,11 +260,11 @@ TEST_CASE("what a keeper started and had no time to write down is killed by the 
   const pid_t ours = start("ours");
   const pid_t stranger = start("theirs");
   UniqueFd dir(::open((scratch / "keeper").c_str(), O_RDONLY | O_DIRECTORY));
-  auto journal = Journal::create(dir.get(), {kJournalVersion, "fedcba9876543210", host::boot_id()});
+  auto journal = create_journal(dir.get(), {kJournalVersion, "fedcba9876543210", host::boot_id()});
   REQUIRE(journal);
   const Duration since = std::chrono::duration_cast<Duration>(
       std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
-  journal->add(Intended{{"store", RunId(1), 1}, since, "SCHEDCTL_KEY=ours"});
+  journal->add(encoded(Intended{{"store", RunId(1), 1}, since, "SCHEDCTL_KEY=ours"}));
   CHECK(journal->write());
   KeeperProcess keeper(scratch.paths());
   REQUIRE(keeper.said() == "R");
@@ -392,10 +392,10 @@ TEST_CASE("nonsense and unwelcome versions cost the caller its connection, nobod
   };
   CHECK(answer_to("nonsense").empty());
   std::string bytes;
-  encode(QuitIfIdle{}, bytes);
+  Frames::encode(QuitIfIdle{}, bytes);
   CHECK(answer_to(bytes).empty());
   bytes.clear();
-  encode(Hello{kProtocolVersion + 1, ~0ULL}, bytes);
+  Frames::encode(Hello{kProtocolVersion + 1, ~0ULL}, bytes);
   const std::string refusal = answer_to(bytes);
   std::string_view rest = refusal;
   const auto refused = decode(rest);
@@ -403,7 +403,7 @@ TEST_CASE("nonsense and unwelcome versions cost the caller its connection, nobod
   CHECK(std::get<Refused>(*refused).version == kProtocolVersion);
   // An epoch that has passed: the old daemon of a newer one.
   bytes.clear();
-  encode(Hello{kProtocolVersion, 1}, bytes);
+  Frames::encode(Hello{kProtocolVersion, 1}, bytes);
   const std::string late = answer_to(bytes);
   rest = late;
   const auto too_late = decode(rest);
