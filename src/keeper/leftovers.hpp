@@ -18,11 +18,8 @@ namespace schedctl::keeper {
 host::Cgroup cgroup_of(const RunKey& key, const std::string& instance);
 
 /// What runs leave behind when their commands have ended: told to end, and killed after the grace.
-/// It is found by the session, by what is in its environment (a process that began a session of its
-/// own), or by the cgroup. What has neither of them any more is not found.
-///
-/// Looks are put off a little, so that those of many ends are one; a look that finds the keeper to
-/// be nobody's parent but its runs' costs next to nothing. Used by one thread.
+/// It is found as host/remains.hpp has it, or by the cgroup. Looks are put off a little, so that
+/// those of many ends are one. Used by one thread.
 class Leftovers {
  public:
   /// `instance`: the keeper's.
@@ -54,15 +51,5 @@ class Leftovers {
   std::optional<Duration> next_look_;
   Duration earliest_{};  ///< unless it is urgent
 };
-
-/// A run whose keeper died.
-struct Orphaned {
-  pid_t session = 0;      ///< 0: it is not known
-  Duration since_boot{};  ///< nothing of it was started before
-  std::string mark;       ///< "NAME=VALUE" in the environment of its processes
-};
-/// KILL to what lives of such runs: with the mark in the session, or anywhere where that is not
-/// known, and what is in the session and has nothing of any run in its environment.
-void kill_orphans(const std::vector<Orphaned>& runs);
 
 }  // namespace schedctl::keeper

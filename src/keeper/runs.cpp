@@ -10,6 +10,7 @@
 #include "schedctl/base/crash_point.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/processes.hpp"
+#include "schedctl/host/remains.hpp"
 
 // How ends are noticed. SIGCHLD says that some child changed, waitid reaps it and says which. A
 // pidfd a run would tell the same, but costs a descriptor and three system calls more a run
@@ -188,24 +189,25 @@ void Runs::acknowledge(const std::vector<RunKey>& keys) {
 }
 
 bool Runs::adopt(const std::vector<JournalContents>& left) {
-  std::vector<Orphaned> orphaned;
+  std::vector<host::Trace> orphaned;
   const std::string boot_id = host::boot_id();
   for (const JournalContents& contents : left) {
     for (const StartFailed& failed : contents.failed) finished_.emplace(failed.key, failed);
     for (const Ended& ended : contents.ended) finished_.insert_or_assign(ended.key, ended);
     if (contents.head.boot_id != boot_id) continue;
     for (const Intended& intended : contents.intended) {
-      orphaned.push_back({0, intended.since_boot, intended.mark});
+      orphaned.push_back({0, intended.since_boot, {intended.mark}});
       cgroup_of(intended.key, contents.head.instance).sweep();
     }
     for (const auto& [started, since_boot] : contents.launched) {
       const std::string mark = "SCHEDCTL_RUN_ID=" + std::to_string(started.key.run.value);
       const auto session = static_cast<pid_t>(started.pid);
-      if (session > 1) orphaned.push_back({session, since_boot, mark});
+      if (session > 1) orphaned.push_back({session, since_boot, {mark}});
       cgroup_of(started.key, contents.head.instance).sweep();
     }
   }
-  kill_orphans(orphaned);
+  // They must not go on beside a new attempt, so they go before any daemon hears of the runs.
+  host::kill_orphans(orphaned, "SCHEDCTL_RUN_ID=");
   for (const JournalContents& contents : left) {
     for (const Launched& launched : contents.launched) spool_.sweep(launched.started.output_path);
     // The pool that an earlier keeper could not take along.
