@@ -3,15 +3,17 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "schedctl/base/result.hpp"
 #include "schedctl/keeper/messages.hpp"
 
 /// What a keeper knows of itself and of its runs, in the form in which its program hands it to the
-/// next (successor.cpp). Descriptors go by their numbers, which an exec does not change.
+/// next (host/successor.hpp). Descriptors go by their numbers, which an exec does not change.
 namespace schedctl::keeper {
 
 /// Version 2 added HeldRun::care and Leftover.
@@ -120,5 +122,13 @@ struct Holdings {
   std::vector<Leftover> leftovers;
   std::vector<Report> finished;  ///< StartFailed or Ended, unacknowledged
 };
+
+/// As messages of codec.hpp, closed by an InventoryEnd.
+std::string to_bytes(const Holdings& holdings);
+/// An error: these are not the holdings of a keeper, or of a newer one. Nothing is said of the
+/// descriptors, which need not be open here.
+Result<Holdings> holdings_from(std::string_view bytes);
+/// The descriptors that go along.
+std::vector<int> descriptors_of(const Holdings& holdings);
 
 }  // namespace schedctl::keeper

@@ -20,10 +20,10 @@
 #include "schedctl/host/privilege.hpp"
 #include "schedctl/host/processes.hpp"
 #include "schedctl/host/service_manager.hpp"
+#include "schedctl/host/successor.hpp"
 #include "schedctl/keeper/allowed.hpp"
 #include "schedctl/loop/loop.hpp"
 #include "server.hpp"
-#include "successor.hpp"
 
 // The keeper is the one process of schedctl that forks, and the one that may be root beside a
 // daemon that is not. It is meant to be read as a whole, in this order:
@@ -37,9 +37,10 @@
 //   order.cpp      what an order comes to; allowed.cpp: whose commands it may run
 //   leftovers.cpp  what they leave behind when they end
 //   journal.cpp    what is left of the keeper if it is killed
-//   successor.cpp  how it becomes a newer program, children and all (holdings.hpp)
+//   holdings.cpp   what it takes along when it becomes a newer program, children and all
 //
-// How processes are made is in host/launcher.hpp, where their output goes in host/spool.hpp. What
+// How processes are made is in host/launcher.hpp, where their output goes in host/spool.hpp, how a
+// process becomes a newer program in host/successor.hpp. What
 // goes over the connection is in messages.hpp and codec.hpp, how in base/wire.hpp and
 // host/connection.hpp. The daemon's end of it is client/, which is no part of this process.
 
@@ -148,6 +149,24 @@ Result<void> show_lock(const host::FileLock& lock, int keeper_dir, const host::A
   return fail(ErrorKind::failed, "the keeper's directory was moved under it");
 }
 
+/// Tells the next program what it holds. No setting has such a name.
+constexpr const char* kHoldingsVariable = "_SCHEDCTL_KEEPER_HOLDINGS";
+
+Result<Holdings> read_holdings(int fd) {
+  TRY(const std::string bytes, host::read_holdings(UniqueFd(fd)));
+  return holdings_from(bytes);
+}
+
+/// The command line by which a keeper of these paths is started.
+std::vector<std::string> command_line(const std::string& program, const KeeperPaths& paths) {
+  std::vector<std::string> argv{program,          "keeper",       "--keeper-dir",
+                                paths.keeper_dir, "--output-dir", paths.output_dir};
+  if (!paths.config_file.empty()) argv.insert(argv.end(), {"--config", paths.config_file});
+  if (paths.own) argv.emplace_back("--own");
+  if (paths.external) argv.emplace_back("--external");
+  return argv;
+}
+
 /// For a machine that is busy installing things.
 constexpr Duration kTrialPatience = std::chrono::seconds(20);
 
@@ -185,7 +204,7 @@ class Keeper {
   std::unique_ptr<Runs> runs_;
   std::optional<Duration> idle_since_;
   bool told_to_end_ = false;
-  std::optional<Successor> successor_;  ///< on trial
+  std::optional<host::Successor> successor_;  ///< on trial
   Duration trial_until_{};
 };
 
@@ -227,7 +246,7 @@ Result<void> Keeper::prepare() {
 
 /// Whatever fails here ends the process, and with it its commands: so there is little that can.
 Result<void> Keeper::take_over(int holdings_fd) {
-  TRY(Holdings held, read_holdings(UniqueFd(holdings_fd)));
+  TRY(Holdings held, read_holdings(holdings_fd));
   for (const int fd : descriptors_of(held)) {
     if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
       return fail(error_from_errno("a descriptor did not come along", errno));
@@ -293,7 +312,8 @@ Holdings Keeper::holdings() {
 
 void Keeper::begin_reexec(Duration now) {
   if (successor_) return;
-  Result<Successor> successor = Successor::try_out(program_, paths_, holdings());
+  auto successor = host::Successor::try_out(command_line(program_, paths_), kHoldingsVariable,
+                                            to_bytes(holdings()));
   if (!successor) return server_->stay(successor.error().message);
   successor_.emplace(std::move(*successor));
   trial_until_ = now + kTrialPatience;
@@ -312,7 +332,8 @@ void Keeper::go_on_with_reexec(Duration now) {
   if (*outcome) {
     // From here on a daemon's order is either among what is handed over or was never taken.
     server_->close_connections();
-    static_cast<void>(successor_->become(holdings()));
+    const Holdings held = holdings();
+    static_cast<void>(successor_->become(to_bytes(held), descriptors_of(held)));
     // The daemon comes back, sees the same program as before, and tells.
   } else {
     server_->stay(outcome->error().message);
@@ -381,8 +402,10 @@ void tell(int ready_fd, const std::string& text) {
 Result<void> serve(const KeeperPaths& paths, int ready_fd, Duration idle_limit) {
   fill_standard_descriptors();
   ::umask(077);
-  const std::optional<Inheritance> inherited = inheritance();
-  if (inherited && inherited->trial) return answer_trial();
+  const auto inherited = host::inheritance(kHoldingsVariable);
+  if (inherited && inherited->trial) {
+    return host::answer_trial(read_holdings(inherited->holdings_fd).map([](const Holdings&) {}));
+  }
   Keeper keeper(paths, idle_limit);
   Result<void> prepared = inherited ? keeper.take_over(inherited->holdings_fd) : keeper.prepare();
   tell(ready_fd, prepared ? "R" : prepared.error().message);

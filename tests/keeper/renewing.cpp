@@ -13,7 +13,7 @@
 #include "builds.hpp"
 #include "living_keeper.hpp"
 #include "schedctl/host/host.hpp"
-#include "src/keeper/successor.hpp"
+#include "src/keeper/holdings.hpp"
 
 namespace schedctl::keeper {
 namespace {

@@ -2,22 +2,24 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "holdings.hpp"
 #include "schedctl/base/result.hpp"
 #include "schedctl/base/unique_fd.hpp"
-#include "schedctl/keeper/client.hpp"
 
-namespace schedctl::keeper {
+/// Becoming a newer program in place: the process, its children and its descriptors stay.
+namespace schedctl::host {
 
-/// The program that a keeper is about to become. It is tried out first: a child of it has to read
-/// what the keeper holds. Used by one thread; nothing waits.
+/// The program that this process is about to become. It is tried out first: a child of it has to
+/// read what this process holds. Used by one thread; nothing waits.
 class Successor {
  public:
-  /// `program` is the path the keeper was started from. An error: why it must not become that.
-  static Result<Successor> try_out(const std::string& program, const KeeperPaths& paths,
-                                   const Holdings& holdings);
+  /// `argv` begins with the program's path, which this process was started from. The environment
+  /// variable tells it what it is started for: see inheritance(). An error: why this process must
+  /// not become that.
+  static Result<Successor> try_out(std::vector<std::string> argv, std::string variable,
+                                   std::string_view holdings);
   Successor(Successor&&) = default;
   /// A trial that is still under way is ended.
   ~Successor();
@@ -27,38 +29,30 @@ class Successor {
   /// Nothing: not yet. An error carries what the program said.
   std::optional<Result<void>> outcome();
 
-  /// The keeper's process becomes the program. Comes back only if that failed, and then everything
-  /// is as before. `holdings` is what is held now.
-  Error become(const Holdings& holdings) const;
+  /// Becomes the program. Comes back only if that failed, and then everything is as before.
+  /// `holdings` is what is held now, `fds` the descriptors that go along.
+  Error become(std::string_view holdings, std::vector<int> fds) const;
 
  private:
   Successor() = default;
 
   std::vector<std::string> argv_;
+  std::string variable_;
   UniqueFd program_;
   UniqueFd process_;  ///< a pidfd of the trial
   UniqueFd answer_;   ///< a pipe
   std::string said_;
 };
 
-/// What this process was started for by another program of the keeper: nothing, a trial, or a life.
+/// What this process was started for by another program of it: nothing, a trial, or a life.
 struct Inheritance {
   bool trial = false;
   int holdings_fd = -1;
 };
-std::optional<Inheritance> inheritance();
-/// The successor's part in its trial.
-Result<void> answer_trial();
-/// Reads what the descriptor has, closes it, and keeps the descriptors that are named in it from
-/// being passed on any further.
-Result<Holdings> read_holdings(UniqueFd fd);
+std::optional<Inheritance> inheritance(const std::string& variable);
+/// Reads what the descriptor has, and closes it.
+Result<std::string> read_holdings(UniqueFd fd);
+/// The successor's part in its trial: whether it understands what is held.
+Result<void> answer_trial(const Result<void>& verdict);
 
-/// As messages of codec.hpp, closed by an InventoryEnd.
-std::string to_bytes(const Holdings& holdings);
-/// An error: these are not the holdings of a keeper, or of a newer one. Nothing is said of the
-/// descriptors, which need not be open here.
-Result<Holdings> holdings_from(std::string_view bytes);
-/// The descriptors that go along.
-std::vector<int> descriptors_of(const Holdings& holdings);
-
-}  // namespace schedctl::keeper
+}  // namespace schedctl::host
