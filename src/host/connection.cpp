@@ -41,6 +41,10 @@ std::optional<ucred> peer_of(int connection) {
   return peer;
 }
 
+UniqueFd open_spare() {
+  return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
 }  // namespace
 
 Result<UniqueFd> listen_in(int dir, const std::string& name, const Account* owner) {
@@ -61,6 +65,22 @@ Result<UniqueFd> listen_in(int dir, const std::string& name, const Account* owne
     return fail(error_from_errno("cannot listen on the socket", errno));
   }
   return fd;
+}
+
+Listener::Listener(UniqueFd fd) : fd_(std::move(fd)), spare_(open_spare()) {}
+
+UniqueFd Listener::accept(uid_t user) {
+  while (true) {
+    UniqueFd caller(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (caller && is_trusted(caller.get(), user)) return caller;
+    if (caller || errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno != EMFILE && errno != ENFILE) return {};
+    spare_.reset();
+    caller.reset(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    caller.reset();
+    spare_ = open_spare();
+    return {};
+  }
 }
 
 Result<UniqueFd> connect_in(int dir, const std::string& name) {

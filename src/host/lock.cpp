@@ -16,6 +16,7 @@
 
 #include "schedctl/base/text.hpp"
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/host/processes.hpp"
 
 namespace schedctl::host {
@@ -116,6 +117,26 @@ bool is_still_there(int fd, const std::string& path) {
 
 bool FileLock::is_of(const std::string& path) const {
   return is_still_there(fd_.get(), path);
+}
+
+void FileLock::describe_holder(const std::string& instance) const {
+  const std::optional<ProcessStat> self = process_stat(::getpid());
+  const std::string text = "pid " + std::to_string(::getpid()) + "\nstarted_us " +
+                           std::to_string(self ? to_us(self->started) : 0) + "\nboot_id " +
+                           boot_id() + "\ninstance " + instance + "\n";
+  if (::ftruncate(fd(), 0) != 0 ||
+      ::pwrite(fd(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return;  // a full disk; the lock is what counts
+  }
+}
+
+bool FileLock::show_to(const Account& reader, int dir, const std::string& name) const {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(fd(), &ours) == 0 &&
+         ::fstatat(dir, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev &&
+         ::fchown(fd(), 0, reader.gid) == 0 && ::fchmod(fd(), 0640) == 0;
 }
 
 namespace {

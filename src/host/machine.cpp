@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -123,6 +125,15 @@ std::string acting_user() {
   const char* behind = std::getenv("SUDO_USER");
   if (::getuid() != 0 || behind == nullptr || *behind == '\0' || user == behind) return user;
   return user + " (" + escape_control(std::string_view(behind).substr(0, 64)) + ")";
+}
+
+std::string random_name() {
+  std::uint64_t bits = 0;
+  while (::getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
+  }
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(bits));
+  return text.data();
 }
 
 Result<std::string> node_id(const std::string& state_dir) {

@@ -2,16 +2,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <utility>
 
 #include "schedctl/base/clock.hpp"
@@ -20,6 +16,7 @@
 #include "schedctl/host/privilege.hpp"
 #include "schedctl/host/processes.hpp"
 #include "schedctl/host/service_manager.hpp"
+#include "schedctl/host/signals.hpp"
 #include "schedctl/host/successor.hpp"
 #include "schedctl/keeper/allowed.hpp"
 #include "schedctl/loop/loop.hpp"
@@ -46,58 +43,6 @@
 
 namespace schedctl::keeper {
 namespace {
-
-/// Everything that can be blocked is, so that no handler is needed and nothing interrupts. Nothing
-/// is ignored, because that, unlike a handler, would pass to the commands.
-Result<UniqueFd> take_signals() {
-  for (int number = 1; number < NSIG; ++number) {
-    struct sigaction action {};
-    if (::sigaction(number, nullptr, &action) != 0) continue;
-    if (action.sa_handler != SIG_IGN && number != SIGCHLD) continue;
-    action = {};
-    action.sa_handler = SIG_DFL;
-    ::sigaction(number, &action, nullptr);
-  }
-  // glibc keeps two numbers to itself, and sigaction refuses them; ignored, they would pass on too.
-  const std::array<unsigned long, 8> defaults{};  // a kernel sigaction: SIG_DFL, nothing else
-  for (const int number : {32, 33}) {
-    ::syscall(SYS_rt_sigaction, number, defaults.data(), nullptr, NSIG / 8);
-  }
-  sigset_t blocked;
-  ::sigfillset(&blocked);
-  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) {
-    ::sigdelset(&blocked, fault);
-  }
-  ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
-  sigset_t heard;
-  ::sigemptyset(&heard);
-  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&heard, number);
-  UniqueFd fd(::signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return fail(error_from_errno("cannot make a signalfd", errno));
-  return fd;
-}
-
-/// 64 random bits: names this keeper, and begins the names of its files.
-std::string make_instance() {
-  std::uint64_t bits = 0;
-  while (::getrandom(&bits, sizeof bits, 0) != static_cast<ssize_t>(sizeof bits)) {
-  }
-  std::array<char, 17> text{};
-  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(bits));
-  return text.data();
-}
-
-/// For whoever wonders who holds the lock. Pid and start time together name a process for ever.
-void describe_holder(const host::FileLock& lock, const std::string& instance) {
-  const std::optional<host::ProcessStat> self = host::process_stat(::getpid());
-  const std::string text = "pid " + std::to_string(::getpid()) + "\nstarted_us " +
-                           std::to_string(self ? to_us(self->started) : 0) + "\nboot_id " +
-                           host::boot_id() + "\ninstance " + instance + "\n";
-  if (::ftruncate(lock.fd(), 0) != 0 ||
-      ::pwrite(lock.fd(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
-    return;  // a full disk; the lock is what counts
-  }
-}
 
 /// What earlier keepers left goes into this one's journal, then theirs go. A journal of a newer
 /// version is left for a keeper that can read it.
@@ -136,35 +81,12 @@ Result<std::optional<host::Account>> daemon_of(const Rules& rules) {
   return user;
 }
 
-/// The daemon may read who holds the lock, which is the one of the directory that was opened.
-Result<void> show_lock(const host::FileLock& lock, int keeper_dir, const host::Account& daemon) {
-  struct stat ours {};
-  struct stat there {};
-  if (::fstat(lock.fd(), &ours) == 0 &&
-      ::fstatat(keeper_dir, "lock", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-      ours.st_ino == there.st_ino && ours.st_dev == there.st_dev &&
-      ::fchown(lock.fd(), 0, daemon.gid) == 0 && ::fchmod(lock.fd(), 0640) == 0) {
-    return {};
-  }
-  return fail(ErrorKind::failed, "the keeper's directory was moved under it");
-}
-
 /// Tells the next program what it holds. No setting has such a name.
 constexpr const char* kHoldingsVariable = "_SCHEDCTL_KEEPER_HOLDINGS";
 
 Result<Holdings> read_holdings(int fd) {
   TRY(const std::string bytes, host::read_holdings(UniqueFd(fd)));
   return holdings_from(bytes);
-}
-
-/// The command line by which a keeper of these paths is started.
-std::vector<std::string> command_line(const std::string& program, const KeeperPaths& paths) {
-  std::vector<std::string> argv{program,          "keeper",       "--keeper-dir",
-                                paths.keeper_dir, "--output-dir", paths.output_dir};
-  if (!paths.config_file.empty()) argv.insert(argv.end(), {"--config", paths.config_file});
-  if (paths.own) argv.emplace_back("--own");
-  if (paths.external) argv.emplace_back("--external");
-  return argv;
 }
 
 /// For a machine that is busy installing things.
@@ -223,9 +145,11 @@ Result<void> Keeper::prepare() {
   TRY(host::FileLock lock, host::FileLock::take(paths_.keeper_dir + "/lock", 0));
   lock_ = std::move(lock);
   program_ = host::program_path();
-  instance_ = make_instance();
-  describe_holder(*lock_, instance_);
-  if (reader != nullptr) TRY_VOID(show_lock(*lock_, dir_.get(), *reader));
+  instance_ = host::random_name();
+  lock_->describe_holder(instance_);
+  if (reader != nullptr && !lock_->show_to(*reader, dir_.get(), "lock")) {
+    return fail(ErrorKind::failed, "the keeper's directory was moved under it");
+  }
   TRY(host::Launcher launcher, host::Launcher::create(lock_->fd()));
   TRY(host::Spool spool, host::Spool::open(paths_.output_dir, instance_, daemon));
   TRY(RecordFile journal,
@@ -276,7 +200,7 @@ Result<void> Keeper::take_over(int holdings_fd) {
 }
 
 Result<void> Keeper::set_up(UniqueFd listener, Runs::Means means) {
-  TRY(signals_, take_signals());
+  TRY(signals_, host::take_signals({SIGCHLD, SIGTERM, SIGINT, SIGHUP}));
   TRY(loop_, loop::Loop::create());
   const std::optional<host::Account>& daemon = means.masters.daemon;
   server_ = std::make_unique<Server>(*loop_, std::move(listener), instance_,

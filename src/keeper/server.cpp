@@ -28,21 +28,16 @@ constexpr std::size_t kMostCallers = 8;
 /// further behind is stopped or stuck; it is dropped, and learns the rest when it comes back.
 constexpr std::size_t kMostUnsent = std::size_t{4} * 1024 * 1024;
 
-UniqueFd open_spare() {
-  return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-}
-
 }  // namespace
 
 Server::Server(loop::Loop& loop, UniqueFd listener, std::string instance, uid_t daemon_user)
     : daemon_user_(daemon_user),
       loop_(loop),
       listener_(std::move(listener)),
-      instance_(std::move(instance)),
-      spare_(open_spare()) {}
+      instance_(std::move(instance)) {}
 
 Server::~Server() {
-  loop_.unwatch(listener_.get());
+  loop_.unwatch(listener_.fd());
   for (const auto& caller : callers_) loop_.unwatch(caller->fd());
   drop_daemon();
 }
@@ -50,7 +45,7 @@ Server::~Server() {
 Result<void> Server::listen(Runs& runs, std::uint64_t last_epoch) {
   runs_ = &runs;
   last_epoch_ = last_epoch;
-  return loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_callers(); });
+  return loop_.watch(listener_.fd(), EPOLLIN, [this](std::uint32_t) { accept_callers(); });
 }
 
 void Server::report(const Report& report) {
@@ -89,19 +84,7 @@ bool Server::hear_daemon() {
 }
 
 void Server::accept_callers() {
-  while (true) {
-    UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) {
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno != EMFILE && errno != ENFILE) return;
-      // Left in the queue, a caller would keep the listener readable, and the loop spinning.
-      spare_.reset();
-      fd.reset(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-      fd.reset();
-      spare_ = open_spare();
-      return;
-    }
-    if (!host::is_trusted(fd.get(), daemon_user_)) continue;
+  while (UniqueFd fd = listener_.accept(daemon_user_)) {
     if (callers_.size() >= kMostCallers) drop_caller(callers_.front()->fd());
     const int number = fd.get();
     callers_.push_back(std::make_unique<host::Connection>(std::move(fd)));

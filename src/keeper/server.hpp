@@ -39,7 +39,7 @@ class Server {
   /// Carries out everything that the daemon had sent and closes its connection, and the callers'.
   /// Who comes from now on waits in the listener.
   void close_connections();
-  int listener() const { return listener_.get(); }
+  int listener() const { return listener_.fd(); }
   std::uint64_t last_epoch() const { return last_epoch_; }
 
  private:
@@ -55,7 +55,7 @@ class Server {
 
   uid_t daemon_user_;
   loop::Loop& loop_;
-  UniqueFd listener_;
+  host::Listener listener_;
   std::string instance_;
   Runs* runs_ = nullptr;
   std::uint64_t last_epoch_ = 0;
@@ -67,7 +67,6 @@ class Server {
   bool watches_writable_ = false;
   bool dismissed_ = false;
   bool wants_reexec_ = false;
-  UniqueFd spare_;  ///< given up for a moment to turn callers away when descriptors run out
 };
 
 }  // namespace schedctl::keeper

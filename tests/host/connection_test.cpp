@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,6 +102,29 @@ TEST_CASE("a socket is found by its name in a directory, however long the direct
   write_file(path + "/socket", "");
   CHECK(connect_in(dir.get(), "socket").error().message.find("no socket") != std::string::npos);
   CHECK(listen_in(dir.get(), "socket"));
+}
+
+TEST_CASE("a listener takes the callers that it trusts, and turns one away without descriptors") {
+  Scratch scratch;
+  const UniqueFd dir(::open(scratch.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Listener listener(*listen_in(dir.get(), "socket"));
+  CHECK_FALSE(listener.accept(::geteuid()));
+  const Connection first(*connect_in(dir.get(), "socket"));
+  Connection second(*connect_in(dir.get(), "socket"));
+  const UniqueFd peer = listener.accept(::geteuid());
+  REQUIRE(peer);
+  CHECK((::fcntl(peer.get(), F_GETFL) & O_NONBLOCK) != 0);
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const UniqueFd next(::fcntl(0, F_DUPFD_CLOEXEC, 0));
+  const rlimit none_left{static_cast<rlim_t>(next.get()) + 1, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none_left) == 0);
+  const bool taken = static_cast<bool>(listener.accept(::geteuid()));
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK_FALSE(taken);
+  CHECK_FALSE(second.receive());
+  const UniqueFd third = *connect_in(dir.get(), "socket");
+  CHECK(listener.accept(::geteuid()));
 }
 
 }  // namespace

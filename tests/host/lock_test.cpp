@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "schedctl/host/host.hpp"
+#include "schedctl/host/privilege.hpp"
 #include "schedctl/host/processes.hpp"
 #include "tests/base/scratch.hpp"
 
@@ -209,6 +210,27 @@ TEST_CASE("a lock survives being handed to a successor by its descriptor") {
   { const FileLock gone = std::move(*lock); }
   CHECK(adopted.is_of(scratch / "lock"));
   CHECK(lock_holder(scratch / "lock") == ::getpid());
+}
+
+TEST_CASE("a lock says who holds it, to a reader's group too") {
+  const Scratch scratch;
+  const auto lock = FileLock::take(scratch / "lock", 0);
+  REQUIRE(lock);
+  lock->describe_holder("somebody");
+  const std::string text = read_file(scratch / "lock");
+  CHECK(mentions(text, "pid " + std::to_string(::getpid()) + "\n"));
+  CHECK(mentions(text, "boot_id " + boot_id() + "\ninstance somebody\n"));
+  const UniqueFd dir(::open(scratch.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (::geteuid() == 0) {
+    CHECK(lock->show_to({"reader", 1, 1}, dir.get(), "lock"));
+    struct stat st {};
+    REQUIRE(::stat((scratch / "lock").c_str(), &st) == 0);
+    CHECK(st.st_gid == 1);
+    CHECK((st.st_mode & 07777) == 0640);
+  }
+  write_file(scratch / "other", "");
+  CHECK_FALSE(lock->show_to({"reader", 1, 1}, dir.get(), "other"));
+  CHECK_FALSE(lock->show_to({"reader", 1, 1}, dir.get(), "none"));
 }
 
 TEST_CASE("a lock file that is not a plain file of its own is refused at once") {

@@ -215,3 +215,10 @@ TEST_CASE("the audit sees who is behind sudo, for root only and without control 
     return ::setuid(65534) == 0 && acting_user() == "nobody";
   }));
 }
+
+TEST_CASE("a random name is another one each time") {
+  const std::string name = random_name();
+  CHECK(name.size() == 16);
+  CHECK(name.find_first_not_of("0123456789abcdef") == std::string::npos);
+  CHECK(random_name() != name);
+}

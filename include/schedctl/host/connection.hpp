@@ -18,6 +18,22 @@ namespace schedctl::host {
 /// one is given.
 Result<UniqueFd> listen_in(int dir, const std::string& name, const Account* owner = nullptr);
 
+/// Takes callers off a socket that listens. Used by one thread.
+class Listener {
+ public:
+  /// `fd` is of listen_in().
+  explicit Listener(UniqueFd fd);
+  int fd() const { return fd_.get(); }
+  /// The next caller who is that user or root, by a non-blocking connection; anybody else is turned
+  /// away. None: nobody waits. When descriptors have run out, one is turned away then: left in the
+  /// queue, a caller would keep the listener readable, and a loop spinning.
+  UniqueFd accept(uid_t user);
+
+ private:
+  UniqueFd fd_;
+  UniqueFd spare_;  ///< given up for a moment to turn callers away
+};
+
 /// Connects, without waiting. The socket is non-blocking. Kind unavailable: nobody listens there.
 Result<UniqueFd> connect_in(int dir, const std::string& name);
 

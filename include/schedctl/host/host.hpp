@@ -37,11 +37,16 @@ struct NamedUser {
 /// Nothing: there is none of that name. May ask the network.
 std::optional<NamedUser> find_user(const std::string& name);
 
+/// 16 hexadecimal digits that nobody has had before.
+std::string random_name();
+
 /// Makes `ps` show `title`. Call once, early in main, with main's argv.
 void remember_argv(int argc, char** argv);
 void set_process_title(const std::string& title);
 /// The absolute path of this program's file as it was started.
 std::string program_path();
+
+struct Account;
 
 /// An exclusive lock on a file of its own (flock; 0600, O_NOFOLLOW, regular, ours). Held until the
 /// object goes or the process ends; never inherited by children.
@@ -55,6 +60,11 @@ class FileLock {
   int fd() const { return fd_.get(); }
   /// False: the file of this name is another one, or none, so that the lock tells nobody anything.
   bool is_of(const std::string& path) const;
+  /// Writes into the file who holds it, for whoever wonders. Pid and start time together name a
+  /// process for ever; `instance` is its own name.
+  void describe_holder(const std::string& instance) const;
+  /// Lets the reader's group read that. False: the lock is not that of this name in the directory.
+  bool show_to(const Account& reader, int dir, const std::string& name) const;
 
  private:
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -26,10 +26,12 @@ struct KeeperPaths {
   bool external = false;
 };
 
-/// A keeper on its way to life, `program keeper --keeper-dir D --output-dir D [--config F]` in a
-/// session of its own, until it holds its lock and listens; nothing in here blocks. Who gives it up
-/// before the outcome leaves a keeper behind that ends by itself when nobody comes. Used by one
-/// thread.
+/// The command line by which a program becomes the keeper of these paths.
+std::vector<std::string> command_line(const std::string& program, const KeeperPaths& paths);
+
+/// A keeper on its way to life, by its command_line() and in a session of its own, until it holds
+/// its lock and listens; nothing in here blocks. Who gives it up before the outcome leaves a keeper
+/// behind that ends by itself when nobody comes. Used by one thread.
 class Spawning {
  public:
   /// `program` is an absolute path. Kind conflict: a keeper lives there already.

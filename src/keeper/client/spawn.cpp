@@ -84,11 +84,8 @@ std::string crash_variable() {
 }
 
 Result<pid_t> spawn(const std::string& program, const KeeperPaths& paths, int ready_fd) {
-  std::vector<std::string> words{
-      program,        "keeper",         "--keeper-dir", paths.keeper_dir,
-      "--output-dir", paths.output_dir, "--ready-fd",   std::to_string(kReadyFd)};
-  if (!paths.config_file.empty()) words.insert(words.end(), {"--config", paths.config_file});
-  if (paths.own) words.emplace_back("--own");
+  std::vector<std::string> words = command_line(program, paths);
+  words.insert(words.end(), {"--ready-fd", std::to_string(kReadyFd)});
   std::vector<std::string> env{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                "LANG=C.UTF-8"};
   if (std::string crash = crash_variable(); !crash.empty()) env.push_back(std::move(crash));
@@ -110,6 +107,15 @@ void reap_last() {
 }
 
 }  // namespace
+
+std::vector<std::string> command_line(const std::string& program, const KeeperPaths& paths) {
+  std::vector<std::string> words{program,          "keeper",       "--keeper-dir",
+                                 paths.keeper_dir, "--output-dir", paths.output_dir};
+  if (!paths.config_file.empty()) words.insert(words.end(), {"--config", paths.config_file});
+  if (paths.own) words.emplace_back("--own");
+  if (paths.external) words.emplace_back("--external");
+  return words;
+}
 
 Result<Spawning> Spawning::begin(const std::string& program, const KeeperPaths& paths) {
   if (const std::int64_t pid = living_keeper(paths.keeper_dir); pid != 0) {
