@@ -16,7 +16,7 @@
 #include "schedctl/host/processes.hpp"
 
 // This code runs in a child that may share its parent's memory: system calls only, no allocation.
-// (What does allocate, or may wait, is done only in a copy: see needs_copy().) It is not
+// (What does allocate, or may wait, is done only in a copy: launcher.cpp.) It is not
 // instrumented, since a sanitizer would take the borrowed stack for the parent's own.
 // Signal dispositions need no care here: the parent has no handlers and ignores nothing
 // (take_signals()), it only blocks.

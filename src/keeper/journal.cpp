@@ -78,15 +78,11 @@ JournalContents parse_journal(std::string_view bytes) {
     }
     return true;
   });
-  const auto sort_into = [](auto& list, Message& record) {
-    using Record = typename std::decay_t<decltype(list)>::value_type;
-    if (auto* m = std::get_if<Record>(&record)) list.push_back(std::move(*m));
-  };
   for (auto& [key, record] : live) {
-    sort_into(contents.intended, record);
-    sort_into(contents.launched, record);
-    sort_into(contents.failed, record);
-    sort_into(contents.ended, record);
+    if (auto* m = std::get_if<Intended>(&record)) contents.intended.push_back(std::move(*m));
+    if (auto* m = std::get_if<Launched>(&record)) contents.launched.push_back(std::move(*m));
+    if (auto* m = std::get_if<StartFailed>(&record)) contents.failed.push_back(std::move(*m));
+    if (auto* m = std::get_if<Ended>(&record)) contents.ended.push_back(std::move(*m));
   }
   return contents;
 }

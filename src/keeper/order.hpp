@@ -22,7 +22,8 @@ struct LaunchFailure {
 };
 LaunchFailure failure_of(const host::NotLaunched& failed);
 
-/// Nothing: the order may be carried out.
+/// Nothing: the order may be carried out. What a root keeper may become is decided here, before
+/// there is a process for it.
 std::optional<LaunchFailure> objection(const StartOrder& order, const Masters& masters);
 /// `order` has met with no objection, and lives longer, as `masters` do.
 host::Command command_of(const StartOrder& order, const Masters& masters);

@@ -50,9 +50,8 @@ void Runs::intend(const StartOrder& order) {
     return entry.starts_with("SCHEDCTL_KEY=");
   });
   if (mark == order.env.end()) return;
-  const Intended& intended =
-      intended_.insert_or_assign(order.key, Intended{order.key, clock_.elapsed(), *mark})
-          .first->second;
+  const Intended intended{order.key, clock_.elapsed(), *mark};
+  intended_.insert_or_assign(order.key, intended);
   journal_.add(encoded(intended));
 }
 
@@ -70,7 +69,8 @@ void Runs::launch(const StartOrder& order) {
   tl::expected<host::Launch, LaunchFailure> launched = launch(order, file);
   if (!launched) {
     spool_.give_back(std::move(file));
-    return fail_start(order.key, launched.error(), at);
+    const auto& [stage, error_number] = launched.error();
+    return conclude(StartFailed{order.key, stage, error_number, at});
   }
   CRASH_POINT("keeper.forked");
   const pid_t pid = launched->pid;
@@ -84,9 +84,7 @@ void Runs::launch(const StartOrder& order) {
   pids_[order.key] = pid;
   journal_.add(encoded(run.launched));
   start_unwritten_ = true;
-  if (order.timeout > Duration::zero()) {
-    set_deadline(pid, run, clock_.awake() + order.timeout);
-  }
+  if (order.timeout > Duration::zero()) set_deadline(pid, run, clock_.awake() + order.timeout);
   if (run.care.max_output > 0 && !live.output.name.empty() && !cut_at_) {
     cut_at_ = clock_.awake() + kCutEvery;
   }
@@ -151,10 +149,6 @@ bool Runs::may_start(const RunKey& key, Time at) {
     return false;
   }
   return true;
-}
-
-void Runs::fail_start(const RunKey& key, const LaunchFailure& failure, Time at) {
-  conclude(StartFailed{key, failure.stage, failure.error_number, at});
 }
 
 void Runs::end(const RunKey& key, Duration kill_grace) {
@@ -293,9 +287,9 @@ void Runs::on_pending(pid_t pid) {
 void Runs::settle(pid_t pid, Live& live) {
   HeldRun& run = live.run;
   loop_.unwatch(live.pending.get());
-  const std::optional<host::NotLaunched> failure = host::outcome_of(live.pending);
+  const std::optional<host::NotLaunched> failed = host::outcome_of(live.pending);
   live.pending.reset();
-  if (!failure) {
+  if (!failed) {
     run.phase = RunPhase::running;
     tell_(run.launched.started);
     return;
@@ -304,7 +298,8 @@ void Runs::settle(pid_t pid, Live& live) {
   set_deadline(pid, run, std::nullopt);
   const RunKey key = run.launched.started.key;
   pids_.erase(key);
-  fail_start(key, failure_of(*failure), run.launched.started.at);
+  const auto& [stage, error_number] = failure_of(*failed);
+  conclude(StartFailed{key, stage, error_number, run.launched.started.at});
 }
 
 void Runs::on_exit(const host::Exit& exit) {

@@ -101,7 +101,6 @@ class Runs {
   bool may_start(const RunKey& key, Time at);
   void watch(Live& live, pid_t pid);
   void on_pending(pid_t pid);
-  void fail_start(const RunKey& key, const LaunchFailure& failure, Time at);
   void settle(pid_t pid, Live& live);
   void begin_end(pid_t pid, HeldRun& run, Duration kill_grace);
   void kill(pid_t pid, HeldRun& run);

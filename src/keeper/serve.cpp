@@ -14,7 +14,6 @@
 #include "schedctl/base/fd_io.hpp"
 #include "schedctl/host/host.hpp"
 #include "schedctl/host/privilege.hpp"
-#include "schedctl/host/processes.hpp"
 #include "schedctl/host/service_manager.hpp"
 #include "schedctl/host/signals.hpp"
 #include "schedctl/host/successor.hpp"
@@ -36,10 +35,14 @@
 //   journal.cpp    what is left of the keeper if it is killed
 //   holdings.cpp   what it takes along when it becomes a newer program, children and all
 //
-// How processes are made is in host/launcher.hpp, where their output goes in host/spool.hpp, how a
-// process becomes a newer program in host/successor.hpp. What
-// goes over the connection is in messages.hpp and codec.hpp, how in base/wire.hpp and
-// host/connection.hpp. The daemon's end of it is client/, which is no part of this process.
+// What it asks of the machine is in host/: how processes are made (launcher.hpp) and found when
+// their commands have ended (remains.hpp), where their output goes (spool.hpp), how a process
+// becomes a newer program (successor.hpp). What goes over the connection is in messages.hpp and
+// codec.hpp, how in base/framed.hpp and host/connection.hpp. The daemon's end of it is client/,
+// which is no part of this process.
+//
+// If the newer program fails after it was tried out, that is a keeper's death like any other: its
+// journal tells the next one what was running, and those runs are lost, and told.
 
 namespace schedctl::keeper {
 namespace {
@@ -317,8 +320,9 @@ void Keeper::close() {
 
 void tell(int ready_fd, const std::string& text) {
   if (ready_fd < 0) return;
+  const UniqueFd fd(ready_fd);
   // A starter that has gone away meanwhile is no reason to end; SIGPIPE is blocked.
-  if (::write(ready_fd, text.data(), text.size()) < 0) return;
+  if (::write(fd.get(), text.data(), text.size()) < 0) return;
 }
 
 }  // namespace
@@ -333,7 +337,6 @@ Result<void> serve(const KeeperPaths& paths, int ready_fd, Duration idle_limit) 
   Keeper keeper(paths, idle_limit);
   Result<void> prepared = inherited ? keeper.take_over(inherited->holdings_fd) : keeper.prepare();
   tell(ready_fd, prepared ? "R" : prepared.error().message);
-  if (ready_fd >= 0) ::close(ready_fd);
   TRY_VOID(prepared);
   if (paths.external) host::ServiceManager::from_environment().ready();
   TRY_VOID(keeper.run());

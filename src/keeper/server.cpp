@@ -1,12 +1,9 @@
 #include "server.hpp"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "schedctl/host/build.hpp"

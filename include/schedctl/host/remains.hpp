@@ -13,7 +13,8 @@
 /// What commands leave behind when their own processes have ended.
 namespace schedctl::host {
 
-/// What tells the processes of one command. By default that of none.
+/// What tells the processes of one command; what has neither of session and marks any more is not
+/// found. By default that of none.
 struct Trace {
   pid_t session = 0;      ///< the number of its process; 0: not known, or somebody else's by now
   Duration since_boot{};  ///< nothing of it was started before
