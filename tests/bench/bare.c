@@ -1,8 +1,8 @@
 // The machine's own limit: starts a program N times by vfork and exec, so many at once as it is
-// told, waits for each, and prints how many a second that were, and how many microseconds of its
-// own CPU each of them took. It records nothing.
+// told and with so long a pause before each, waits for each, and prints how many a second that were,
+// and how many microseconds of its own CPU each of them took. It records nothing.
 //
-// usage: bare N IN_FLIGHT PROGRAM [ARG...]
+// usage: bare N IN_FLIGHT PAUSE_US PROGRAM [ARG...]
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,12 +41,13 @@ static void reap(void) {
 }
 
 int main(int argc, char** argv) {
-  if (argc < 4) {
-    fprintf(stderr, "usage: bare N IN_FLIGHT PROGRAM [ARG...]\n");
+  if (argc < 5) {
+    fprintf(stderr, "usage: bare N IN_FLIGHT PAUSE_US PROGRAM [ARG...]\n");
     return 2;
   }
   const int runs = atoi(argv[1]);
   const int in_flight = atoi(argv[2]);
+  const useconds_t pause_us = (useconds_t)atoi(argv[3]);
   const double begin = now(CLOCK_MONOTONIC);
   const double cpu_begin = now(CLOCK_PROCESS_CPUTIME_ID);
   int live = 0;
@@ -55,7 +56,8 @@ int main(int argc, char** argv) {
       reap();
       --live;
     }
-    start(argv + 3);
+    if (pause_us > 0) usleep(pause_us);
+    start(argv + 4);
     ++live;
   }
   for (; live > 0; --live) reap();

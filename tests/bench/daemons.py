@@ -44,9 +44,12 @@ class Scratch:
     def stamp(self, file):
         return [str(self.programs / "stamp"), str(file)]
 
-    def bare(self, command, runs):
-        """What the machine can do at most: runs a second, and microseconds of the parent's CPU."""
-        said = spawn([str(self.programs / "bare"), str(runs), "8", *command], self.path)[1]
+    def bare(self, command, runs, apart_s=0):
+        """What the machine can do at most: runs a second, and microseconds of the parent's CPU. Who
+        starts one now and then pays more for each, as caches are cold by then."""
+        at_once, pause_us = ("1", round(apart_s * 1e6)) if apart_s else ("8", 0)
+        said = spawn([str(self.programs / "bare"), str(runs), at_once, str(pause_us), *command],
+                     self.path)[1]
         rate, cpu_us = said.split()
         return float(rate), float(cpu_us)
 
