@@ -160,6 +160,10 @@ class Machine:
             words = lock.read_text(errors="replace").split()
             if words[:1] == ["pid"] and words[1].isdigit():
                 pids.append(int(words[1]))
+        # Where its settings are broken, it cannot be asked.
+        pidfile = self.run_dir / "schedctl.pid"
+        if pidfile.exists() and (number := pidfile.read_text().strip()).isdigit():
+            pids.append(int(number))
         for pid in pids:
             if pid and is_ours(pid):
                 os.kill(pid, signal.SIGCONT)
