@@ -265,6 +265,7 @@ TEST_CASE("every setting can be given as a variable, and says which") {
                          {"SCHEDCTL_ENVIRONMENT", "test"},
                          {"SCHEDCTL_TIMEZONE", "Asia/Tokyo"},
                          {"SCHEDCTL_MAX_RUNNING", "5"},
+                         {"SCHEDCTL_EXECUTORS_COMMAND_MAX_RUNNING", "4"},
                          {"SCHEDCTL_STOP_TIMEOUT", "1m"},
                          {"SCHEDCTL_ON_SIGTERM", "leave"},
                          {"SCHEDCTL_KEEPER", "external"},
