@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <system_error>
 #include <utility>
 
 #include "output.hpp"
@@ -18,13 +19,19 @@ OutputJudge::~OutputJudge() {
 }
 
 void OutputJudge::judge(Case one) {
+  if (!thread_.joinable()) {
+    try {
+      thread_ = std::thread([this] { work(); });
+    } catch (const std::system_error&) {
+      // The machine has no thread to give: a late beat is better than no verdict.
+      std::string fault = output_fault(one.policy, one.report.result);
+      return tell_({std::move(one.report), std::move(fault)});
+    }
+    ::pthread_setname_np(thread_.native_handle(), "judge");
+  }
   {
     const std::lock_guard lock(mutex_);
     cases_.push_back(std::move(one));
-  }
-  if (!thread_.joinable()) {
-    thread_ = std::thread([this] { work(); });
-    ::pthread_setname_np(thread_.native_handle(), "judge");
   }
   changed_.notify_one();
 }

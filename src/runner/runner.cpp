@@ -308,7 +308,8 @@ void Runner::finish(Work& work) {
 
 // What was decided is durable now: the others may hear of it.
 void Runner::hand_out(Work& work) {
-  if (work.claims_until > work.now) watches_->ahead_until = work.elapsed + kLookAhead;
+  const auto is_held = [&work](const auto& start) { return start.not_before > work.now; };
+  if (std::ranges::any_of(work.starts, is_held)) watches_->ahead_until = work.elapsed + kLookAhead;
   if (!work.starts.empty()) {
     CRASH_POINT("daemon.claimed");
     watches_->keeper.ordered(work.elapsed);

@@ -100,6 +100,7 @@ TEST_CASE("only runs that nothing but the time can keep are claimed ahead") {
   world.beat();
   CHECK(world.executor.started.size() == 1);
   CHECK(world.runs("second").empty());
+  CHECK_FALSE(world.runner->is_ahead());
 }
 
 TEST_CASE("a job that still runs is not judged before it is due") {
