@@ -20,6 +20,9 @@ namespace {
 /// How long the keeper may have to remember what is recorded already.
 constexpr Duration kForgetting = std::chrono::milliseconds(50);
 
+/// How long reports may wait for the next start, which this thread wakes for in any case.
+constexpr Duration kReportsMayWait = std::chrono::milliseconds(100);
+
 std::string read_tail(const std::string& path, std::int64_t size) {
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   if (!file) return {};
@@ -222,7 +225,7 @@ Result<std::unique_ptr<CommandExecutor>> CommandExecutor::create(loop::Loop& loo
           {.connected = [raw](keeper::Client& client) { raw->adopt(client.inventory()); },
            .lost =
                [raw](const std::string& why) {
-                 raw->give_back(raw->held_->take_all());
+                 raw->give_back_held();
                  raw->sink_.keeper_lost(why);
                },
            .keeper_is_roots = raw->options_.keeper_is_roots,
@@ -273,7 +276,7 @@ Result<void> CommandExecutor::connect(Duration patience) {
 }
 
 void CommandExecutor::adopt(const keeper::Inventory& known) {
-  give_back(held_->take_all());
+  give_back_held();
   Adoption adoption;
   adoption.keeper = known.instance;
   adoption.keeper_pid = keeper_pid();
@@ -380,31 +383,40 @@ void CommandExecutor::start_all(keeper::Client* client, std::vector<StartRequest
     order.kill_grace = request.policy.kill_grace;
     client->start(order);
   }
-  if (holds) held_->arm();
+  if (holds) tend_held();
 }
 
 // A clock that was set says nothing of when those that wait are due; whoever ordered them does.
 void CommandExecutor::start_due() {
   if (held_->was_clock_set()) {
-    give_back(held_->take_all());
-  } else {
-    start_all(link_->client(), held_->take_due(SystemClock().wall()));
-    link_->send_orders();
+    give_back_held();
+    return;
   }
-  held_->arm();
+  start_all(link_->client(), held_->take_due(SystemClock().wall()));
+  link_->send_orders();
+  tend_held();
+  link_->read_reports();
 }
 
 bool CommandExecutor::end_held(const EndOrder& order) {
   const std::optional<StartRequest> held = held_->take(order.run, order.fence);
   if (!held) return false;
+  tend_held();
   Report report = never_started(*held);
   report.ended_on_order = true;
   sink_.report(std::move(report));
   return true;
 }
 
-void CommandExecutor::give_back(const std::vector<StartRequest>& requests) {
-  for (const StartRequest& request : requests) sink_.report(never_started(request));
+void CommandExecutor::give_back_held() {
+  for (const StartRequest& request : held_->take_all()) sink_.report(never_started(request));
+  tend_held();
+}
+
+void CommandExecutor::tend_held() {
+  held_->arm();
+  const std::optional<Time> next = held_->next();
+  link_->let_reports_wait(next && *next - SystemClock().wall() <= kReportsMayWait);
 }
 
 }  // namespace schedctl::executor

@@ -23,14 +23,15 @@ class HeldStarts {
 
   /// Readable when take_due() or take_all_if_set() may have something.
   int fd() const { return timer_.fd(); }
+  std::optional<Time> next() const {
+    return by_time_.empty() ? std::nullopt : std::optional(by_time_.begin()->first);
+  }
   void hold(StartRequest request) {
     const Time at = request.not_before;
     by_time_.emplace(at, std::move(request));
   }
   /// To be called when something was held or taken.
-  void arm() {
-    timer_.arm(by_time_.empty() ? std::nullopt : std::optional(by_time_.begin()->first));
-  }
+  void arm() { timer_.arm(next()); }
   /// Reads fd(); true if somebody set the clock, so that what is held is of another time.
   bool was_clock_set() { return timer_.drain(); }
 

@@ -299,7 +299,8 @@ void KeeperLink::watch() {
   const bool spawning = phase_ == Phase::spawning;
   if (!spawning && (!client_ || closed_)) return;
   const int fd = spawning ? spawning_->fd() : client_->fd();
-  const std::uint32_t events = spawning ? EPOLLIN : client_->wanted_events();
+  std::uint32_t events = spawning ? EPOLLIN : client_->wanted_events();
+  if (reports_wait_ && phase_ == Phase::connected) events &= ~std::uint32_t{EPOLLIN};
   if (fd == watched_fd_ && events == watched_events_) return;
   const auto watched =
       loop_.watch(fd, events, [this](std::uint32_t happened) { on_ready(happened); });
@@ -314,6 +315,15 @@ void KeeperLink::watch() {
 void KeeperLink::send_orders() {
   if (client_ && !closed_ && phase_ == Phase::connected) client_->flush();
   watch();
+}
+
+void KeeperLink::let_reports_wait(bool wait) {
+  reports_wait_ = wait;
+  watch();
+}
+
+void KeeperLink::read_reports() {
+  if (phase_ == Phase::connected) on_client(EPOLLIN);
 }
 
 void KeeperLink::unwatch() {

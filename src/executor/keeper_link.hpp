@@ -43,6 +43,10 @@ class KeeperLink {
   keeper::Client* client() { return phase_ == Phase::connected ? client_.get() : nullptr; }
   /// To be called after orders were given to the client.
   void send_orders();
+  /// Does not wake the loop for what the keeper reports, for a moment in which read_reports() is
+  /// going to be called.
+  void let_reports_wait(bool wait);
+  void read_reports();
   /// Lets an idle keeper end, and waits for that for a second; the line is closed for good.
   void dismiss();
 
@@ -92,6 +96,7 @@ class KeeperLink {
   std::chrono::steady_clock::time_point connected_at_;
   std::string asked_;      ///< which keeper, of which build, was asked to renew itself
   bool renewing_ = false;  ///< it has not answered yet
+  bool reports_wait_ = false;
   int watched_fd_ = -1;
   std::uint32_t watched_events_ = 0;
 };

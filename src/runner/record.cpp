@@ -92,7 +92,8 @@ Result<void> Runner::hand_to_judge(const executor::Report& report) {
   if (!run || run->fence != report.fence || run->state != job::RunState::running) return {};
   TRY(const std::optional<job::Job> job, store_.get_job(run->job_id));
   job::Policy policy = policy_of(job);
-  if (!searches_output(policy) || !has_good_exit(report.happening, report.result, policy)) return {};
+  if (!searches_output(policy) || !has_good_exit(report.happening, report.result, policy))
+    return {};
   judging_.insert(attempt);
   judge_.judge({report, std::move(policy)});
   return {};

@@ -44,6 +44,18 @@ TEST_CASE("a run that is ended before its time is never started, and its end say
   CHECK_FALSE(report.result.started_at);
 }
 
+TEST_CASE("what happens shortly before a start is told with it, what happens after it at once") {
+  World world;
+  world.connect();
+  const Time soon = in(90ms);
+  world.start(world.shell(1, "true"));
+  world.start(at(world.shell(2, "true"), soon));
+  CHECK(world.wait_for(1).happening == job::Happening::exited_zero);
+  CHECK(SystemClock().wall() >= soon);
+  CHECK(world.wait_for(2).happening == job::Happening::exited_zero);
+  CHECK(world.run(world.shell(3, "true")).happening == job::Happening::exited_zero);
+}
+
 TEST_CASE("an order to end another attempt leaves the one that waits for its time") {
   World world;
   world.connect();

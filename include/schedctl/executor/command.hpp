@@ -104,7 +104,8 @@ class CommandExecutor final : public Executor {
   void start_all(keeper::Client* client, std::vector<StartRequest> requests);
   void start_due();
   bool end_held(const EndOrder& order);
-  void give_back(const std::vector<StartRequest>& requests);
+  void give_back_held();
+  void tend_held();
   keeper::RunKey key_of(RunId run, std::int64_t fence) const;
 
   loop::Loop& loop_;

@@ -65,7 +65,7 @@ class Runner {
 
   /// So long before its fire time a run may be claimed, if it shares the commit of a beat that is
   /// anyway; the executor holds it until then.
-  static constexpr Duration kLookAhead = std::chrono::milliseconds(50);
+  static constexpr Duration kLookAhead = std::chrono::milliseconds(100);
 
   Runner(store::Store& store, executor::Executor& executor, alert::Courier& courier, Judge& judge,
          const job::ZoneSource& zones, const Clock& clock, Settings settings);
