@@ -184,8 +184,16 @@ class NotRun final : RunAccount {
     std::string names;
     for (const std::string& name : f_.policy.after) names += (names.empty() ? "" : ", ") + name;
     say("It waited for " + (names.empty() ? "other jobs" : names) + " (after), until " +
-        (run_.give_up_at ? "its max_wait of " + format_duration(f_.policy.max_wait) + " was over"
-                         : std::string("its next fire was due")));
+        end_of_wait());
+  }
+
+  std::string end_of_wait() const {
+    const std::string max_wait =
+        run_.give_up_at ? "its max_wait of " + format_duration(f_.policy.max_wait) + " was over or "
+                        : "";
+    if (f_.policy.coalesce != job::Coalesce::all) return max_wait + "its next fire was due";
+    return max_wait + "as many later ones waited as are caught up (max_catchup = " +
+           std::to_string(f_.policy.max_catchup) + ")";
   }
 
   void missed() {

@@ -50,19 +50,27 @@ Result<std::vector<std::string>> Runner::awaited_of(const job::Run& run, const j
   return store::awaited_jobs(store_, job, policy.after, *fires, run.fire_time);
 }
 
-// True: it has been marked. An earlier occurrence that still waits has lost its turn to this one,
-// unless all of them are wanted.
+// An earlier occurrence that still waits loses its turn to the one that waits now, unless all of
+// them are wanted: then only those go that are too many.
+Result<void> Runner::give_up_earlier(Work& work, const job::Run& run, const job::Policy& policy) {
+  const bool all = policy.coalesce == job::Coalesce::all;
+  const auto kept = static_cast<std::size_t>(all ? policy.max_catchup - 1 : 0);
+  TRY(std::vector<job::Run> earlier, store_.gated_runs());
+  std::erase_if(earlier, [&run](const job::Run& other) {
+    return other.job_id != run.job_id || other.fire_time >= run.fire_time;
+  });
+  std::ranges::sort(earlier, {}, &job::Run::fire_time);
+  for (std::size_t i = 0; i + kept < earlier.size(); ++i)
+    TRY_VOID(withdraw(work, earlier[i], job::Happening::waited_too_long));
+  return {};
+}
+
+// True: it has been marked.
 Result<bool> Runner::stop_at_gate(Work& work, job::Run& run, const job::Job& job,
                                   const job::Policy& policy) {
   TRY(const std::vector<std::string> awaited, awaited_of(run, job, policy));
   if (awaited.empty()) return false;
-  if (policy.coalesce != job::Coalesce::all) {
-    TRY(const std::vector<job::Run> gated, store_.gated_runs());
-    for (const job::Run& other : gated) {
-      if (other.job_id != run.job_id || other.fire_time >= run.fire_time) continue;
-      TRY_VOID(withdraw(work, other, job::Happening::waited_too_long));
-    }
-  }
+  TRY_VOID(give_up_earlier(work, run, policy));
   run.gated = true;
   TRY_VOID(store_.update_run(run, run.fence));
   work.dirty = true;

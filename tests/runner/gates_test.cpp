@@ -159,6 +159,26 @@ TEST_CASE("coalesce = all: all that waited for another job run, one after the ot
   }
 }
 
+TEST_CASE("coalesce = all: of those that wait for another job, max_catchup are kept, the latest") {
+  World w;
+  w.add("load", hours(48));
+  w.add("other", hours(1), {.coalesce = job::Coalesce::all, .after = Names{"load"}});
+  w.add("report", hours(1),
+        {.coalesce = job::Coalesce::all, .max_catchup = 3, .after = Names{"load"}});
+  for (int i = 0; i < 5; ++i) {
+    w.clock.advance(hours(1));
+    w.beat();
+  }
+  const std::vector<job::Run> runs = w.runs("report");
+  REQUIRE(runs.size() == 5);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    CHECK(runs[i].fire_time == World::kStart + hours(1) * (i + 1));
+    CHECK(runs[i].state == (i < 2 ? RunState::missed : RunState::pending));
+  }
+  CHECK(runs[0].reason == job::Reason::waited_too_long);
+  for (const job::Run& run : w.runs("other")) CHECK(run.state == RunState::pending);
+}
+
 TEST_CASE("coalesce = all: what waited for another job waits for a run of its own job, too") {
   World w;
   const job::Job load = w.add("load", hours(48));

@@ -204,6 +204,7 @@ class Runner {
   using InGroups = std::map<std::string, int>;
   Result<std::vector<std::string>> awaited_of(const job::Run& run, const job::Job& job,
                                               const job::Policy& policy);
+  Result<void> give_up_earlier(Work& work, const job::Run& run, const job::Policy& policy);
   Result<bool> stop_at_gate(Work& work, job::Run& run, const job::Job& job,
                             const job::Policy& policy);
   Result<void> open_gates(Work& work);
