@@ -6,11 +6,14 @@ import statistics
 import time
 
 from daemons import BenchError, Daemon, Rows, cpu_ns, give_up_after, memory
-from report import rfc3339, spread
+from report import Stolen, rfc3339, spread
 
 BALLAST_MIB = 1024
 # A look takes some 0.1 ms of processor time from what is measured.
 LOOK_EVERY_S = 0.005
+# A round in which others had more of the processors than this is run again, so often at most.
+MOST_STOLEN_PERCENT = 1
+MOST_TRIES = 4
 
 
 def burst(scratch, report, options):
@@ -29,8 +32,7 @@ def burst(scratch, report, options):
     for number in range(repeats):
         for kind in kinds:
             name = f"burst-{kinds.index(kind)}-{number}"
-            kind.rounds.append(burst_once(scratch, kind, jobs, name,
-                                          (2, 6, 30) if options.quick else (4, 10, 30)))
+            kind.rounds.append(quiet_round(scratch, kind, jobs, name, options.quick))
     tell_first(report, kinds[0], jobs)
     for kind in kinds[1:]:
         tell_other(report, kind)
@@ -78,6 +80,19 @@ def tell_other(report, kind):
     size = f"{max(kind.all('daemon_mib')):.0f} MiB; " if kind.ballast_mib else ""
     report.line("burst", f"the same with {kind.name}: ratio", statistics.median(ratios), "",
                 goal=kind.goal, least=True, note=size + rates + (f"; {each}" if each else ""))
+
+
+def quiet_round(scratch, kind, jobs, name, quick):
+    """Of a few tries the one in which the machine was most its own."""
+    tries = []
+    for number in range(1 if quick else MOST_TRIES):
+        stolen = Stolen()
+        one = burst_once(scratch, kind, jobs, f"{name}-{number}",
+                         (2, 6, 30) if quick else (4, 10, 30))
+        tries.append(one | {"stolen_percent": stolen.percent()})
+        if tries[-1]["stolen_percent"] <= MOST_STOLEN_PERCENT:
+            break
+    return min(tries, key=lambda one: one["stolen_percent"])
 
 
 def burst_once(scratch, kind, jobs, name, leads):
