@@ -22,6 +22,8 @@ namespace {
 constexpr std::size_t kBurst = 8;
 // If none has for so long, they are held by what runs longer.
 constexpr Duration kTurnover = std::chrono::milliseconds(100);
+// While they do; each look reads all that are due.
+constexpr Duration kBetweenLooks = std::chrono::milliseconds(300);
 constexpr Duration kLeftAtMost = std::chrono::seconds(5);
 
 bool is_within(const std::optional<Duration>& instant, Duration now, Duration span) {
@@ -44,7 +46,7 @@ bool Runner::can_be_left(const job::Job& job, Time now) const {
   const job::Policy policy = policy_of(job);
   const Time due = job.next_fire.value_or(now);
   // As it will be when it is looked at again.
-  const Duration left = now - due + 2 * kTurnover;
+  const Duration left = now - due + 2 * kBetweenLooks;
   // Who is to be told of a late start is told by its row.
   if (!is_next_by_time(job, policy) || left >= std::min(kLeftAtMost, policy.alert_grace))
     return false;
@@ -56,8 +58,9 @@ bool Runner::can_be_left(const job::Job& job, Time now) const {
 }
 
 std::size_t Runner::jobs_to_read(Work& work) const {
-  work.looks = !watches_->in_step || !is_within(watches_->looked_at, work.elapsed, kTurnover) ||
-               !watches_->keeper.is_well(work.elapsed);
+  const bool leaves = watches_->in_step && watches_->keeper.is_well(work.elapsed) &&
+                      is_within(watches_->turned_over_at, work.elapsed, kTurnover);
+  work.looks = !leaves || !is_within(watches_->looked_at, work.elapsed, kBetweenLooks);
   return work.looks ? limits::kJobsPerBeat : std::min(free_slots(work), limits::kJobsPerBeat);
 }
 
@@ -112,7 +115,7 @@ void Runner::note_turnover(const Work& work) {
 
 Duration Runner::left_for(const Work& work) const {
   if (!watches_->left_since) return {};
-  return std::min(work.elapsed - *watches_->left_since, kLeftAtMost + kTurnover);
+  return std::min(work.elapsed - *watches_->left_since, kLeftAtMost + kBetweenLooks);
 }
 
 Time Runner::next_look(const Work& work) {
