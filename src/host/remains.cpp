@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
+#include <string_view>
 
 // A process whose parent dies becomes a child of its subreaper. So whatever lives of an ended
 // command is a child of the subreaper, or below one, and if none of its children belongs to the
@@ -79,13 +81,42 @@ std::vector<ProcessStat> those_of(const Trace& ended, const std::vector<Candidat
   return found;
 }
 
-bool is_orphan(const ProcessStat& stat, const Trace& command, std::string_view variable) {
-  if (stat.started < command.since_boot - kClockTick) return false;
-  if (command.session != 0 && stat.session != command.session) return false;
-  const std::string environment = environment_of(stat.pid);
-  if (has_entries(environment, command.marks)) return true;
-  return command.session != 0 && environment.find(variable) == std::string::npos &&
-         unreaped_session_stands(command);
+/// Commands whose parent died, by what tells their processes: there may be very many of them.
+struct Orphaned {
+  explicit Orphaned(const std::vector<Trace>& commands) {
+    for (const Trace& one : commands) {
+      if (one.session != 0) {
+        by_session.emplace(one.session, &one);
+      } else if (!one.marks.empty()) {
+        by_mark.emplace(one.marks.front(), &one);
+      }
+    }
+  }
+  std::multimap<pid_t, const Trace*> by_session;
+  std::multimap<std::string_view, const Trace*> by_mark;
+};
+
+bool is_in_session_of(const Candidate& candidate, const Trace& orphaned,
+                      std::string_view variable) {
+  if (candidate.stat.started < orphaned.since_boot - kClockTick) return false;
+  if (has_entries(candidate.environment, orphaned.marks)) return true;
+  return candidate.environment.find(variable) == std::string::npos &&
+         unreaped_session_stands(orphaned);
+}
+
+bool is_orphan(const Candidate& candidate, const Orphaned& commands, std::string_view variable) {
+  const auto in_session = commands.by_session.equal_range(candidate.stat.session);
+  for (auto it = in_session.first; it != in_session.second; ++it)
+    if (is_in_session_of(candidate, *it->second, variable)) return true;
+  std::string_view rest = candidate.environment;
+  while (!rest.empty()) {
+    const std::string_view entry = rest.substr(0, rest.find('\0'));
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+    const auto marked = commands.by_mark.equal_range(entry);
+    for (auto it = marked.first; it != marked.second; ++it)
+      if (is_of(candidate, *it->second, false)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -108,12 +139,12 @@ void kill_orphans(const std::vector<Trace>& commands, std::string_view variable)
   // One that is just being started by another is seen the second time; the rest is patience with
   // processes that take a moment to die.
   constexpr int kLooks = 5;
+  const Orphaned orphaned(commands);
   bool any = !commands.empty();
   for (int look = 0; look < kLooks && any; ++look) {
     any = false;
     for (const ProcessStat& stat : living_processes()) {
-      const auto is_its = [&](const Trace& one) { return is_orphan(stat, one, variable); };
-      if (std::none_of(commands.begin(), commands.end(), is_its)) continue;
+      if (!is_orphan(candidate_of(stat), orphaned, variable)) continue;
       signal_process(stat, SIGKILL);
       any = true;
     }

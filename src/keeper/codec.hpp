@@ -115,8 +115,8 @@ struct JournalHead {
   std::string boot_id;
   static void fields(auto& io, auto& m) { io(m.version, m.instance, m.boot_id); }
 };
-/// Journal only: a command is about to be started. A keeper may die between the start and the
-/// Launched that tells its process; this is how what it left can be found all the same.
+/// Journal only: a command is about to be started. This is how what it left can be found if the
+/// keeper dies before the Launched that tells its process, and later, what has left its session.
 struct Intended {
   RunKey key;
   Duration since_boot{};

@@ -60,26 +60,32 @@ JournalContents read_journal(int keeper_dir, const std::string& name) {
 JournalContents parse_journal(std::string_view bytes) {
   JournalContents contents;
   std::map<RunKey, Message> live;
+  std::map<RunKey, Intended> intended;
   read_records(bytes, [&](std::string_view frame) {
     Result<Message> record = decode(frame);
     if (!record) return false;
     if (const auto* head = std::get_if<JournalHead>(&*record)) {
       contents.head = *head;
     } else if (const auto* gone = std::get_if<Acknowledge>(&*record)) {
-      for (const RunKey& key : gone->keys) live.erase(key);
-    } else if (const auto* intended = std::get_if<Intended>(&*record)) {
-      live.try_emplace(intended->key, *record);
+      for (const RunKey& key : gone->keys) {
+        live.erase(key);
+        intended.erase(key);
+      }
+    } else if (const auto* begun = std::get_if<Intended>(&*record)) {
+      if (!live.contains(begun->key)) intended.insert_or_assign(begun->key, *begun);
     } else if (const auto* launched = std::get_if<Launched>(&*record)) {
       live.insert_or_assign(launched->started.key, *record);
     } else if (const auto* failed = std::get_if<StartFailed>(&*record)) {
       live.insert_or_assign(failed->key, *record);
+      intended.erase(failed->key);
     } else if (const auto* ended = std::get_if<Ended>(&*record)) {
       live.insert_or_assign(ended->key, *record);
+      intended.erase(ended->key);
     }
     return true;
   });
+  for (auto& [key, record] : intended) contents.intended.push_back(std::move(record));
   for (auto& [key, record] : live) {
-    if (auto* m = std::get_if<Intended>(&record)) contents.intended.push_back(std::move(*m));
     if (auto* m = std::get_if<Launched>(&record)) contents.launched.push_back(std::move(*m));
     if (auto* m = std::get_if<StartFailed>(&record)) contents.failed.push_back(std::move(*m));
     if (auto* m = std::get_if<Ended>(&record)) contents.ended.push_back(std::move(*m));

@@ -13,7 +13,8 @@ namespace schedctl::keeper {
 /// What journals say about runs that the daemon has not acknowledged.
 struct JournalContents {
   JournalHead head;
-  std::vector<Intended> intended;  ///< perhaps started
+  /// Perhaps started, or among `launched`: nothing that has its mark is to go on.
+  std::vector<Intended> intended;
   std::vector<Launched> launched;  ///< started, no end known
   std::vector<StartFailed> failed;
   std::vector<Ended> ended;

@@ -32,6 +32,15 @@ constexpr std::size_t kMostRuns = 100'000;
 constexpr Duration kCutEvery = std::chrono::seconds(1);
 constexpr std::size_t kCutAtOnce = 500;
 
+/// "SCHEDCTL_KEY=..." of an environment, or nothing: the key is the same for all attempts of a run,
+/// and no other's.
+std::string mark_in(const std::vector<std::string>& env) {
+  const auto found = std::find_if(env.begin(), env.end(), [](const std::string& entry) {
+    return entry.starts_with("SCHEDCTL_KEY=");
+  });
+  return found == env.end() ? std::string() : *found;
+}
+
 }  // namespace
 
 Runs::Runs(loop::Loop& loop, Means means, std::string instance, Tell tell)
@@ -46,11 +55,9 @@ Runs::Runs(loop::Loop& loop, Means means, std::string instance, Tell tell)
 
 void Runs::intend(const StartOrder& order) {
   if (pids_.contains(order.key) || finished_.contains(order.key)) return;
-  const auto mark = std::find_if(order.env.begin(), order.env.end(), [](const std::string& entry) {
-    return entry.starts_with("SCHEDCTL_KEY=");
-  });
-  if (mark == order.env.end()) return;
-  const Intended intended{order.key, clock_.elapsed(), *mark};
+  const std::string mark = mark_in(order.env);
+  if (mark.empty()) return;
+  const Intended intended{order.key, clock_.elapsed(), mark};
   intended_.insert_or_assign(order.key, intended);
   journal_.add(encoded(intended));
 }
@@ -82,6 +89,8 @@ void Runs::launch(const StartOrder& order) {
   run.kill_grace = order.kill_grace;
   live.output = std::move(file);
   pids_[order.key] = pid;
+  // What such a command starts outlives the keeper as well.
+  if (run.care.keep_children) journal_.add(encoded(Acknowledge{{order.key}}));
   journal_.add(encoded(run.launched));
   start_unwritten_ = true;
   if (order.timeout > Duration::zero()) set_deadline(pid, run, clock_.awake() + order.timeout);
@@ -472,7 +481,12 @@ void Runs::write_journal() {
 bool Runs::rewrite_journal() {
   const bool written = journal_.rewrite([this](const RecordFile::Sink& sink) {
     for (const auto& [key, intended] : intended_) sink(encoded(intended));
-    for (const auto& [key, pid] : pids_) sink(encoded(live_.at(pid).run.launched));
+    for (const auto& [key, pid] : pids_) {
+      const HeldRun& run = live_.at(pid).run;
+      const std::string mark = run.care.keep_children ? "" : mark_in(run.care.marks);
+      if (!mark.empty()) sink(encoded(Intended{key, run.launched.since_boot, mark}));
+      sink(encoded(run.launched));
+    }
     for (const auto& [key, report] : finished_) sink(encoded(report));
   });
   if (written) journal_ok_ = true;

@@ -57,7 +57,7 @@ TEST_CASE("a journal says who runs, who failed and who ended") {
   CHECK(contents.ended[0].wait_status == 2 << 8);
 }
 
-TEST_CASE("a journal says who was to be started until it says what became of it") {
+TEST_CASE("a journal says who was to be started until it says how that ended") {
   Directory dir;
   auto journal = create_journal(dir.fd.get(), {kJournalVersion, "me", "boot"});
   REQUIRE(journal);
@@ -71,10 +71,12 @@ TEST_CASE("a journal says who was to be started until it says what became of it"
   journal->add(encoded(Intended{key(4), Duration(9), "A=B"}));
   CHECK(journal->write());
   const JournalContents contents = read_journal(dir.fd.get(), "journal-me");
-  REQUIRE(contents.intended.size() == 1);
+  // Of one that was started it tells what may have left its session.
+  REQUIRE(contents.intended.size() == 2);
   CHECK(contents.intended[0].key == key(1));
   CHECK(contents.intended[0].since_boot == Duration(1));
   CHECK(contents.intended[0].mark == "A=B");
+  CHECK(contents.intended[1].key == key(2));
   CHECK(contents.launched.size() == 1);
   CHECK(contents.failed.size() == 1);
   CHECK(contents.ended.size() == 1);

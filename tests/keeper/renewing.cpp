@@ -205,6 +205,29 @@ TEST_CASE("what runs leave behind is ended by the newer program, as the older on
   CHECK(comes_true([&] { return !is_alive(left); }));
 }
 
+TEST_CASE("what has left its run's session does not outlive a renewed keeper either") {
+  Installed keeper;
+  const std::string pids = keeper.scratch / "pids";
+  {
+    Daemon daemon(keeper.scratch.paths());
+    StartOrder order = shell(1, "setsid sh -c 'echo $$ > " + pids + "; exec sleep 1000' & wait");
+    order.env.insert(order.env.end(), {"SCHEDCTL_KEY=k", "SCHEDCTL_ATTEMPT=1"});
+    daemon.client->start(order);
+    daemon.until([&] { return daemon.started.size() == 1; });
+    CHECK(comes_true([&] { return read_file(pids).ends_with('\n'); }));
+    daemon.settle();
+    install(keeper.program(), 2);
+    renew(daemon);
+  }
+  CHECK(comes_true([&] { return keeper.runs_what_is_installed(); }));
+  const auto left = static_cast<pid_t>(std::stol(read_file(pids)));
+  keeper.kill();
+  CHECK(is_alive(left));
+  KeeperProcess next(keeper.scratch.paths());
+  REQUIRE(next.said() == "R");
+  CHECK(comes_true([&] { return !is_alive(left); }));
+}
+
 TEST_CASE("a keeper is renewed again and again, and leaks no descriptor") {
   Installed keeper;
   const auto descriptors = [&] {

@@ -185,6 +185,38 @@ TEST_CASE("what a killed keeper leaves of a run is killed by the next one, a str
   ::kill(stranger, SIGKILL);
 }
 
+TEST_CASE("what has left its run's session does not outlive a killed keeper, kept children do") {
+  Scratch scratch;
+  const auto start = [&](Daemon& daemon, int run, bool keep_children) {
+    const std::string pids = scratch / std::to_string(run);
+    StartOrder order = shell(run, "setsid sh -c 'echo $$ > " + pids + "; exec sleep 1000' & wait");
+    const std::string number = std::to_string(run);
+    order.env.insert(order.env.end(), {"SCHEDCTL_RUN_ID=" + number, "SCHEDCTL_KEY=key-" + number,
+                                       "SCHEDCTL_ATTEMPT=1"});
+    order.terms.keep_children = keep_children;
+    daemon.client->start(order);
+    daemon.until([&] { return daemon.started.size() == static_cast<std::size_t>(run); });
+    CHECK(comes_true([&] { return read_file(pids).ends_with('\n'); }));
+    return static_cast<pid_t>(std::stol(read_file(pids)));
+  };
+  pid_t left = 0;
+  pid_t kept = 0;
+  {
+    KeeperProcess keeper(scratch.paths());
+    Daemon daemon(scratch.paths());
+    left = start(daemon, 1, false);
+    kept = start(daemon, 2, true);
+    daemon.settle();
+    keeper.kill();
+  }
+  CHECK(is_alive(left));
+  KeeperProcess keeper(scratch.paths());
+  REQUIRE(keeper.said() == "R");
+  CHECK(comes_true([&] { return !is_alive(left); }));
+  CHECK(is_alive(kept));
+  ::kill(kept, SIGKILL);
+}
+
 TEST_CASE("what a killed keeper leaves of a run is found without its environment too") {
   Scratch scratch;
   const std::string pids = scratch / "pids";
