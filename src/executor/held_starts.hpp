@@ -21,7 +21,7 @@ class HeldStarts {
     return HeldStarts(std::move(timer));
   }
 
-  /// Readable when take_due() or take_all_if_set() may have something.
+  /// Readable when take_due() has something, or was_clock_set().
   int fd() const { return timer_.fd(); }
   std::optional<Time> next() const {
     return by_time_.empty() ? std::nullopt : std::optional(by_time_.begin()->first);

@@ -127,6 +127,20 @@ class Late(WhyStory):
 class InTheWay(WhyStory):
     settings = "max_running = 1"
 
+    def test_what_waited_for_another_job_until_too_many_did(self):
+        self.m.start()
+        self.m.ok("add", "before", "--manual", "--", "true")
+        self.m.ok("add", "all", "--every", "1s", "--after", "before", "--coalesce", "all",
+                  "--max-catchup", "2", "--", "true")
+        self.m.ok("add", "latest", "--every", "1s", "--after", "before", "--", "true")
+        for name, words in {"all": "as many later ones waited as are caught up (max_catchup = 2)",
+                            "latest": "its next fire was due"}.items():
+            self.m.wait(lambda n=name: self.m.runs(n, "--state", "missed"), f"{name} to miss one")
+            run = self.m.runs(name, "--state", "missed")[-1]
+            text = self.m.ok("why", name, "--at", run["fire_time"]).out
+            self.assertIn("It waited for before (after), until " + words, text)
+        self.assertLessEqual(len(self.m.runs("all", "--state", "pending")), 2)
+
     def test_an_overlap_names_the_run_in_the_way(self):
         self.m.start()
         self.m.ok("add", "slow", "--every", "1s", "--", "sleep", "600")
