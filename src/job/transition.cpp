@@ -175,4 +175,13 @@ std::optional<Step> transition(const Run& run, Happening happening, const Policy
   return std::nullopt;
 }
 
+void take(const Step& step, Run& run) {
+  run.state = step.state;
+  run.reason = step.reason;
+  run.attempt = step.attempt;
+  run.lost_count = step.lost_count;
+  run.start_failures = step.start_failures;
+  if (step.due_at) run.due_at = *step.due_at;
+}
+
 }  // namespace schedctl::job

@@ -154,12 +154,7 @@ Result<bool> step_run(const Context& context, job::Run& run, job::Happening happ
   const std::optional<job::Step> step = job::transition(run, happening, policy, now);
   if (!step) return false;
   const bool had_started = run.state == job::RunState::running || run.has_been_tried();
-  run.state = step->state;
-  run.reason = step->reason;
-  run.attempt = step->attempt;
-  run.lost_count = step->lost_count;
-  run.start_failures = step->start_failures;
-  if (step->due_at) run.due_at = *step->due_at;
+  job::take(*step, run);
   TRY(const bool written, context.store.update_run(run, run.fence));
   if (!written) {
     return fail(ErrorKind::unavailable, "run #" + std::to_string(run.id.value) +

@@ -265,12 +265,7 @@ Result<void> Runner::record_end(Work& work, job::Run run, job::Happening happeni
     TRY_VOID(on_started(run, work.now));
   }
   if (policy.output == job::Output::log) log_output(work, run, run.result);
-  run.state = step->state;
-  run.reason = step->reason;
-  run.attempt = step->attempt;
-  run.lost_count = step->lost_count;
-  run.start_failures = step->start_failures;
-  if (step->due_at) run.due_at = *step->due_at;
+  job::take(*step, run);
   const bool tried = happening != job::Happening::never_started;
   if (run.state == job::RunState::pending && tried) {
     TRY_VOID(store_.insert_attempt(run.id, run.result, run.reason));

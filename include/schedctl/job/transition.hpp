@@ -57,4 +57,7 @@ struct Step {
 /// skipped, when its job is removed: it has run. Pure.
 std::optional<Step> transition(const Run& run, Happening happening, const Policy& policy, Time now);
 
+/// Puts the run where the step leads.
+void take(const Step& step, Run& run);
+
 }  // namespace schedctl::job
